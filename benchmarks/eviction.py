@@ -1,0 +1,134 @@
+"""An insert that evicts, with 100 000 entries against 1 000: the cost must not grow with what the cache holds."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import hishel
+import httpx
+
+import pywats_cache as ours
+
+from . import peers
+from .harness import Case, Goal, Options, Row, Samples, check, compare, interleave, perf
+from .transports import Payload
+
+SMALL, LARGE = 1_000, 100_000
+GOAL = Goal("<=", 1.1)
+UNBOUNDED = 1 << 34
+PAYLOAD = Payload(256)
+
+
+def run(options: Options) -> list[Row]:
+    rows = [_row("insert with eviction, `handle_request`", _through_transport(options))]
+    rows.append(_row("insert with eviction, `MemoryStorage.create_entry`", _through_storage(options)))
+    if peers.has("pywats"):
+        samples = _sdk()
+        row = compare("insert with eviction, the SDK's cache", samples, "100 000 entries", "1 000 entries")
+        row.ours, row.other = "", f"100 000: {row.ours}; {row.other}"
+        rows.append(row)
+    return rows
+
+
+def _row(title: str, samples: Samples) -> Row:
+    return compare(title, samples, "100 000 entries", "1 000 entries", GOAL)
+
+
+def store(max_entries: int) -> ours.MemoryStorage:
+    """Return a storage that only the number of entries bounds."""
+    return ours.MemoryStorage(max_entries=max_entries, max_bytes=UNBOUNDED)
+
+
+def _through_transport(options: Options) -> Samples:
+    cases: dict[str, Case] = {}
+    storages = {}
+    for name, size in (("1 000 entries", SMALL), ("100 000 entries", LARGE)):
+        storages[name] = storage = store(size)
+        transport = ours.CacheTransport(PAYLOAD.origin(), storage=storage)
+        cases[name] = _misses(transport, size)
+        check(transport.stats.entries == size, "the cache is not full")
+    samples = interleave(cases, rounds=options.pick(21, 201))
+    check(len(storages["100 000 entries"]) == LARGE, "the cache did not stay full")
+    return samples
+
+
+def _misses(transport: httpx.BaseTransport, fill: int) -> Case:
+    """Every call asks for a URL that was never seen before; the first `fill` of them are made at once."""
+    numbers = itertools.count()
+    client = httpx.Client()
+
+    def run(n: int) -> float:
+        requests = [client.build_request("GET", f"https://origin.example/items/{next(numbers)}") for _ in range(n)]
+        start = perf()
+        for request in requests:
+            transport.handle_request(request).read()
+        return perf() - start
+
+    for _ in range(0, fill, 1000):
+        run(1000)
+    return run
+
+
+def _through_storage(options: Options) -> Samples:
+    cases: dict[str, Case] = {}
+    for name, size in (("1 000 entries", SMALL), ("100 000 entries", LARGE)):
+        storage = store(size)
+        cases[name] = _inserts(storage, size)
+        check(len(storage) == size, "the storage is not full")
+    return interleave(cases, rounds=options.pick(21, 201))
+
+
+def _inserts(storage: hishel.BaseStorage, fill: int) -> Case:
+    numbers = itertools.count()
+    headers = hishel.Headers(dict(PAYLOAD.headers))
+
+    def run(n: int) -> float:
+        pairs = []
+        for _ in range(n):
+            key = f"key-{next(numbers)}"
+            request = hishel.Request("GET", f"https://origin.example/{key}")
+            pairs.append((key, request, hishel.Response(200, headers, iter((PAYLOAD.raw,)))))
+        start = perf()
+        for key, request, response in pairs:
+            for _ in storage.create_entry(request, response, key).response.stream:  # type: ignore[union-attr]
+                pass
+        return perf() - start
+
+    for _ in range(0, fill, 1000):
+        run(1000)
+    return run
+
+
+def _sdk() -> Samples:
+    from pywats.core.cache import AsyncTTLCache
+
+    cases: dict[str, Case] = {}
+    for name, size in (("1 000 entries", SMALL), ("100 000 entries", LARGE)):
+        cache: Any = AsyncTTLCache(default_ttl=300.0, max_size=size)
+        numbers = itertools.count()
+        for _ in range(size):
+            finish(cache.put(f"key-{next(numbers)}", PAYLOAD))
+        cases[name] = _puts(lambda cache=cache, numbers=numbers: cache.put(f"key-{next(numbers)}", PAYLOAD))
+    return interleave(cases, rounds=7, round_seconds=0.03)
+
+
+def _puts(put: Callable[[], Coroutine[Any, Any, None]]) -> Case:
+    def run(n: int) -> float:
+        start = perf()
+        for _ in range(n):
+            finish(put())
+        return perf() - start
+
+    return run
+
+
+def finish(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine that never suspends, without an event loop."""
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        return done.value
+    coroutine.close()
+    raise AssertionError("the coroutine suspended")

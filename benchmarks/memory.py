@@ -1,0 +1,137 @@
+"""Bytes that one stored answer of 1 KB takes, all told, each subject in a process of its own.
+
+The child is run twice: under tracemalloc (what Python allocated), and without it for the growth of the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import subprocess
+import sys
+import tracemalloc
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+
+from . import peers
+from .harness import Goal, Options, Row, check, number
+from .server import product
+from .transports import KB, HandMade
+
+GOAL = Goal("<=", 1.8, "KB")
+
+
+def run(options: Options) -> list[Row]:
+    entries = options.pick(3_000, 20_000)
+    found = {
+        name: {way: _child(name, way, entries) for way in ("traced", "resident")}
+        for name in ("ours", "dict", "sdk")
+        if name != "sdk" or peers.has("pywats")
+    }
+    mine, counted = found["ours"]["traced"]["bytes"], found["ours"]["traced"]["counted"]
+    others = "; ".join(f"{name}: {number(f['traced']['bytes'] / KB)} KB" for name, f in found.items() if name != "ours")
+    resident = "; ".join(f"{name}: {number(f['resident']['bytes'] / KB)} KB" for name, f in found.items())
+    return [
+        Row(
+            "memory of an entry of 1 KB (tracemalloc)",
+            f"{number(mine / KB)} KB",
+            others,
+            f"{number(mine / found['dict']['traced']['bytes'])}x the dict",
+            str(GOAL),
+            GOAL.met(mine / KB),
+            {"entries": entries, "found": found},
+        ),
+        Row(
+            "the same, growth of the process",
+            resident.split("; ")[0].removeprefix("ours: "),
+            resident.split("; ", 1)[1],
+        ),
+        Row(
+            "`size_bytes` (what `max_bytes` bounds) against the bytes taken",
+            f"{number(counted / KB)} KB counted",
+            f"{number(mine / KB)} KB taken",
+            f"{number(counted / mine)}x",
+            detail={"counted": counted, "taken": mine},
+        ),
+    ]
+
+
+def _child(name: str, way: str, entries: int) -> dict[str, float]:
+    command = [sys.executable, "-m", "benchmarks.memory", name, way, str(entries)]
+    return dict(json.loads(subprocess.run(command, check=True, capture_output=True).stdout))
+
+
+class Catalogue(httpx.BaseTransport, httpx.AsyncBaseTransport):
+    """Answers each URL with a JSON object of its own, 1 KB."""
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        number = request.url.path.rsplit("/", 1)[1]
+        small = len(json.dumps(product(number, note="x")))
+        body = json.dumps(product(number, note="x" * (KB - small + 1))).encode()
+        check(len(body) == KB, "a body is not 1 KB")
+        headers = {
+            "Content-Type": "application/json; charset=utf-8",
+            "Content-Length": str(len(body)),
+            "Date": "Mon, 01 Jan 2024 00:00:00 GMT",
+            "Server": "origin",
+            "Cache-Control": "no-cache",
+        }
+        return httpx.Response(200, headers=headers, stream=httpx.ByteStream(body))
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        return self._answer(request)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return self._answer(request)
+
+
+def _ours(entries: int) -> tuple[Callable[[int], Any], Callable[[], int]]:
+    import pywats_cache
+
+    storage = pywats_cache.MemoryStorage(max_entries=entries + 100, max_bytes=1 << 34)
+    client = httpx.Client(transport=pywats_cache.CacheTransport(Catalogue(), storage=storage))
+    return lambda i: client.get(f"https://origin.example/api/Product/{i}"), lambda: client_size(storage)
+
+
+def client_size(storage: Any) -> int:
+    """Return the bytes that the storage counts."""
+    return int(storage.size_bytes)
+
+
+def _dict(entries: int) -> tuple[Callable[[int], Any], Callable[[], int]]:
+    client = httpx.Client(transport=HandMade(Catalogue()))
+    return lambda i: client.get(f"https://origin.example/api/Product/{i}"), lambda: 0
+
+
+def _sdk(entries: int) -> tuple[Callable[[int], Any], Callable[[], int]]:
+    loop = asyncio.new_event_loop()
+    client = peers.sdk_http_client("https://origin.example", max_size=entries + 100)
+    client._client = httpx.AsyncClient(transport=Catalogue(), base_url="https://origin.example")
+    return lambda i: loop.run_until_complete(client.get(f"/api/Product/{i}")), lambda: 0
+
+
+def _resident() -> int:
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096
+
+
+def _subject(name: str, way: str, entries: int) -> dict[str, float]:
+    get, counted = {"ours": _ours, "dict": _dict, "sdk": _sdk}[name](entries)
+    for i in range(50):
+        get(1_000_000 + i)
+    gc.collect()
+    if way == "traced":
+        tracemalloc.start()
+    before, counted_before = _resident(), counted()
+    for i in range(entries):
+        get(i)
+    gc.collect()
+    used = tracemalloc.get_traced_memory()[0] if way == "traced" else _resident() - before
+    return {"bytes": used / entries, "counted": (counted() - counted_before) / entries}
+
+
+if __name__ == "__main__":
+    print(json.dumps(_subject(sys.argv[1], sys.argv[2], int(sys.argv[3]))))

@@ -1,0 +1,232 @@
+"""The three classic scenarios over HTTP, the server answering after 20 ms, against their theoretical limit.
+
+The limit is measured, not computed: a bare client that sends only the requests no cache could save. A stale read is
+an answer older than the last write that had returned.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import statistics
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import httpx
+
+import pywats_cache as ours
+
+from . import peers
+from .harness import Goal, Options, Row, check, number, perf, span
+from .server import Server
+
+DELAY = 0.02
+KEYS, CALLS, WORKERS = 10, 100, 10
+Operation = tuple[str, int]
+LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=WORKERS)
+
+
+class Client(Protocol):
+    """What a scenario needs of a client."""
+
+    def get(self, url: str) -> Any: ...
+
+    def put(self, url: str) -> Any: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Scenario:
+    name: str
+    operations: Sequence[Operation]
+    workers: int
+    goal: Goal
+    no_stale: bool = False
+
+    def unavoidable(self) -> list[Operation]:
+        """Return the operations that must reach the server: writes, and each first read after one."""
+        known: set[int] = set()
+        result = []
+        for operation in self.operations:
+            method, key = operation
+            if method == "PUT":
+                known.discard(key)
+            elif key in known:
+                continue
+            else:
+                known.add(key)
+            result.append(operation)
+        return result
+
+
+def mix(length: int, seed: int = 1) -> list[Operation]:
+    """Return operations, 80 % reads and 20 % writes, over ten keys in random order."""
+    dice = random.Random(seed)
+    methods = ["PUT"] * (length // 5) + ["GET"] * (length - length // 5)
+    dice.shuffle(methods)
+    return [(method, dice.randrange(KEYS)) for method in methods]
+
+
+READS = [("GET", i % KEYS) for i in range(CALLS)]
+SCENARIOS = [
+    Scenario("100 GETs over 10 keys", READS, 1, Goal(">=", 97, "% of the limit")),
+    Scenario("the same by 10 workers", READS, WORKERS, Goal(">=", 85, "% of the limit")),
+    Scenario("80/20 reads and writes", mix(CALLS), 1, Goal(">=", 97, "% of the limit, no stale read"), no_stale=True),
+]
+
+
+@dataclass
+class Found:
+    seconds: list[float] = field(default_factory=list)
+    stale: int = 0
+    sent: int = 0
+    reads: int = 0
+
+
+class SdkClient:
+    """The vendor's async HTTP client, one call after the other."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._loop = asyncio.new_event_loop()
+        self._client = peers.sdk_http_client(url)
+
+    def get(self, url: str) -> Any:
+        return self._loop.run_until_complete(self._client.get(url.removeprefix(self._url)))
+
+    def put(self, url: str) -> Any:
+        return self._loop.run_until_complete(self._client.put(url.removeprefix(self._url)))
+
+    def close(self) -> None:
+        self._loop.run_until_complete(self._client.close())
+        self._loop.close()
+
+
+def run(options: Options) -> list[Row]:
+    rows = []
+    with Server(DELAY) as server:
+        for scenario in SCENARIOS:
+            rows += _rows(scenario, _measure(options, server, scenario))
+        server.set_delay(0)
+        rows += [_hit_rate(server, scenario) for scenario in SCENARIOS if scenario.workers == 1]
+    return rows
+
+
+def _subjects(server: Server, scenario: Scenario) -> dict[str, Callable[[], Client]]:
+    net = httpx.HTTPTransport
+    subjects: dict[str, Callable[[], Client]] = {
+        "ours, `CacheClient`": lambda: ours.CacheClient(limits=LIMITS),
+        "ours, `CacheTransport`": lambda: httpx.Client(transport=ours.CacheTransport(net(limits=LIMITS))),
+        "hishel": lambda: httpx.Client(transport=peers.hishel_sync(net(limits=LIMITS))),
+    }
+    if peers.has("requests_cache"):
+        subjects["requests-cache"] = lambda: peers.requests_cache_session(workers=WORKERS)
+    if peers.has("pywats") and scenario.workers == 1:
+        subjects["SDK"] = lambda: SdkClient(server.url)
+    return subjects
+
+
+def _measure(options: Options, server: Server, scenario: Scenario) -> dict[str, Found]:
+    plain: Callable[[], Client] = lambda: httpx.Client(limits=LIMITS)  # noqa: E731
+    plans: dict[str, tuple[Callable[[], Client], Sequence[Operation]]] = {
+        "limit": (plain, scenario.unavoidable()),
+        **{name: (make, scenario.operations) for name, make in _subjects(server, scenario).items()},
+    }
+    found = {name: Found() for name in ["bare", *plans]}
+    _once(server, plain, scenario.operations, scenario.workers, found["bare"])
+    for turn in range(options.pick(1, 9)):
+        for name in list(plans) if turn % 2 else reversed(plans):
+            make, operations = plans[name]
+            _once(server, make, operations, scenario.workers, found[name])
+    return found
+
+
+def _once(
+    server: Server, make: Callable[[], Client], operations: Sequence[Operation], workers: int, found: Found
+) -> None:
+    """Play the operations with a new client; count stale reads, and what the server saw."""
+    server.forget()
+    client = make()
+    written = [0] * KEYS
+    stale = 0
+
+    def play(operation: Operation) -> None:
+        nonlocal stale
+        method, key = operation
+        url = f"{server.url}/items/{key}"
+        if method == "PUT":
+            client.put(url)
+            written[key] += 1
+            return
+        answer = client.get(url)
+        body = answer.data if hasattr(answer, "data") else answer.json()
+        check(body["key"] == f"/items/{key}", "the answer of another key")
+        stale += body["version"] < written[key]
+
+    start = perf()
+    if workers == 1:
+        for operation in operations:
+            play(operation)
+    else:
+        with ThreadPoolExecutor(workers) as pool:
+            list(pool.map(play, operations))
+    found.seconds.append(perf() - start)
+    client.close()
+    found.stale = max(found.stale, stale)
+    found.sent = max(found.sent, server.seen().get("GET", 0))
+    found.reads = sum(method == "GET" for method, _ in operations)
+
+
+def _rows(scenario: Scenario, found: dict[str, Found]) -> list[Row]:
+    limit = found["limit"]
+    bare = found["bare"].seconds[0]
+    rows = []
+    for name, of in found.items():
+        if name in ("limit", "bare"):
+            continue
+        median = statistics.median(of.seconds)
+        share = 100 * statistics.median(a / b for a, b in zip(limit.seconds, of.seconds, strict=True))
+        saved = 100 * (1 - of.sent / of.reads)
+        figure = f"{span(median)}, {of.stale} stale, {of.sent} GETs sent ({saved:.0f} % hits)"
+        mine = name.startswith("ours")
+        reference = f"limit: {span(statistics.median(limit.seconds))}; bare: {span(bare)}"
+        honest = of.stale == 0 or not scenario.no_stale
+        rows.append(
+            Row(
+                f"{scenario.name} ({name})" if mine else scenario.name,
+                figure if mine else "",
+                reference if mine else f"{name}: {figure}",
+                f"{number(share)} % of the limit, {number(bare / median)}x the bare client",
+                str(scenario.goal) if mine else "",
+                (scenario.goal.met(share) and honest) if mine else None,
+                {"share": share, "seconds": of.seconds, "limit": limit.seconds, "bare": bare, "stale": of.stale},
+            )
+        )
+    return rows
+
+
+def _hit_rate(server: Server, scenario: Scenario) -> Row:
+    """Play the scenario cold, then ten times longer with the same client, and ask the cache's own statistics."""
+    server.forget()
+    client = ours.CacheClient()
+    rates = []
+    longer = mix(10 * CALLS, seed=2) if scenario.no_stale else READS * 10
+    for operations in (scenario.operations, longer):
+        before = client.cache.stats
+        for method, key in operations:
+            client.request(method, f"{server.url}/items/{key}")
+        after = client.cache.stats
+        hits, misses = after.hits - before.hits, after.misses - before.misses
+        check(hits + misses == sum(method == "GET" for method, _ in operations), "the statistics miss some reads")
+        rates.append(100 * hits / (hits + misses))
+    client.close()
+    cold, steady = rates
+    return Row(
+        f"hit rate, {scenario.name}",
+        f"{cold:.0f} % cold, {steady:.0f} % steady",
+        goal="reported (85-92 % expected)",
+        detail={"cold": cold, "steady": steady},
+    )
