@@ -1,0 +1,130 @@
+"""The asynchronous transport: I/O and waiting, on asyncio and trio. The decisions are the engine's."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from .freshness import Body
+from .mounting import Mounted
+from .steps import Fetch, Forward, Join, Step
+
+if TYPE_CHECKING:
+    from .flights import Owner
+
+__all__ = ["AsyncCache"]
+
+
+def _waker(event: anyio.Event) -> Callable[[], None]:
+    """A function that sets `event` in the loop that runs now, callable from any thread."""
+    trio = sys.modules.get("trio")
+    if trio is not None and trio.lowlevel.in_trio_run():
+        token = trio.lowlevel.current_trio_token()
+        return lambda: _wake(token.run_sync_soon, event)
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+    return lambda: _wake(loop.call_soon_threadsafe, event)
+
+
+def _wake(soon: Callable[[Callable[[], None]], object], event: anyio.Event) -> None:
+    try:
+        soon(event.set)
+    except RuntimeError:  # that loop has ended (trio's RunFinishedError is one too), and with it the one who waited
+        pass
+
+
+class AsyncCache(Mounted):
+    """What `AsyncCacheTransport` is, for either library. A cancelled leader hands its flight over."""
+
+    @staticmethod
+    def _owner() -> Owner:
+        return threading.get_ident(), anyio.get_current_task().id
+
+    async def handle_async_request(self, request: Any) -> Any:
+        """Answer `request` from the cache or by the next transport. A hit does not suspend."""
+        step = self._engine.begin(request)
+        if not isinstance(step, Step):
+            return step
+        while True:
+            if isinstance(step, Fetch):
+                return await self._fetch(step)
+            if isinstance(step, Forward):
+                return await self._forward(step)
+            if not isinstance(step, Join):
+                return step
+            step = await self._wait(step)
+
+    async def _wait(self, join: Join) -> Any:
+        landed = anyio.Event()
+        wake = _waker(landed)
+        join.flight.on_landing(wake)
+        try:
+            with anyio.move_on_after(max(0.0, join.deadline - time.monotonic())):
+                await landed.wait()
+        except BaseException:  # cancelled
+            self._engine.left(join)
+            raise
+        finally:
+            join.flight.forget(wake)
+        return self._engine.rejoin(join)
+
+    async def _fetch(self, fetch: Fetch) -> Any:
+        engine = self._engine
+        response = None
+        try:
+            response = await self.next_transport.handle_async_request(fetch.request)
+            body = engine.arrived(fetch, response)
+            if body is Body.READ:
+                raw = await self._read(response)
+                return engine.finished(fetch, response, raw)
+            if body is Body.TEE:
+                response.stream = self._engine.library.async_tee(response.stream, engine.collector(fetch, response))
+            return response
+        except BaseException:
+            engine.failed(fetch)
+            if response is not None:
+                with anyio.CancelScope(shield=True):
+                    await response.aclose()
+            raise
+
+    @staticmethod
+    async def _read(response: Any) -> bytes | None:
+        """The body as received; None if the next transport handed over a read response and kept no raw form."""
+        if response.is_stream_consumed and hasattr(response, "_content"):
+            raw = getattr(response.stream, "_stream", None)
+            return raw if isinstance(raw, bytes) else None
+        try:
+            return b"".join([chunk async for chunk in response.stream])
+        finally:
+            await response.aclose()
+
+    async def _forward(self, forward: Forward) -> Any:
+        try:
+            response = await self.next_transport.handle_async_request(forward.request)
+        except BaseException as error:  # cancelled, too: the server may have done it
+            self._engine.forward_failed(forward, error)
+            raise
+        self._engine.forwarded(forward, response)
+        return response
+
+    async def invalidate(self, path: str | None = None, *, tags: tuple[str, ...] = (), soft: bool = False) -> None:
+        """Make stored answers invalid; a fetch that is under way is not served after this returns either.
+
+        - `path`: a path and all below it (`/api/Product` says nothing of `/api/Production`).
+        - `tags`: what carries one of these tags.
+        """
+        self._invalidate(path, tags, soft)
+
+    async def clear(self) -> None:
+        """Forget everything stored."""
+        self._engine.storage.clear()
+
+    async def aclose(self) -> None:
+        """Close the next transport."""
+        await self.next_transport.aclose()

@@ -1,0 +1,159 @@
+"""Bodies: the Response of a hit, decoding, and streams that are stored while they are handed on."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+__all__ = ["NO_TIME", "AsyncTee", "Collector", "Later", "StoredBody", "Tee"]
+
+NO_TIME = datetime.timedelta(0)
+
+
+class StoredBody:
+    """What a Response of httpx or httpx2 needs to be born read, in the place of `__init__` (which costs 10 µs).
+
+    Behaves as one that was just received: `iter_raw` gives the body as the server sent it, everything else the
+    decoded one, and a caller may change whatever it likes, for `headers` and `extensions` are its own.
+
+    `_request` may be given as a function that makes it, for an answer found before the client built a request.
+    """
+
+    is_closed: bool
+    is_stream_consumed: bool
+    _content: bytes
+    _made_request: Any
+
+    @property
+    def _request(self) -> Any:
+        request = self._made_request
+        if isinstance(request, Later):
+            request = self._made_request = request.make()
+        return request
+
+    @_request.setter
+    def _request(self, request: Any) -> None:
+        self._made_request = request
+
+    def read(self) -> bytes:
+        """The decoded body; nothing is read."""
+        self.is_stream_consumed = self.is_closed = True
+        return self._content
+
+    async def aread(self) -> bytes:
+        """The decoded body; nothing is read and nothing suspends."""
+        self.is_stream_consumed = self.is_closed = True
+        return self._content
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: Any = super().__getstate__()
+        return {**state, "_made_request": self._request}
+
+
+class Later:
+    """A request that is copied from `pattern` when somebody asks for it."""
+
+    __slots__ = ("_pattern",)
+
+    def __init__(self, pattern: Any) -> None:
+        self._pattern = pattern
+
+    def make(self) -> Any:
+        """A request of the caller's own."""
+        pattern = self._pattern
+        return type(pattern)(
+            pattern.method,
+            pattern.url,
+            headers=pattern.headers,
+            extensions=pattern.extensions,
+            content=pattern.content or None,
+        )
+
+
+class Collector:
+    """Gathers the chunks of a body on their way to the caller, up to `bound` bytes.
+
+    `done(raw)` is called at a clean end, `failed(too_large)` when there will be none; one of them, once.
+    """
+
+    __slots__ = ("_bound", "_chunks", "_done", "_failed", "_over")
+
+    def __init__(self, bound: int, done: Callable[[bytes], object], failed: Callable[[bool], object]) -> None:
+        self._bound = bound
+        self._chunks: list[bytes] = []
+        self._done = done
+        self._failed = failed
+        self._over = False
+
+    def add(self, chunk: bytes) -> None:
+        """One more chunk was received."""
+        if not self._over:
+            self._bound -= len(chunk)
+            if self._bound < 0:
+                self.end(too_large=True)
+            else:
+                self._chunks.append(chunk)
+
+    def finish(self) -> None:
+        """The stream ended cleanly."""
+        if not self._over:
+            self._over = True
+            raw = b"".join(self._chunks)
+            self._chunks = []
+            self._done(raw)
+
+    def end(self, *, too_large: bool = False) -> None:
+        """The stream broke off, was closed early, or is too large."""
+        if not self._over:
+            self._over = True
+            self._chunks = []
+            self._failed(too_large)
+
+
+class Tee:
+    """A sync stream that hands on chunk by chunk and stores what it saw at a clean end."""
+
+    def __init__(self, stream: Any, collector: Collector) -> None:
+        self._stream = stream
+        self._collector = collector
+
+    def __iter__(self) -> Iterator[bytes]:
+        collector = self._collector
+        try:
+            for chunk in self._stream:
+                collector.add(chunk)
+                yield chunk
+        except BaseException:
+            collector.end()
+            raise
+        collector.finish()
+
+    def close(self) -> None:
+        """Close the stream; early, it stores nothing."""
+        self._collector.end()
+        self._stream.close()
+
+
+class AsyncTee:
+    """An async stream that hands on chunk by chunk and stores what it saw at a clean end."""
+
+    def __init__(self, stream: Any, collector: Collector) -> None:
+        self._stream = stream
+        self._collector = collector
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        collector = self._collector
+        try:
+            async for chunk in self._stream:
+                collector.add(chunk)
+                yield chunk
+        except BaseException:
+            collector.end()
+            raise
+        collector.finish()
+
+    async def aclose(self) -> None:
+        """Close the stream; early, it stores nothing."""
+        self._collector.end()
+        await self._stream.aclose()

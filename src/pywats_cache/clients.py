@@ -1,0 +1,80 @@
+"""What `CacheClient` and `AsyncCacheClient` are, for either library: an httpx client whose every route is cached."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from .door import Door
+from .errors import ConfigurationTypeError
+from .mounting import Mounted
+
+if TYPE_CHECKING:
+    from .engine import Engine
+    from .storage.entry import StoredResponse
+
+__all__ = ["CachingClient"]
+
+
+class CachingClient:
+    """Mounts one engine on the default transport and on every other route (proxies, `mounts=`) of a client.
+
+    It goes in front of a client of httpx; all arguments but these are that client's.
+
+    - `controller`, `storage`, `clock`: see the transport.
+    - `transport`: the next transport, as everywhere in httpx; a cache transport is used as it is.
+    """
+
+    _transport_class: ClassVar[type[Any]]
+    _client_class: ClassVar[type[Any]]
+    _transport: Any
+    _mounts: dict[Any, Any]
+
+    def __init__(
+        self, *, controller: Any = None, storage: Any = None, clock: Any = None, transport: Any = None, **options: Any
+    ) -> None:
+        self._cache_parts = {"controller": controller, "storage": storage, "clock": clock}
+        if isinstance(transport, Mounted):
+            given = [name for name, part in self._cache_parts.items() if part is not None]
+            if given:
+                raise ConfigurationTypeError(f"{given[0]} must not be given beside a transport that caches already")
+        super().__init__(transport=transport, **options)  # type: ignore[call-arg]
+        for pattern, mounted in self._mounts.items():
+            if mounted is not None and not isinstance(mounted, Mounted):
+                self._mounts[pattern] = self._transport_class._sharing(self._engine, mounted)
+        self._door = Door(self, self._engine, self._client_class)
+
+    @property
+    def _engine(self) -> Engine:
+        engine: Engine = self._transport._engine
+        return engine
+
+    def _init_transport(self, **options: Any) -> Any:
+        given = options.get("transport")
+        if isinstance(given, Mounted):
+            return given
+        if given is not None:
+            return self._transport_class(given, **self._cache_parts)
+        make: Any = super()._init_transport  # type: ignore[misc]
+        return self._transport_class._made(lambda: make(**options), **self._cache_parts)
+
+    @property
+    def cache(self) -> Any:
+        """The cache transport: `.stats`, `.invalidate()`, `.clear()`, `.controller`, `.storage`."""
+        return self._transport
+
+    def lookup(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
+        content: bytes | str | None = None,
+        json: Any = None,
+    ) -> StoredResponse | None:
+        """The stored answer of this call if it is a fresh 200, else None; then nothing changed, not even a count.
+
+        Nothing is sent and nothing suspends. The answer is shared: read `.status`, `.headers`, `.content`, change
+        nothing. None also says that only the ordinary way can tell (cookies, auth, event hooks, INFO logging …).
+        """
+        return self._door.entry(method, url, params, headers, content, json)

@@ -1,0 +1,94 @@
+"""What a caller asks of the cache for one request: `extensions={"pywats_cache": {...}}` and `Cache-Control`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .errors import ConfigurationError, ConfigurationTypeError, flag, seconds, words
+
+__all__ = ["EXTENSION", "Directives", "parse_cache_control"]
+
+EXTENSION = "pywats_cache"
+
+
+@dataclass(frozen=True, slots=True)
+class Directives:
+    """The directives of one request.
+
+    - `bypass`: leave the cache alone: nothing looked up, nothing stored (a write still dirties).
+    - `refresh`: fetch a new answer and store it.
+    - `ttl`: seconds the answer of this request stays fresh, instead of the rule's.
+    - `tags`: more tags for the answer; on a write, more tags that it dirties.
+    - `key`: names the answer instead of method, URL and body (credentials still separate it).
+    - `only_if_cached`: a stored answer, or a 504 made here (RFC 9111 §5.2.1.7).
+    """
+
+    bypass: bool = False
+    refresh: bool = False
+    ttl: float | None = None
+    tags: tuple[str, ...] = ()
+    key: str | None = None
+    only_if_cached: bool = False
+
+    @classmethod
+    def parse(cls, value: object) -> Directives:
+        """Check `extensions["pywats_cache"]`. Raises ConfigurationError that names an unknown or bad directive."""
+        if not isinstance(value, Mapping):
+            raise ConfigurationTypeError(f"extensions[{EXTENSION!r}] must be a dict of directives, not {value!r}")
+        unknown = [name for name in value if name not in _CHECKS]
+        if unknown:
+            raise ConfigurationError(
+                f"extensions[{EXTENSION!r}] must hold only {', '.join(_CHECKS)}, not {unknown[0]!r}"
+            )
+        return cls(
+            **{name: _CHECKS[name](f"extensions[{EXTENSION!r}][{name!r}]", given) for name, given in value.items()}
+        )
+
+
+def _optional_seconds(name: str, value: object) -> float | None:
+    return None if value is None else seconds(name, value, infinite=True)
+
+
+def _optional_key(name: str, value: object) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise ConfigurationTypeError(f"{name} must be a string, not {value!r}")
+    return value
+
+
+_CHECKS: dict[str, Any] = {
+    "bypass": flag,
+    "refresh": flag,
+    "ttl": _optional_seconds,
+    "tags": words,
+    "key": _optional_key,
+    "only_if_cached": flag,
+}
+
+
+def parse_cache_control(values: list[str]) -> dict[str, str | None]:
+    """The directives of all Cache-Control field lines, names in lower case, quotes taken off (RFC 9111 §5.2).
+
+    The first of two directives of one name counts.
+    """
+    directives: dict[str, str | None] = {}
+    for part in _split(",".join(values)):
+        name, has_value, value = part.partition("=")
+        name = name.strip().lower()
+        if name:
+            directives.setdefault(name, value.strip().strip('"') if has_value else None)
+    return directives
+
+
+def _split(text: str) -> list[str]:
+    if '"' not in text:
+        return text.split(",")
+    parts, start, quoted = [], 0, False
+    for at, char in enumerate(text):
+        if char == '"' and (at == 0 or text[at - 1] != "\\"):
+            quoted = not quoted
+        elif char == "," and not quoted:
+            parts.append(text[start:at])
+            start = at + 1
+    return [*parts, text[start:]]

@@ -1,0 +1,78 @@
+"""Every exception of this package, as one small tree.
+
+```
+CachingError
+├── ConfigurationError   (also a ValueError)   a bad value, at construction or in a directive
+├── ConfigurationTypeError   (also a TypeError)   a value of the wrong type, or arguments that exclude each other
+└── StorageError         a storage failed; never reaches a caller of a request
+```
+
+Errors of the network are those of httpx and pass through untouched.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+__all__ = ["CachingError", "ConfigurationError", "ConfigurationTypeError", "StorageError"]
+
+
+class CachingError(Exception):
+    """Base of all errors raised by this package."""
+
+
+class ConfigurationError(CachingError, ValueError):
+    """A parameter has a value that is not allowed; the message names parameter, value and what is allowed."""
+
+
+class ConfigurationTypeError(CachingError, TypeError):
+    """A parameter has a type that is not allowed, or two parameters exclude each other."""
+
+
+class StorageError(CachingError):
+    """A storage could not read or write. Logged and counted; the request it happened in goes to the server."""
+
+
+def seconds(name: str, value: object, *, positive: bool = False, infinite: bool = False) -> float:
+    """Check that `value` is a duration in seconds and return it as a float.
+
+    Raises ConfigurationTypeError for what is no number (a bool is none) and ConfigurationError for NaN,
+    a negative number, zero where `positive`, or infinity unless `infinite`.
+    """
+    allowed = "a number of seconds " + ("> 0" if positive else ">= 0") + (" (inf: no limit)" if infinite else "")
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ConfigurationTypeError(f"{name} must be {allowed}, not {value!r}")
+    number = float(value)
+    if math.isnan(number) or number < 0 or (positive and number == 0) or (math.isinf(number) and not infinite):
+        raise ConfigurationError(f"{name} must be {allowed}, not {value!r}")
+    return number
+
+
+def whole(name: str, value: object, *, least: int) -> int:
+    """Check that `value` is an int of at least `least` (a bool is none) and return it."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ConfigurationTypeError(f"{name} must be a whole number >= {least}, not {value!r}")
+    if value < least:
+        raise ConfigurationError(f"{name} must be a whole number >= {least}, not {value!r}")
+    return value
+
+
+def words(name: str, value: object) -> tuple[str, ...]:
+    """Check that `value` is an iterable of non-empty strings, but no string itself, and return a tuple."""
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise ConfigurationTypeError(f"{name} must be a tuple of strings, not {value!r}")
+    result = tuple(value)
+    for word in result:
+        if not isinstance(word, str):
+            raise ConfigurationTypeError(f"{name} must hold strings only, not {word!r}")
+        if not word:
+            raise ConfigurationError(f"{name} must not hold an empty string")
+    return result
+
+
+def flag(name: str, value: object) -> bool:
+    """Check that `value` is True or False and return it."""
+    if not isinstance(value, bool):
+        raise ConfigurationTypeError(f"{name} must be True or False, not {value!r}")
+    return value

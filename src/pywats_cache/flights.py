@@ -1,0 +1,144 @@
+"""Single-flight: who fetches which key, who waits for it, and how a flight is handed over or let go.
+
+A flight is opened by its leader and landed exactly once:
+
+- with an answer: every joiner takes it;
+- *failed* (error, cancellation, a body closed early): the joiners wake, the first of them opens the next flight and
+  the others join that one, so a failure costs one more request, not one for each;
+- *uncacheable*: the joiners go to the server at once, in parallel, and for a while that key is not collapsed.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable
+from enum import Enum
+
+from .storage.entry import StoredResponse
+
+__all__ = ["Flight", "FlightTable", "Landing"]
+
+MAX_SOLITARY = 4096
+SOLITARY_SECONDS = 10.0
+"""How long a key whose answer turned out uncacheable is not collapsed."""
+
+Owner = tuple[int, Hashable]
+"""Thread, and the task in it (None for synchronous code)."""
+
+
+class Landing(Enum):
+    """How a flight ended."""
+
+    ANSWERED = "answered"
+    FAILED = "failed"
+    UNCACHEABLE = "uncacheable"
+
+
+class Flight:
+    """One fetch under way. The fields that describe it are set once; `landing` is guarded by `_lock`.
+
+    - `epoch`: of the coherence at its begin, `began`: on the transport's clock.
+    - `shared`: whether it stands in the table, so that others may join.
+    - `storable`: False inside a settle window.
+    """
+
+    __slots__ = (
+        "_lock",
+        "_wakers",
+        "answer",
+        "began",
+        "epoch",
+        "key",
+        "landing",
+        "owner",
+        "shared",
+        "storable",
+        "tags",
+    )
+
+    def __init__(
+        self, key: str, tags: tuple[str, ...], epoch: int, began: float, owner: Owner, *, shared: bool, storable: bool
+    ) -> None:
+        self.key = key
+        self.tags = tags
+        self.epoch = epoch
+        self.began = began
+        self.owner = owner
+        self.shared = shared
+        self.storable = storable
+        self.landing: Landing | None = None
+        self.answer: StoredResponse | None = None
+        self._wakers: list[Callable[[], object]] = []
+        self._lock = threading.Lock()
+
+    def on_landing(self, wake: Callable[[], object]) -> None:
+        """Call `wake` once this flight has landed, at once if it has. `wake` must not block nor raise."""
+        with self._lock:
+            if self.landing is None:
+                self._wakers.append(wake)
+                return
+        wake()
+
+    def forget(self, wake: Callable[[], object]) -> None:
+        """The joiner behind `wake` gave up."""
+        with self._lock:
+            if wake in self._wakers:
+                self._wakers.remove(wake)
+
+    def land(self, landing: Landing, answer: StoredResponse | None = None) -> None:
+        """Land once; later calls do nothing."""
+        with self._lock:
+            if self.landing is not None:
+                return
+            self.answer = answer
+            self.landing = landing
+            wakers, self._wakers = self._wakers, []
+        for wake in wakers:
+            wake()
+
+    def is_held_by(self, owner: Owner) -> bool:
+        """Whether `owner` would wait for itself: the flight's own task, or synchronous code of the same thread."""
+        thread, task = self.owner
+        return thread == owner[0] and (task is None or owner[1] is None or task == owner[1])
+
+
+class FlightTable:
+    """The open flights of one storage. Guarded by the storage's lock, which callers hold."""
+
+    __slots__ = ("_open", "_solitary")
+
+    def __init__(self) -> None:
+        self._open: dict[str, Flight] = {}
+        self._solitary: dict[str, float] = {}
+
+    def get(self, key: str) -> Flight | None:
+        """The flight that others may join under `key`."""
+        return self._open.get(key)
+
+    def add(self, flight: Flight) -> None:
+        """Open `flight`; one of the same key that began earlier goes on for its own joiners, out of the table."""
+        self._open[flight.key] = flight
+
+    def remove(self, flight: Flight) -> None:
+        """Take out `flight`, and only it."""
+        if self._open.get(flight.key) is flight:
+            del self._open[flight.key]
+
+    def is_solitary(self, key: str, now: float) -> bool:
+        """Whether the answers of `key` lately turned out uncacheable, so that waiting for one gains nothing."""
+        end = self._solitary.get(key)
+        if end is None:
+            return False
+        if now < end <= now + SOLITARY_SECONDS:
+            return True
+        del self._solitary[key]
+        return False
+
+    def make_solitary(self, key: str, now: float) -> None:
+        """Do not collapse `key` for a while."""
+        if len(self._solitary) >= MAX_SOLITARY:
+            self._solitary.clear()
+        self._solitary[key] = now + SOLITARY_SECONDS
+
+    def __len__(self) -> int:
+        return len(self._open)

@@ -1,0 +1,86 @@
+"""TTL mode: whether an answer may be stored, how its body comes in, and whether it is still fresh."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from enum import Enum
+
+from .controller import Decision
+from .directives import parse_cache_control
+
+__all__ = ["Body", "content_length", "fields", "is_empty", "unstorable", "vary_names"]
+
+MAX_VARY = 16
+_STREAMS = (
+    "text/event-stream",
+    "application/x-ndjson",
+    "application/ndjson",
+    "application/jsonl",
+    "application/json-seq",
+    "application/stream+json",
+    "multipart/x-mixed-replace",
+    "multipart/mixed",
+    "application/grpc",
+)
+
+
+class Body(Enum):
+    """How the body of an answer is treated."""
+
+    HAND_ON = "hand on"
+    READ = "read"
+    TEE = "tee"
+
+
+def fields(items: Iterable[tuple[bytes, bytes, bytes]]) -> dict[str, list[str]]:
+    """Header items by name in lower case, each with the values of its lines."""
+    result: dict[str, list[str]] = {}
+    for _, name, value in items:
+        result.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
+    return result
+
+
+def unstorable(status: int, headers: Mapping[str, list[str]], decision: Decision, bound: int) -> str | None:
+    """Why an answer is never stored in TTL mode (DESIGN: 200 only, others by rule), or None."""
+    if status not in decision.statuses or status == 206:
+        return "status"
+    if "set-cookie" in headers:
+        return "set-cookie"
+    if "*" in (name.strip() for line in headers.get("vary", ()) for name in line.split(",")):
+        return "vary-any"
+    if "no-store" in parse_cache_control(headers.get("cache-control", [])) and not decision.ignore_no_store:
+        return "no-store"
+    if headers.get("content-type", [""])[0].partition(";")[0].strip().lower() in _STREAMS:
+        return "stream"
+    length = content_length(headers)
+    if length is not None and length > bound:
+        return "too-large"
+    if len(vary_names(headers)) > MAX_VARY:
+        return "vary-any"
+    return None
+
+
+def content_length(headers: Mapping[str, list[str]]) -> int | None:
+    """The announced length of the body in bytes, or None where there is none to rely on (RFC 9112 §6.3)."""
+    values = headers.get("content-length", ())
+    if "transfer-encoding" in headers or len(values) != 1 or not (values[0].isascii() and values[0].isdigit()):
+        return None
+    return int(values[0])
+
+
+def vary_names(headers: Mapping[str, list[str]]) -> tuple[str, ...]:
+    """The request headers that selected this answer (RFC 9110 §12.5.5), in lower case, sorted."""
+    names = {name.strip().lower() for line in headers.get("vary", ()) for name in line.split(",")}
+    return tuple(sorted(names - {""}))
+
+
+def is_empty(content: bytes) -> bool:
+    """Whether a body says "nothing there": empty, or JSON's null."""
+    return len(content) <= 64 and content.strip() in (b"", b"null")
+
+
+def default_settle(timeout: Mapping[str, float | None] | None) -> float:
+    """Seconds to distrust reads after a write of unknown outcome: the request's timeout, from 5 to 30."""
+    given = [value for value in (timeout or {}).values() if value is not None and math.isfinite(value)]
+    return min(30.0, max(5.0, *given)) if given else 30.0

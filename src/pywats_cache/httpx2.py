@@ -1,0 +1,106 @@
+"""The transports and clients on httpx2, the living fork of httpx. The same engine, storage and rules serve both."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx2
+from httpx2._content import encode_json
+
+from .aio import AsyncCache
+from .body import AsyncTee, StoredBody, Tee
+from .clients import CachingClient
+from .library import Library
+from .sync import SyncCache
+
+__all__ = ["AsyncCacheClient", "AsyncCacheTransport", "CacheClient", "CacheTransport"]
+
+
+class CachedResponse(StoredBody, httpx2.Response):
+    """A Response that was born read."""
+
+
+class _Tee(Tee, httpx2.SyncByteStream):
+    pass
+
+
+class _AsyncTee(AsyncTee, httpx2.AsyncByteStream):
+    pass
+
+
+LIBRARY = Library(
+    name="httpx2",
+    response=httpx2.Response,
+    cached_response=CachedResponse,
+    headers=httpx2.Headers,
+    byte_stream=httpx2.ByteStream,
+    tee=_Tee,
+    async_tee=_AsyncTee,
+    encode_json=lambda json: b"".join(encode_json(json)[1]),
+    not_sent=(httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol),
+)
+
+
+class CacheTransport(SyncCache, httpx2.BaseTransport):
+    """Caches what goes through it: `httpx2.Client(transport=CacheTransport())`.
+
+    ```python
+    client = httpx2.Client(transport=CacheTransport(controller=Controller(ttl=60.0)))
+    client.get(url).extensions["pywats_cache"]    # CacheOutcome(status="miss", reason="unknown", …)
+    ```
+    """
+
+    _library = LIBRARY
+    _next_class = httpx2.HTTPTransport
+    _calls = "handle_request"
+
+
+class AsyncCacheTransport(AsyncCache, httpx2.AsyncBaseTransport):
+    """Caches what goes through it: `httpx2.AsyncClient(transport=AsyncCacheTransport())`, on asyncio and trio."""
+
+    _library = LIBRARY
+    _next_class = httpx2.AsyncHTTPTransport
+    _calls = "handle_async_request"
+
+
+class CacheClient(CachingClient, httpx2.Client):  # type: ignore[misc]
+    """An `httpx2.Client` that caches: `CacheClient(controller=Controller(ttl=60.0), base_url=…)`.
+
+    A plain `get` asks the cache before httpx2 builds a request, which makes a hit many times faster.
+    """
+
+    _transport_class = CacheTransport
+    _client_class = httpx2.Client
+    _transport: CacheTransport
+
+    @property
+    def cache(self) -> CacheTransport:
+        """The cache transport: `.stats`, `.invalidate()`, `.clear()`, `.controller`, `.storage`."""
+        return self._transport
+
+    def get(self, url: httpx2.URL | str, **options: Any) -> httpx2.Response:
+        """Send a GET, unless a fresh answer is stored. The options are those of `httpx2.Client.get`."""
+        response: httpx2.Response | None = self._door.answer(url, options)
+        return super().get(url, **options) if response is None else response
+
+
+class AsyncCacheClient(CachingClient, httpx2.AsyncClient):  # type: ignore[misc]
+    """An `httpx2.AsyncClient` that caches: `AsyncCacheClient(controller=Controller(ttl=60.0), base_url=…)`.
+
+    A plain `get` asks the cache before httpx2 builds a request, which makes a hit many times faster; it does not
+    suspend then.
+    """
+
+    _transport_class = AsyncCacheTransport
+    _client_class = httpx2.AsyncClient
+    _transport: AsyncCacheTransport
+
+    @property
+    def cache(self) -> AsyncCacheTransport:
+        """The cache transport: `.stats`, `await .invalidate()`, `await .clear()`, `.controller`, `.storage`."""
+        return self._transport
+
+    async def get(self, url: httpx2.URL | str, **options: Any) -> httpx2.Response:
+        """Send a GET, unless a fresh answer is stored. The options are those of `httpx2.AsyncClient.get`."""
+        response: httpx2.Response | None = self._door.answer(url, options)
+        return await super().get(url, **options) if response is None else response

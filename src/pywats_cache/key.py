@@ -1,0 +1,68 @@
+"""What names a stored answer: canonical URL, partition of the credentials, digest of a body."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from hashlib import blake2b
+from urllib.parse import unquote
+
+__all__ = ["entry_key", "is_credential", "normal_path", "partition_digest", "sorted_query", "variant_key"]
+
+_CREDENTIAL = re.compile(
+    r"auth|cookie|token|secret|password|credential|session|signature|api-?key|subscription-key|access-key|functions-key"
+)
+_NOT_CREDENTIAL = frozenset({":authority"})
+
+
+def is_credential(name: str) -> bool:
+    """Whether a header may say who asks: `Authorization`, `Cookie`, `X-API-Key` and its like.
+
+    Wide on purpose: a header too many only splits the cache, one too few gives one user another's answer.
+    """
+    return _CREDENTIAL.search(name.lower()) is not None and name.lower() not in _NOT_CREDENTIAL
+
+
+def partition_digest(secret: bytes, fields: Iterable[tuple[bytes, bytes]]) -> str:
+    """A keyed digest of the header fields that separate answers; the same for the same fields in any order.
+
+    Each name and value is preceded by its length, so that no two lists of fields look alike.
+    """
+    digest = blake2b(key=secret, digest_size=16)
+    for name, value in sorted(fields):
+        digest.update(b"%d:%b=%d:%b" % (len(name), name, len(value), value))
+    return digest.hexdigest()
+
+
+def sorted_query(query: str) -> str:
+    """`query` with its parameters in the order of their names; those of one name keep their order."""
+    if "&" not in query:
+        return query
+    return "&".join(sorted(query.split("&"), key=lambda parameter: parameter.partition("=")[0]))
+
+
+def entry_key(secret: bytes, *parts: bytes | str) -> str:
+    """A keyed digest of the parts (method, URL, partition, body …): it names an answer and tells nothing of them."""
+    digest = blake2b(key=secret, digest_size=16)
+    for part in parts:
+        data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
+        digest.update(b"%d:" % len(data))
+        digest.update(data)
+    return digest.hexdigest()
+
+
+def variant_key(secret: bytes, key: str, values: Iterable[str | None]) -> str:
+    """The key of the variant of `key` that these request header values select (Vary, RFC 9111 §4.1)."""
+    return entry_key(secret, key, *("-" if value is None else "+" + value for value in values))
+
+
+def normal_path(path: str) -> tuple[str, ...]:
+    """The segments of a raw path as tags compare them: decoded, NFC, without case or trailing spaces.
+
+    Servers differ in whether they tell `/A%20/` from `/a`; taking both for one invalidates too much at worst.
+    """
+    return tuple(
+        unicodedata.normalize("NFC", unquote(segment)).casefold().rstrip(" ").replace("/", "%2f")
+        for segment in path.rstrip("/").split("/")[1:]
+    )

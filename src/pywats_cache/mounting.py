@@ -1,0 +1,131 @@
+"""What the sync and the async transport have in common: their parts, checked and put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import hishel
+
+from .clock import Clock, monotonic
+from .controller import Controller
+from .engine import Engine
+from .errors import ConfigurationError, ConfigurationTypeError, words
+from .forking import renew_in_child
+from .storage.memory import MemoryStorage
+
+if TYPE_CHECKING:
+    from .flights import Owner
+    from .library import Library
+    from .stats import CacheStats
+
+__all__ = ["Mounted"]
+
+
+class Mounted:
+    """A transport with an engine.
+
+    - `transport`: the next transport, which goes to the network; None: one of httpx's own with its defaults.
+    - `controller`: the policy; None: `Controller()`, every GET for 300 s.
+    - `storage`: where answers are kept; None: a `MemoryStorage()` of its own. Transports given the same storage share
+      answers, flights and invalidation, and should have the same controller.
+    - `clock`: a function that gives seconds, monotonic; None: the system's clock, time asleep counted.
+
+    Raises ConfigurationError or ConfigurationTypeError, naming the parameter.
+    """
+
+    _library: ClassVar[Library]
+    _next_class: ClassVar[type[Any]]
+    _calls: ClassVar[str]
+
+    @staticmethod
+    def _owner() -> Owner:
+        """Who calls: thread and task."""
+        raise NotImplementedError
+
+    def __init__(
+        self,
+        transport: Any = None,
+        *,
+        controller: Controller | None = None,
+        storage: hishel.BaseStorage | hishel.AsyncBaseStorage | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        if clock is not None and not callable(clock):
+            raise ConfigurationTypeError(f"clock must be a function that returns seconds, not {clock!r}")
+        if controller is not None and not isinstance(controller, Controller):
+            raise ConfigurationTypeError(f"controller must be a Controller, not {controller!r}")
+        memory = self._check_storage(storage)
+        used = memory.use_clock(clock, monotonic)
+        self._engine = Engine(self._library, controller or Controller(), memory, used, self._owner)
+        self._mount(transport)
+
+    def _mount(self, transport: Any) -> None:
+        if isinstance(transport, Mounted):
+            raise ConfigurationError(f"transport must not cache already, as {type(transport).__name__} does")
+        if transport is not None and not callable(getattr(transport, self._calls, None)):
+            raise ConfigurationTypeError(f"transport must have a method {self._calls}(), not {transport!r}")
+        self._build(self._next_class if transport is None else None, transport)
+
+    def _build(self, factory: Callable[[], Any] | None, transport: Any = None) -> None:
+        """Go on to `transport`, or to what `factory` makes, again in each forked child."""
+        self._factory = factory
+        self.next_transport: Any = factory() if factory is not None else transport
+        renew_in_child(self)
+
+    def _renew(self) -> None:
+        # Two processes must not talk over one connection. One that was handed in is its owner's to renew.
+        if self._factory is not None:
+            self.next_transport = self._factory()
+
+    def _check_storage(self, storage: object) -> MemoryStorage:
+        if storage is None:
+            return MemoryStorage()
+        if isinstance(storage, MemoryStorage):
+            return storage
+        raise ConfigurationTypeError(f"storage must be a MemoryStorage or a hishel storage, not {storage!r}")
+
+    @classmethod
+    def _sharing(cls, engine: Engine, transport: Any) -> Any:
+        """A transport over the engine of another one, for a client's further routes."""
+        mounted = cls.__new__(cls)
+        mounted._engine = engine
+        mounted._mount(transport)
+        return mounted
+
+    @classmethod
+    def _made(cls, factory: Callable[[], Any], **options: Any) -> Any:
+        """A transport in front of one that we build ourselves, anew after a fork."""
+        mounted = cls(factory(), **options)
+        mounted._factory = factory
+        return mounted
+
+    @property
+    def stats(self) -> CacheStats:
+        """A snapshot of what happened so far."""
+        return self._engine.stats
+
+    @property
+    def controller(self) -> Controller:
+        """The policy."""
+        return self._engine.controller
+
+    @property
+    def storage(self) -> MemoryStorage:
+        """Where answers are kept."""
+        return self._engine.storage
+
+    def _invalidate(self, path: str | None, tags: tuple[str, ...], soft: bool) -> None:
+        if path is not None and not isinstance(path, str):
+            raise ConfigurationTypeError(f"path must be a string such as '/api/Product', not {path!r}")
+        if path is not None and not path.startswith("/"):
+            raise ConfigurationError(f"path must start with '/', such as '/api/Product', not {path!r}")
+        tags = words("tags", tags)
+        if path is None and not tags:
+            raise ConfigurationTypeError("invalidate needs a path, or tags; clear() forgets everything")
+        if soft:
+            raise ConfigurationError("soft=True needs stale serving, which this version does not have")
+        self._engine.invalidate(path, tags)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({type(self.next_transport).__name__}, {self.storage!r}, {self.controller!r})"

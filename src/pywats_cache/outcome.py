@@ -1,0 +1,58 @@
+"""What happened to one request, and the codes that say why."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+__all__ = ["REASONS", "CacheOutcome", "Status"]
+
+Status = Literal["hit", "stale", "revalidated", "miss", "collapsed", "bypass"]
+
+REASONS: dict[str, str] = {
+    "fresh": "answered from the storage, within its TTL",
+    "joined": "answered by the fetch of another caller that was under way",
+    "unknown": "nothing is stored under this key",
+    "expired": "what is stored is older than its TTL",
+    "dirtied": "a write (or an invalidation) came after the fetch of what is stored",
+    "vary": "what is stored was selected by other request headers (Vary, RFC 9111 §4.1)",
+    "refresh": "the caller asked for a new answer: refresh=True, or Cache-Control: no-cache, or max-age",
+    "settling": "a write may still be taking effect, so the answer is not stored",
+    "join-timeout": "the fetch of another caller took too long, so this one went to the server itself",
+    "not-shared": "the fetch of another caller gave nothing that may be shared, so this one went itself",
+    "own-flight": "the fetch under way is the caller's own (a stream still open), so it went itself",
+    "head": "a HEAD for which no GET is stored",
+    "only-if-cached": "the caller wanted a stored answer or none; a 504 was made (RFC 9111 §5.2.1.7)",
+    "rule-bypass": "a rule (or `unmatched='bypass'`) leaves this route alone",
+    "query-bypass": "a query parameter of the rule's bypass_query is present",
+    "zero-ttl": "the TTL of this route is 0",
+    "caller-bypass": "the caller asked to leave the cache alone: bypass=True or Cache-Control: no-store",
+    "write": "an unsafe method, or a route that a rule calls a write",
+    "method": "a method that is neither read nor write",
+    "range": "a request for a part (Range)",
+    "conditional": "the caller's own conditional request",
+    "streamed-body": "the request's body is a stream that can be read only once",
+    "target": "the request names another target than its URL (httpx's extension)",
+    "upgrade": "a change of protocol, or an event stream",
+}
+"""Every `CacheOutcome.reason`, with its meaning."""
+
+
+class CacheOutcome(NamedTuple):
+    """What the cache did with one request: `response.extensions["pywats_cache"]`. Immutable.
+
+    - `status`: exactly one of `hit`, `stale`, `revalidated`, `miss`, `collapsed`, `bypass`.
+    - `reason`: a code of `REASONS`.
+    - `age`: seconds since the request that fetched the answer was sent; 0.0 for a new one.
+    - `ttl`: seconds an answer of this route stays fresh; None where nothing is cached.
+    - `key`: a digest that names the stored answer and tells nothing of URL or credentials; None on a bypass.
+    - `stored`: whether the answer is in the storage now. For a body of unknown length it turns True at its clean end.
+    - `rule`: the pattern of the rule that decided, `default` or `unmatched`.
+    """
+
+    status: Status
+    reason: str
+    age: float = 0.0
+    ttl: float | None = None
+    key: str | None = None
+    stored: bool = False
+    rule: str | None = None

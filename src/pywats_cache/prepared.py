@@ -1,0 +1,246 @@
+"""What the engine needs to know of a request, worked out once for all requests that look alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+from urllib.parse import unquote_plus
+
+from .coherence import explicit_tag, partition_tag, path_tags, write_tags
+from .controller import SAFE_METHODS, Controller, Decision
+from .directives import Directives, parse_cache_control
+from .key import entry_key, is_credential, partition_digest, sorted_query
+
+__all__ = ["Prepared", "Preparer"]
+
+MAX_MEMO = 4096
+MAX_NAMES = 1024
+# Headers that change what may be done with a request; credentials and the controller's partition come on top.
+_DECISIVE = frozenset(
+    name.encode()
+    for name in [
+        "accept",
+        "cache-control",
+        "content-encoding",
+        "content-type",
+        "host",
+        "if-match",
+        "if-modified-since",
+        "if-none-match",
+        "if-range",
+        "if-unmodified-since",
+        "pragma",
+        "range",
+        "upgrade",
+        "x-http-method",
+        "x-http-method-override",
+        "x-method-override",
+    ]
+)
+_CONDITIONAL = (b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since", b"if-range")
+_OVERRIDES = (b"x-http-method", b"x-http-method-override", b"x-method-override")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+Fields = tuple[tuple[bytes, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """One request, or all that look alike, as the engine sees it.
+
+    - `kind`: `read`, `write` or `bypass`; `reason`: the code of a bypass or write, or of a refresh.
+    - `key`: names the answer of a read; `tags`: what it carries, or what a write dirties.
+    - `head`: answered from the stored GET; `refresh`: a new answer is wanted; `max_age`: seconds at most.
+    - `own_ttl`: the caller set the TTL for this one request, so the rule's is no bound for what it stores.
+    - `body_fields`: the header values that say what a body means; see `Preparer.with_body`.
+    """
+
+    kind: Literal["read", "write", "bypass"]
+    reason: str
+    rule: str
+    key: str = ""
+    ttl: float = 0.0
+    tags: tuple[str, ...] = ()
+    path: str = ""
+    origin: str = ""
+    partition: str = ""
+    decision: Decision | None = None
+    head: bool = False
+    refresh: bool = False
+    only_if_cached: bool = False
+    max_age: float | None = None
+    own_ttl: bool = False
+    body_fields: tuple[bytes, ...] | None = None
+
+
+class Preparer:
+    """Turns requests into `Prepared`, with a bounded memo.
+
+    The memo's keys are what the answer depends on: method, URL and the decisive header fields, credentials among
+    them; it lives in memory only, beside the client that holds the same credentials. Entries are only ever added or
+    all dropped, in single dictionary operations, so threads share it without a lock.
+    """
+
+    __slots__ = ("_controller", "_memo", "_names", "_partition_by", "_partition_names", "_secret")
+
+    def __init__(self, controller: Controller, secret: bytes) -> None:
+        self._controller = controller
+        self._secret = secret
+        self._memo: dict[Any, Prepared] = {}
+        self._names: dict[bytes, bool] = {}
+        by: Callable[[Mapping[str, str]], str] | None
+        self._partition_names: frozenset[bytes]
+        if callable(controller.partition):
+            by, self._partition_names = controller.partition, frozenset()
+        else:
+            by, self._partition_names = None, frozenset(name.encode() for name in controller.partition)
+        self._partition_by = by
+
+    @property
+    def partition_is_computed(self) -> bool:
+        """Whether a function of the user's names the partition; then nothing may be remembered of it."""
+        return self._partition_by is not None
+
+    def prepare(self, request: Any) -> Prepared:
+        """`request` (of httpx or httpx2), directives and body not looked at."""
+        names = self._names
+        fields = []
+        for item in request.headers._list:
+            lower = item[1]
+            decisive = names.get(lower)
+            if decisive is None:
+                decisive = self._learn(lower)
+            if decisive:
+                fields.append((lower, item[2]))
+        memo_key = (request.method, request.url._uri_reference, *fields)
+        if self._partition_by is not None:
+            return self._work_out(request, tuple(fields), self._partition_by(dict(request.headers)))
+        prepared = self._memo.get(memo_key)
+        if prepared is None:
+            prepared = self._work_out(request, tuple(fields), None)
+            if len(self._memo) >= MAX_MEMO:
+                self._memo.clear()
+            self._memo[memo_key] = prepared
+        return prepared
+
+    def _learn(self, lower: bytes) -> bool:
+        decisive = lower in _DECISIVE or lower in self._partition_names or is_credential(lower.decode("latin-1"))
+        if len(self._names) >= MAX_NAMES:
+            self._names.clear()
+        self._names[lower] = decisive
+        return decisive
+
+    def _work_out(self, request: Any, fields: Fields, computed: str | None) -> Prepared:
+        url = request.url._uri_reference
+        origin = f"{url.scheme}://{url.host}:{url.port or _DEFAULT_PORTS.get(url.scheme, '')}"
+        path = url.path or "/"
+        decision = self._controller.decide(request.method, path)
+        first: dict[bytes, bytes] = {}
+        for name, value in fields:
+            first.setdefault(name, value)
+        host = first.get(b"host", b"")
+        if host != request.url.netloc and host:
+            # An address with a Host header of its own asks another site than the address alone.
+            origin = f"{origin} ({host.decode('latin-1').lower()})"
+        if any(name in first for name in _OVERRIDES) and decision.kind == "read":
+            decision = Decision("write", decision.rule)
+        partition = self._partition(fields, url.userinfo, computed)
+        known: dict[str, Any] = {"path": path, "origin": origin, "partition": partition, "decision": decision}
+        if decision.kind == "write":
+            tags = (*write_tags(origin, path), *(explicit_tag(origin, tag) for tag in decision.tags))
+            return Prepared("write", "write", decision.rule, tags=tags, **known)
+        if decision.kind == "bypass":
+            why = "rule-bypass" if request.method in SAFE_METHODS else "method"
+            return Prepared("bypass", why, decision.rule, **known)
+        controls = parse_cache_control([v.decode("latin-1") for n, v in fields if n == b"cache-control"])
+        reason = self._why_not(decision, first, controls, url.query)
+        method = "GET" if request.method == "HEAD" else request.method
+        max_age = _whole_seconds(controls.get("max-age"))
+        refresh = _wants_new(controls, first) or max_age == 0
+        return Prepared(
+            "read" if reason is None else "bypass",
+            reason or ("refresh" if refresh else "unknown"),
+            decision.rule,
+            key=entry_key(self._secret, method, origin, path, sorted_query(url.query or ""), partition),
+            ttl=decision.ttl,
+            tags=(
+                *path_tags(origin, path),
+                *(explicit_tag(origin, tag) for tag in decision.tags),
+                *((partition_tag(partition),) if 401 in self._controller.drop_on else ()),
+            ),
+            head=request.method == "HEAD",
+            refresh=refresh,
+            only_if_cached="only-if-cached" in controls,
+            max_age=max_age,
+            body_fields=(first.get(b"content-type", b""), first.get(b"content-encoding", b"")),
+            **known,
+        )
+
+    def _partition(self, fields: Fields, userinfo: str, computed: str | None) -> str:
+        if computed is not None:
+            return partition_digest(self._secret, [(b"computed", computed.encode())])
+        selected = [f for f in fields if f[0] in self._partition_names or is_credential(f[0].decode("latin-1"))]
+        if userinfo:
+            selected.append((b":userinfo", userinfo.encode()))
+        return partition_digest(self._secret, selected) if selected else ""
+
+    @staticmethod
+    def _why_not(
+        decision: Decision, first: Mapping[bytes, bytes], controls: Mapping[str, str | None], query: str | None
+    ) -> str | None:
+        """Why this read goes around the cache, or None."""
+        if "no-store" in controls:
+            return "caller-bypass"
+        if b"range" in first:
+            return "range"
+        if any(name in first for name in _CONDITIONAL):
+            return "conditional"
+        if b"upgrade" in first or b"text/event-stream" in first.get(b"accept", b"").lower():
+            return "upgrade"
+        if decision.bypass_query and query:
+            names = {unquote_plus(p.partition("=")[0]).casefold() for p in query.split("&")}
+            if not names.isdisjoint(decision.bypass_query):
+                return "query-bypass"
+        return "zero-ttl" if decision.ttl == 0 else None
+
+    @staticmethod
+    def bypassed(prepared: Prepared, reason: str) -> Prepared:
+        """`prepared` for a request that goes around the cache."""
+        return replace(prepared, kind="bypass", reason=reason)
+
+    def with_body(self, prepared: Prepared, body: bytes) -> Prepared:
+        """`prepared` for a request with this body: the key then names the body and its type too."""
+        return replace(prepared, key=entry_key(self._secret, prepared.key, body, *(prepared.body_fields or ())))
+
+    def directed(self, prepared: Prepared, directives: Directives) -> Prepared:
+        """`prepared` as the caller's directives for this one request change it."""
+        tags = tuple(explicit_tag(prepared.origin, tag) for tag in directives.tags)
+        if prepared.kind == "write":
+            return replace(prepared, tags=(*prepared.tags, *tags))
+        if prepared.reason == "zero-ttl" and directives.ttl:
+            prepared = replace(prepared, kind="read", reason="unknown")
+        if prepared.kind == "bypass":
+            return prepared
+        if directives.bypass:
+            return self.bypassed(prepared, "caller-bypass")
+        changed: dict[str, Any] = {"tags": (*prepared.tags, *tags)}
+        if directives.refresh:
+            changed.update(refresh=True, reason="refresh")
+        if directives.ttl is not None:
+            bounds = [bound for bound in (prepared.max_age, directives.ttl) if bound is not None]
+            changed.update(ttl=directives.ttl, own_ttl=True, max_age=min(bounds))
+        if directives.key is not None:
+            changed["key"] = entry_key(self._secret, "custom", prepared.origin, directives.key, prepared.partition)
+        if directives.only_if_cached:
+            changed["only_if_cached"] = True
+        return replace(prepared, **changed)
+
+
+def _wants_new(controls: Mapping[str, str | None], first: Mapping[bytes, bytes]) -> bool:
+    # Pragma counts only without Cache-Control (RFC 9111 §5.4).
+    return "no-cache" in controls or (not controls and b"no-cache" in first.get(b"pragma", b"").lower())
+
+
+def _whole_seconds(value: str | None) -> float | None:
+    return float(value) if value is not None and value.isascii() and value.isdigit() else None

@@ -1,0 +1,54 @@
+"""What happened to all requests of a transport, as an immutable snapshot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["CacheStats", "Counters"]
+
+
+@dataclass(frozen=True, slots=True)
+class CacheStats:
+    """A snapshot of the counters. Every request counts in exactly one of the first six.
+
+    `hits` to `bypassed` and `lookups` are of the transport; `stores` to `size_bytes` are of its storage, which other
+    transports may share.
+    """
+
+    hits: int = 0
+    stale: int = 0
+    revalidated: int = 0
+    misses: int = 0
+    collapsed: int = 0
+    bypassed: int = 0
+    lookups: int = 0
+    """Of the hits, those that were answered before the client built a request."""
+    stores: int = 0
+    evictions: int = 0
+    expirations: int = 0
+    invalidations: int = 0
+    """Writes and calls of `invalidate` that dirtied something."""
+    storage_errors: int = 0
+    entries: int = 0
+    size_bytes: int = 0
+
+    @property
+    def requests(self) -> int:
+        """All requests: the calls of the transport and the lookups that answered before it."""
+        return self.hits + self.stale + self.revalidated + self.misses + self.collapsed + self.bypassed
+
+    @property
+    def hit_rate(self) -> float:
+        """The part of the cacheable requests that was answered without waiting for an own fetch; 0.0 if none came."""
+        answered = self.hits + self.stale + self.collapsed
+        cacheable = answered + self.revalidated + self.misses
+        return answered / cacheable if cacheable else 0.0
+
+
+class Counters:
+    """The running numbers behind the first fields of CacheStats. Guarded by the lock of the storage."""
+
+    __slots__ = ("bypass", "collapsed", "hit", "lookups", "miss", "revalidated", "stale")
+
+    def __init__(self) -> None:
+        self.hit = self.stale = self.revalidated = self.miss = self.collapsed = self.bypass = self.lookups = 0

@@ -1,0 +1,83 @@
+"""An ordered table with a bound on entries and one on bytes; the least recently used goes first."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import Generic, Protocol, TypeVar
+
+__all__ = ["BoundedLRU", "Sized"]
+
+
+class Sized(Protocol):
+    """Anything with a size in bytes."""
+
+    size: int
+
+
+_T = TypeVar("_T", bound=Sized)
+
+
+class BoundedLRU(Generic[_T]):
+    """Never holds more than `max_entries` entries nor `max_bytes` bytes, at any moment. Every operation is O(1).
+
+    Guarded by `lock`, which callers hold for what must be one step. It is re-entrant because a signal handler or a
+    finalizer may call the cache in a thread that holds it; a plain lock would never be released then.
+    """
+
+    __slots__ = ("evictions", "items", "lock", "max_bytes", "max_entries", "size_bytes", "stores")
+
+    def __init__(self, max_entries: int, max_bytes: int) -> None:
+        self.max_entries = max_entries
+        self.max_bytes = max_bytes
+        self.lock = threading.RLock()
+        self.items: OrderedDict[str, _T] = OrderedDict()
+        self.size_bytes = 0
+        self.stores = 0
+        self.evictions = 0
+
+    def put(self, key: str, item: _T) -> list[tuple[str, _T]] | None:
+        """Store `item` as the most recently used. Returns what was taken out for it, or None if it can never fit."""
+        if item.size > self.max_bytes:
+            return None
+        out: list[tuple[str, _T]] = []
+        with self.lock:
+            items = self.items
+            old = items.pop(key, None)
+            if old is not None:
+                self.size_bytes -= old.size
+                out.append((key, old))
+            while items and (len(items) >= self.max_entries or self.size_bytes + item.size > self.max_bytes):
+                victim, gone = items.popitem(last=False)
+                self.size_bytes -= gone.size
+                self.evictions += 1
+                out.append((victim, gone))
+            items[key] = item
+            self.size_bytes += item.size
+            self.stores += 1
+        return out
+
+    def drop(self, key: str, item: _T | None = None) -> bool:
+        """Take out what is under `key` (only if it is `item`, where one is given)."""
+        with self.lock:
+            there = self.items.get(key)
+            if there is None or (item is not None and there is not item):
+                return False
+            del self.items[key]
+            self.size_bytes -= there.size
+            return True
+
+    def grow(self, key: str, item: _T, extra: int) -> bool:
+        """Count `extra` more bytes for a stored item; False (and nothing counted) if they do not fit."""
+        with self.lock:
+            if self.items.get(key) is not item or self.size_bytes + extra > self.max_bytes:
+                return False
+            item.size += extra
+            self.size_bytes += extra
+            return True
+
+    def clear(self) -> None:
+        """Take everything out."""
+        with self.lock:
+            self.items.clear()
+            self.size_bytes = 0

@@ -1,0 +1,165 @@
+"""The default storage: in memory, least recently used first out, bounded in entries and bytes."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import TYPE_CHECKING, Any
+
+import hishel
+
+from ..clock import Clock
+from ..coherence import Coherence
+from ..errors import ConfigurationError, ConfigurationTypeError, seconds, whole
+from ..flights import FlightTable
+from ..forking import renew_in_child
+from .entry import StoredResponse
+from .hishel_face import AsyncFace, HishelFace
+from .lru import BoundedLRU
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["MemoryStorage"]
+
+MAX_VARYING = 4096
+
+
+class MemoryStorage(HishelFace):
+    """Keeps answers in memory: `MemoryStorage(max_entries=1000, max_bytes=64 << 20, max_entry_bytes=8 << 20)`.
+
+    - `max_entries`, `max_bytes`: never exceeded, at any moment; the least recently used goes first, in O(1).
+      Bytes count bodies (as received and, where encoded, decoded), headers and a fixed sum for the objects.
+    - `max_entry_bytes`: what is larger is not stored (never more than `max_bytes`).
+    - `clock`: seconds, monotonic; None takes that of the first transport, or the system's.
+    - `default_ttl`, `default_tti`, `max_stream_size`: hishel's, for use in hishel's own transports.
+
+    It carries the epoch, the dirtied tags and the flights, so transports that share one storage are coherent with
+    each other. It never blocks, so it serves sync and async transports alike, from any thread. As a
+    `hishel.BaseStorage` it works inside hishel's transports too; `as_async()` is its view for their async ones.
+
+    After `fork()` the child's is empty. Guarded by `lock`, which is held for O(1) steps only.
+    """
+
+    def __init__(
+        self,
+        max_entries: int = 1000,
+        max_bytes: int = 64 << 20,
+        max_entry_bytes: int = 8 << 20,
+        *,
+        clock: Clock | None = None,
+        default_ttl: float | None = None,
+        default_tti: float | None = None,
+        max_stream_size: int | None = None,
+    ) -> None:
+        self.max_entries = whole("max_entries", max_entries, least=1)
+        self.max_bytes = whole("max_bytes", max_bytes, least=1)
+        self.max_entry_bytes = min(whole("max_entry_bytes", max_entry_bytes, least=1), self.max_bytes)
+        if clock is not None and not callable(clock):
+            raise ConfigurationTypeError(f"clock must be a function that returns seconds, not {clock!r}")
+        super().__init__(
+            default_ttl=None if default_ttl is None else seconds("default_ttl", default_ttl),
+            default_tti=None if default_tti is None else seconds("default_tti", default_tti),
+            max_stream_size=None if max_stream_size is None else whole("max_stream_size", max_stream_size, least=0),
+        )
+        self._clock = clock
+        self.secret = secrets.token_bytes(32)
+        """Keys the digests of credentials and URLs; lives and dies with this storage."""
+        self._start()
+        renew_in_child(self)
+
+    def _start(self) -> None:
+        self.lru: BoundedLRU[Any] = BoundedLRU(self.max_entries, self.max_bytes)
+        self.lock = self.lru.lock
+        self.coherence = Coherence()
+        self.flights = FlightTable()
+        self.varying: dict[str, tuple[str, ...]] = {}
+        self.expirations = 0
+        self.invalidations = 0
+        self.errors = 0
+        self._start_face()
+
+    _renew = _start
+
+    def use_clock(self, clock: Clock | None, default: Clock) -> Clock:
+        """Settle on one clock for all transports of this storage. Raises ConfigurationError for a second one."""
+        if self._clock is None:
+            self._clock = clock or default
+        elif clock is not None and clock != self._clock:
+            raise ConfigurationError(f"clock must be the one its storage uses already ({self._clock!r}), not {clock!r}")
+        return self._clock
+
+    def _now(self) -> float:
+        return (self._clock or time.monotonic)()
+
+    # What the engine asks. `find` takes no lock; the others are one step each.
+
+    def find(self, key: str) -> StoredResponse | None:
+        """What is stored under `key`, fresh or not. Changes nothing."""
+        return self.lru.items.get(key)
+
+    def put(self, entry: StoredResponse) -> bool:
+        """Store `entry`, unless what is there began its fetch later. False if it is larger than allowed."""
+        if entry.size > self.max_entry_bytes:
+            return False
+        with self.lock:
+            there = self.lru.items.get(entry.key)
+            if there is not None and (there.epoch, there.began) > (entry.epoch, entry.began):
+                return False
+            gone = self.lru.put(entry.key, entry)
+            if gone is None:
+                return False
+            for key, item in gone:
+                self._left(key, item)
+            return True
+
+    def vary_by(self, key: str, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Note that answers of `key` vary by these request headers too; returns all names known by now."""
+        with self.lock:
+            known = self.varying.get(key, ())
+            if not set(names) <= set(known):
+                if len(self.varying) >= MAX_VARYING:
+                    del self.varying[next(iter(self.varying))]
+                self.varying[key] = known = tuple(sorted({*known, *names}))
+            return known
+
+    def drop(self, entry: StoredResponse, *, expired: bool = False) -> None:
+        """Take out `entry`, if it is still there."""
+        with self.lock:
+            if self.lru.drop(entry.key, entry) and expired:
+                self.expirations += 1
+
+    def derive(self, entry: StoredResponse, make: Callable[[bytes], Any], sizeof: Callable[[Any], int]) -> Any:
+        """`entry.derived`, made of its content by `make` at the first call and kept if its bytes fit the bounds."""
+        derived = entry.derived
+        if derived is None:
+            derived = make(entry.content)
+            if self.lru.grow(entry.key, entry, sizeof(derived)):
+                entry.derived = derived
+        return derived
+
+    def clear(self) -> None:
+        """Forget everything stored. A fetch under way is not stored either."""
+        with self.lock:
+            self.coherence.bump_all()
+            self.lru.clear()
+            self.varying.clear()
+            self._start_face()
+
+    def as_async(self) -> hishel.AsyncBaseStorage:
+        """A view for hishel's async transports."""
+        return AsyncFace(self)
+
+    def __len__(self) -> int:
+        return len(self.lru.items)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes counted for what is stored now."""
+        return self.lru.size_bytes
+
+    def __repr__(self) -> str:
+        return (
+            f"MemoryStorage({len(self)}/{self.max_entries} entries, {self.size_bytes}/{self.max_bytes} bytes, "
+            f"max_entry_bytes={self.max_entry_bytes})"
+        )

@@ -1,0 +1,104 @@
+"""The synchronous transport: I/O and waiting. The decisions are the engine's."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from .freshness import Body
+from .mounting import Mounted
+from .steps import Fetch, Forward, Join, Step
+
+if TYPE_CHECKING:
+    from .flights import Owner
+
+__all__ = ["SyncCache"]
+
+
+class SyncCache(Mounted):
+    """What `CacheTransport` is, for either library."""
+
+    @staticmethod
+    def _owner() -> Owner:
+        return threading.get_ident(), None
+
+    def handle_request(self, request: Any) -> Any:
+        """Answer `request` from the cache or by the next transport. Errors are those of the next transport."""
+        step = self._engine.begin(request)
+        if not isinstance(step, Step):
+            return step
+        while True:
+            if isinstance(step, Fetch):
+                return self._fetch(step)
+            if isinstance(step, Forward):
+                return self._forward(step)
+            if not isinstance(step, Join):
+                return step
+            step = self._wait(step)
+
+    def _wait(self, join: Join) -> Any:
+        landed = threading.Event()
+        join.flight.on_landing(landed.set)
+        try:
+            landed.wait(max(0.0, join.deadline - time.monotonic()))
+        except BaseException:  # a KeyboardInterrupt
+            self._engine.left(join)
+            raise
+        finally:
+            join.flight.forget(landed.set)
+        return self._engine.rejoin(join)
+
+    def _fetch(self, fetch: Fetch) -> Any:
+        engine = self._engine
+        response = None
+        try:
+            response = self.next_transport.handle_request(fetch.request)
+            body = engine.arrived(fetch, response)
+            if body is Body.READ:
+                raw = self._read(response)
+                return engine.finished(fetch, response, raw)
+            if body is Body.TEE:
+                response.stream = self._engine.library.tee(response.stream, engine.collector(fetch, response))
+            return response
+        except BaseException:
+            engine.failed(fetch)
+            if response is not None:
+                response.close()
+            raise
+
+    @staticmethod
+    def _read(response: Any) -> bytes | None:
+        """The body as received; None if the next transport handed over a read response and kept no raw form."""
+        if response.is_stream_consumed and hasattr(response, "_content"):
+            raw = getattr(response.stream, "_stream", None)
+            return raw if isinstance(raw, bytes) else None
+        try:
+            return b"".join(response.stream)
+        finally:
+            response.close()
+
+    def _forward(self, forward: Forward) -> Any:
+        try:
+            response = self.next_transport.handle_request(forward.request)
+        except BaseException as error:
+            self._engine.forward_failed(forward, error)
+            raise
+        self._engine.forwarded(forward, response)
+        return response
+
+    def invalidate(self, path: str | None = None, *, tags: tuple[str, ...] = (), soft: bool = False) -> None:
+        """Make stored answers invalid; a fetch that is under way is not served after this returns either.
+
+        - `path`: a path and all below it (`/api/Product` says nothing of `/api/Production`).
+        - `tags`: what carries one of these tags.
+        """
+        self._invalidate(path, tags, soft)
+
+    def clear(self) -> None:
+        """Forget everything stored."""
+        self._engine.storage.clear()
+
+    def close(self) -> None:
+        """Close the next transport."""
+        self.next_transport.close()
