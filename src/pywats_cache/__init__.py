@@ -21,6 +21,7 @@ from .httpx import AsyncCacheClient, AsyncCacheTransport, CacheClient, CacheTran
 from .outcome import REASONS, CacheOutcome
 from .stats import CacheStats
 from .storage.memory import MemoryStorage
+from .storage.tiered import TieredStorage
 
 if TYPE_CHECKING:
     from .wats import AsyncWATS as AsyncWATS
@@ -42,6 +43,7 @@ __all__ = [
     "MemoryStorage",
     "Read",
     "StorageError",
+    "TieredStorage",
     "Write",
     "__version__",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -42,6 +42,8 @@ def _wake(soon: Callable[[Callable[[], None]], object], event: anyio.Event) -> N
 class AsyncCache(Mounted):
     """What `AsyncCacheTransport` is, for either library. A cancelled leader hands its flight over."""
 
+    _is_async = True
+
     @staticmethod
     def _owner() -> Owner:
         return threading.get_ident(), anyio.get_current_task().id
@@ -75,16 +77,25 @@ class AsyncCache(Mounted):
         return self._engine.rejoin(join)
 
     async def _fetch(self, fetch: Fetch) -> Any:
-        engine = self._engine
+        engine, outer = self._engine, self._outer
         response = None
         try:
+            if outer is not None and engine.may_load(fetch):
+                found = engine.loaded(fetch, await outer.aload(fetch, engine.library.decode, engine.now()))
+                if found is not None:
+                    return found
             response = await self.next_transport.handle_async_request(fetch.request)
             body = engine.arrived(fetch, response)
             if body is Body.READ:
                 raw = await self._read(response)
-                return engine.finished(fetch, response, raw)
+                answer = engine.finished(fetch, response, raw)
+                save = self._saver(fetch)
+                if save is not None:
+                    await save()
+                return answer
             if body is Body.TEE:
-                response.stream = self._engine.library.async_tee(response.stream, engine.collector(fetch, response))
+                collector = engine.collector(fetch, response)
+                response.stream = engine.library.async_tee(response.stream, collector, self._saver(fetch))
             return response
         except BaseException:
             engine.failed(fetch)
@@ -92,6 +103,11 @@ class AsyncCache(Mounted):
                 with anyio.CancelScope(shield=True):
                     await response.aclose()
             raise
+
+    def _saver(self, fetch: Fetch) -> Callable[[], Awaitable[None]] | None:
+        """What writes to the outer storage what the answer became, or None without one."""
+        outer, engine = self._outer, self._engine
+        return None if outer is None else lambda: outer.asave(fetch, engine.now())
 
     @staticmethod
     async def _read(response: Any) -> bytes | None:

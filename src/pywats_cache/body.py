@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 __all__ = ["NO_TIME", "AsyncTee", "Collector", "Later", "StoredBody", "Tee"]
@@ -112,11 +112,12 @@ class Collector:
 
 
 class Tee:
-    """A sync stream that hands on chunk by chunk and stores what it saw at a clean end."""
+    """A sync stream that hands on chunk by chunk and stores what it saw at a clean end; then it calls `after`."""
 
-    def __init__(self, stream: Any, collector: Collector) -> None:
+    def __init__(self, stream: Any, collector: Collector, after: Callable[[], object] | None = None) -> None:
         self._stream = stream
         self._collector = collector
+        self._after = after
 
     def __iter__(self) -> Iterator[bytes]:
         collector = self._collector
@@ -128,6 +129,8 @@ class Tee:
             collector.end()
             raise
         collector.finish()
+        if self._after is not None:
+            self._after()
 
     def close(self) -> None:
         """Close the stream; early, it stores nothing."""
@@ -136,11 +139,12 @@ class Tee:
 
 
 class AsyncTee:
-    """An async stream that hands on chunk by chunk and stores what it saw at a clean end."""
+    """An async stream that hands on chunk by chunk and stores what it saw at a clean end; then it awaits `after`."""
 
-    def __init__(self, stream: Any, collector: Collector) -> None:
+    def __init__(self, stream: Any, collector: Collector, after: Callable[[], Awaitable[None]] | None = None) -> None:
         self._stream = stream
         self._collector = collector
+        self._after = after
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         collector = self._collector
@@ -152,6 +156,8 @@ class AsyncTee:
             collector.end()
             raise
         collector.finish()
+        if self._after is not None:
+            await self._after()
 
     async def aclose(self) -> None:
         """Close the stream; early, it stores nothing."""

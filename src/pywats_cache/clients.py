@@ -40,7 +40,7 @@ class CachingClient:
         super().__init__(transport=transport, **options)  # type: ignore[call-arg]
         for pattern, mounted in self._mounts.items():
             if mounted is not None and not isinstance(mounted, Mounted):
-                self._mounts[pattern] = self._transport_class._sharing(self._engine, mounted)
+                self._mounts[pattern] = self._transport_class._sharing(self._engine, self._transport._outer, mounted)
         self._door = Door(self, self._engine, self._client_class)
 
     @property

@@ -257,6 +257,27 @@ class Engine:
         with self.storage.lock:
             self._count("miss")
 
+    def may_load(self, fetch: Fetch) -> bool:
+        """Whether an outer storage may answer this fetch."""
+        return fetch.flight.storable and not fetch.prepared.refresh
+
+    def loaded(self, fetch: Fetch, found: list[StoredResponse]) -> Any:
+        """What an outer storage holds for a fetch: the Response if it is fresh, else None."""
+        prepared, flight, storage = fetch.prepared, fetch.flight, self.storage
+        for entry in found:
+            if entry.vary:
+                storage.vary_by(prepared.key, entry.vary)
+            age = self.now() - entry.began
+            if entry.key == self.variant(fetch.request, prepared.key) and self.is_fresh(entry, prepared, age):
+                with storage.lock:
+                    storage.put(entry)
+                    storage.flights.remove(flight)
+                    self.counters.miss -= 1
+                    self.counters.hit += 1
+                flight.land(Landing.ANSWERED, entry)
+                return self.answer(entry, "hit", "fresh", age)
+        return None
+
     # ── an answer comes back ──────────────────────────────────────────────────────────────────────────────────────
 
     def arrived(self, fetch: Fetch, response: Any) -> Body:
@@ -313,8 +334,6 @@ class Engine:
         if raw is None or hasattr(response, "_content"):
             content: bytes = response._content
             return content
-        if "content-encoding" not in response.headers:
-            return raw
         return self.library.decode(response.headers._list, raw)
 
     def _undecoded(self, fetch: Fetch, response: Any, raw: bytes) -> Any:
@@ -371,6 +390,8 @@ class Engine:
                 storable and not storage.coherence.dirtied_since(prepared.tags, flight.epoch) and storage.put(entry)
             )
             storage.flights.remove(flight)
+        if stored:
+            fetch.stored = entry
         flight.land(Landing.ANSWERED, entry)
         return entry, stored
 

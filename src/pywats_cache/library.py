@@ -29,5 +29,7 @@ class Library:
 
     def decode(self, headers: list[tuple[bytes, bytes, bytes]], raw: bytes) -> bytes:
         """`raw` without its content encodings. Raises the library's DecodingError."""
+        if all(lower != b"content-encoding" for _, lower, _ in headers):
+            return raw
         content: bytes = self.response(200, headers=[(name, value) for name, _, value in headers], content=raw).content
         return content

@@ -13,6 +13,7 @@ from .engine import Engine
 from .errors import ConfigurationError, ConfigurationTypeError, words
 from .forking import renew_in_child
 from .storage.memory import MemoryStorage
+from .storage.tiered import TieredStorage
 
 if TYPE_CHECKING:
     from .flights import Owner
@@ -37,6 +38,7 @@ class Mounted:
     _library: ClassVar[Library]
     _next_class: ClassVar[type[Any]]
     _calls: ClassVar[str]
+    _is_async: ClassVar[bool]
 
     @staticmethod
     def _owner() -> Owner:
@@ -48,14 +50,16 @@ class Mounted:
         transport: Any = None,
         *,
         controller: Controller | None = None,
-        storage: hishel.BaseStorage | hishel.AsyncBaseStorage | None = None,
+        storage: MemoryStorage | TieredStorage | hishel.BaseStorage | hishel.AsyncBaseStorage | None = None,
         clock: Clock | None = None,
     ) -> None:
         if clock is not None and not callable(clock):
             raise ConfigurationTypeError(f"clock must be a function that returns seconds, not {clock!r}")
         if controller is not None and not isinstance(controller, Controller):
             raise ConfigurationTypeError(f"controller must be a Controller, not {controller!r}")
-        memory = self._check_storage(storage)
+        self._outer: TieredStorage | None = self._check_storage(storage)
+        memory = self._outer.memory if self._outer is not None else storage or MemoryStorage()
+        assert isinstance(memory, MemoryStorage)
         used = memory.use_clock(clock, monotonic)
         self._engine = Engine(self._library, controller or Controller(), memory, used, self._owner)
         self._mount(transport)
@@ -78,18 +82,29 @@ class Mounted:
         if self._factory is not None:
             self.next_transport = self._factory()
 
-    def _check_storage(self, storage: object) -> MemoryStorage:
-        if storage is None:
-            return MemoryStorage()
-        if isinstance(storage, MemoryStorage):
-            return storage
-        raise ConfigurationTypeError(f"storage must be a MemoryStorage or a hishel storage, not {storage!r}")
+    def _check_storage(self, storage: object) -> TieredStorage | None:
+        """What is behind the memory, or None. A bare hishel storage gets a memory in front."""
+        if storage is None or isinstance(storage, MemoryStorage):
+            return None
+        if isinstance(storage, (hishel.BaseStorage, hishel.AsyncBaseStorage)):
+            storage = TieredStorage(MemoryStorage(), storage)
+        if not isinstance(storage, TieredStorage):
+            raise ConfigurationTypeError(
+                f"storage must be a MemoryStorage, a TieredStorage or a hishel storage, not {storage!r}"
+            )
+        if storage.is_async != self._is_async:
+            kind, wanted = (
+                ("an async", "hishel.AsyncBaseStorage") if self._is_async else ("a sync", "hishel.BaseStorage")
+            )
+            raise ConfigurationTypeError(f"storage of {kind} transport must be a {wanted}, not {storage!r}")
+        return storage
 
     @classmethod
-    def _sharing(cls, engine: Engine, transport: Any) -> Any:
+    def _sharing(cls, engine: Engine, outer: TieredStorage | None, transport: Any) -> Any:
         """A transport over the engine of another one, for a client's further routes."""
         mounted = cls.__new__(cls)
         mounted._engine = engine
+        mounted._outer = outer
         mounted._mount(transport)
         return mounted
 
@@ -111,9 +126,9 @@ class Mounted:
         return self._engine.controller
 
     @property
-    def storage(self) -> MemoryStorage:
+    def storage(self) -> MemoryStorage | TieredStorage:
         """Where answers are kept."""
-        return self._engine.storage
+        return self._outer or self._engine.storage
 
     def _invalidate(self, path: str | None, tags: tuple[str, ...], soft: bool) -> None:
         if path is not None and not isinstance(path, str):

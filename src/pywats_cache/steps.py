@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+import uuid
 from typing import Any
 
 from .flights import Flight
 from .outcome import CacheOutcome
 from .prepared import Prepared
+from .storage.entry import StoredResponse
 
 __all__ = ["Fetch", "Forward", "Join", "Step"]
 
@@ -34,7 +36,7 @@ class Join(Step):
 class Fetch(Step):
     """Send the request; its answer may be stored and shared."""
 
-    __slots__ = ("flight", "headers", "prepared", "reason", "request", "sent")
+    __slots__ = ("flight", "headers", "outdated", "prepared", "reason", "request", "sent", "stored")
 
     def __init__(self, request: Any, prepared: Prepared, flight: Flight, reason: str) -> None:
         self.request = request
@@ -43,6 +45,10 @@ class Fetch(Step):
         self.reason = reason
         self.headers: dict[str, list[str]] | None = None
         self.sent = time.perf_counter()
+        self.stored: StoredResponse | None = None
+        """What the answer became in memory; an outer storage gets it too."""
+        self.outdated: list[uuid.UUID] = []
+        """Records of an outer storage that nobody can use any more."""
 
 
 class Forward(Step):

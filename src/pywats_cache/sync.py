@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .freshness import Body
@@ -18,6 +19,8 @@ __all__ = ["SyncCache"]
 
 class SyncCache(Mounted):
     """What `CacheTransport` is, for either library."""
+
+    _is_async = False
 
     @staticmethod
     def _owner() -> Owner:
@@ -50,22 +53,36 @@ class SyncCache(Mounted):
         return self._engine.rejoin(join)
 
     def _fetch(self, fetch: Fetch) -> Any:
-        engine = self._engine
+        engine, outer = self._engine, self._outer
         response = None
         try:
+            if outer is not None and engine.may_load(fetch):
+                found = engine.loaded(fetch, outer.load(fetch, engine.library.decode, engine.now()))
+                if found is not None:
+                    return found
             response = self.next_transport.handle_request(fetch.request)
             body = engine.arrived(fetch, response)
             if body is Body.READ:
                 raw = self._read(response)
-                return engine.finished(fetch, response, raw)
+                answer = engine.finished(fetch, response, raw)
+                save = self._saver(fetch)
+                if save is not None:
+                    save()
+                return answer
             if body is Body.TEE:
-                response.stream = self._engine.library.tee(response.stream, engine.collector(fetch, response))
+                collector = engine.collector(fetch, response)
+                response.stream = engine.library.tee(response.stream, collector, self._saver(fetch))
             return response
         except BaseException:
             engine.failed(fetch)
             if response is not None:
                 response.close()
             raise
+
+    def _saver(self, fetch: Fetch) -> Callable[[], None] | None:
+        """What writes to the outer storage what the answer became, or None without one."""
+        outer, engine = self._outer, self._engine
+        return None if outer is None else lambda: outer.save(fetch, engine.now())
 
     @staticmethod
     def _read(response: Any) -> bytes | None:

@@ -1,0 +1,117 @@
+"""A stored answer as bytes, for storages beyond this process's memory.
+
+Layout: 4 bytes magic and version, 16 bytes checksum of all that follows, 4 bytes length of a JSON head, the head, the
+body as received. Nothing is unpickled, and whatever is not exactly that is refused, so a damaged row is never served.
+The head holds no request header and no URL: what names the answer is a keyed digest.
+"""
+
+from __future__ import annotations
+
+import json
+from hashlib import blake2b
+from typing import Any
+
+from ..errors import StorageError
+from .entry import StoredResponse, header_items
+
+__all__ = ["pack", "unpack"]
+
+MAGIC = b"pwc\x01"
+_CHECKSUM = 16
+
+
+def pack(entry: StoredResponse, *, wall: float, generation: str) -> bytes:
+    """`entry` as bytes.
+
+    - `wall`: when its request was sent, as `time.time()`: a monotonic clock means nothing to another process.
+    - `generation`: names the counter that its epoch is of.
+    """
+    head = json.dumps(
+        {
+            "key": entry.key,
+            "status": entry.status,
+            "headers": [(name.decode("latin-1"), value.decode("latin-1")) for name, _, value in entry.headers],
+            "extensions": {name: value.decode("latin-1") for name, value in entry.extensions.items()},
+            "wall": wall,
+            "ttl": entry.ttl,
+            "own_ttl": entry.own_ttl,
+            "tags": entry.tags,
+            "epoch": entry.epoch,
+            "generation": generation,
+            "vary": entry.vary,
+            "rule": entry.rule,
+            "path": entry.path,
+        },
+        separators=(",", ":"),
+    ).encode()
+    rest = len(head).to_bytes(4, "big") + head + entry.raw
+    return MAGIC + blake2b(rest, digest_size=_CHECKSUM).digest() + rest
+
+
+class Record:
+    """What `unpack` found: the head, checked to be complete, and the body as received."""
+
+    __slots__ = ("head", "raw")
+
+    def __init__(self, head: dict[str, Any], raw: bytes) -> None:
+        self.head = head
+        self.raw = raw
+
+    def entry(self, *, content: bytes, began: float) -> StoredResponse:
+        """The entry, with its decoded body and its date on this process's clock."""
+        head = self.head
+        return StoredResponse(
+            key=head["key"],
+            status=head["status"],
+            headers=header_items(self.items()),
+            raw=self.raw,
+            content=content,
+            extensions={name: value.encode("latin-1") for name, value in head["extensions"].items()},
+            began=began,
+            ttl=head["ttl"],
+            own_ttl=head["own_ttl"],
+            tags=tuple(head["tags"]),
+            epoch=head["epoch"],
+            vary=tuple(head["vary"]),
+            rule=head["rule"],
+            path=head["path"],
+        )
+
+    def items(self) -> list[tuple[bytes, bytes, bytes]]:
+        """The header fields as a library's Headers keeps them."""
+        pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in self.head["headers"]]
+        return [(name, name.lower(), value) for name, value in pairs]
+
+
+_FIELDS: dict[str, type | tuple[type, ...]] = {
+    "key": str,
+    "status": int,
+    "headers": list,
+    "extensions": dict,
+    "wall": (int, float),
+    "ttl": (int, float),
+    "own_ttl": bool,
+    "tags": list,
+    "epoch": int,
+    "generation": str,
+    "vary": list,
+    "rule": str,
+    "path": str,
+}
+
+
+def unpack(data: bytes) -> Record:
+    """The record in `data`. Raises StorageError for anything that `pack` did not write."""
+    rest = data[len(MAGIC) + _CHECKSUM :]
+    if not data.startswith(MAGIC):
+        raise StorageError("not a record of this version")
+    if blake2b(rest, digest_size=_CHECKSUM).digest() != data[len(MAGIC) : len(MAGIC) + _CHECKSUM]:
+        raise StorageError("a damaged record: the checksum differs")
+    length = int.from_bytes(rest[:4], "big")
+    try:
+        head = json.loads(rest[4 : 4 + length])
+    except ValueError:
+        raise StorageError("a damaged record: no head") from None
+    if not isinstance(head, dict) or any(not isinstance(head.get(name), kind) for name, kind in _FIELDS.items()):
+        raise StorageError("a damaged record: the head is not complete")
+    return Record(head, rest[4 + length :])

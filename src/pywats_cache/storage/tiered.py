@@ -1,0 +1,152 @@
+"""Memory in front of a hishel storage: what memory had to let go is still found there."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import hishel
+
+from ..errors import ConfigurationTypeError, StorageError
+from .memory import MemoryStorage
+from .record import pack, unpack
+
+if TYPE_CHECKING:
+    from ..steps import Fetch
+    from .entry import StoredResponse
+
+__all__ = ["TieredStorage"]
+
+logger = logging.getLogger("pywats_cache.storage.tiered")
+
+WARN_EVERY = 60.0
+"""Seconds between two warnings of one storage; every failure is counted in the statistics."""
+_METHOD, _URL = "GET", "pywats-cache:entry"
+
+
+class TieredStorage:
+    """Memory first, then `outer`: `TieredStorage(MemoryStorage(), hishel.SqliteStorage(database_path=…))`.
+
+    - `memory`: holds the hot part, the epoch, the dirtied tags and the flights.
+    - `outer`: any `hishel.BaseStorage` for a sync transport, any `hishel.AsyncBaseStorage` for an async one.
+
+    What reaches `outer` holds no credential and no query: keys are digests keyed by this storage's own secret, request
+    headers are not kept, and each record has a checksum. A record that this storage did not write, or that a write
+    has dirtied since, is never served. A failure of `outer` counts, is logged once a minute and sends the request to
+    the server.
+
+    Raises ConfigurationTypeError for anything else.
+    """
+
+    def __init__(self, memory: MemoryStorage, outer: hishel.BaseStorage | hishel.AsyncBaseStorage) -> None:
+        if not isinstance(memory, MemoryStorage):
+            raise ConfigurationTypeError(f"memory must be a MemoryStorage, not {memory!r}")
+        if isinstance(outer, MemoryStorage) or not isinstance(outer, (hishel.BaseStorage, hishel.AsyncBaseStorage)):
+            raise ConfigurationTypeError(f"outer must be a hishel storage such as SqliteStorage, not {outer!r}")
+        self.memory = memory
+        self.outer: Any = outer
+        self.is_async = isinstance(outer, hishel.AsyncBaseStorage)
+        self._generation = uuid.uuid4().hex
+        self._warned = float("-inf")
+
+    def load(self, fetch: Fetch, decode: Callable[[Any, bytes], bytes], now: float) -> list[StoredResponse]:
+        """What `outer` holds for this fetch, newest first; nothing if it fails. Blocks for I/O."""
+        key = fetch.prepared.key
+        found: list[StoredResponse] = []
+        try:
+            for entry in self.outer.get_entries(key):
+                body = b"".join(entry.response.stream)
+                self._sort(entry.id, body, found, fetch, decode, now)
+            for id in fetch.outdated:
+                self.outer.remove_entry(id)
+        except Exception as error:  # noqa: BLE001 - a cache failure never fails a request
+            self._failed("reading", error)
+        return sorted(found, key=lambda e: (e.epoch, e.began), reverse=True)
+
+    async def aload(self, fetch: Fetch, decode: Callable[[Any, bytes], bytes], now: float) -> list[StoredResponse]:
+        """The same for an async `outer`; suspends for I/O."""
+        key = fetch.prepared.key
+        found: list[StoredResponse] = []
+        try:
+            for entry in await self.outer.get_entries(key):
+                body = b"".join([chunk async for chunk in entry.response.stream])
+                self._sort(entry.id, body, found, fetch, decode, now)
+            for id in fetch.outdated:
+                await self.outer.remove_entry(id)
+        except Exception as error:  # noqa: BLE001 - a cache failure never fails a request
+            self._failed("reading", error)
+        return sorted(found, key=lambda e: (e.epoch, e.began), reverse=True)
+
+    def save(self, fetch: Fetch, now: float) -> None:
+        """Write what was stored of `fetch` to `outer`, or count that it failed. Blocks for I/O."""
+        entry = fetch.stored
+        if entry is None:
+            return
+        try:
+            kept = self.outer.create_entry(*self._parts(entry, now, iter), fetch.prepared.key, ttl=entry.ttl)
+            for _ in kept.response.stream:
+                pass
+        except Exception as error:  # noqa: BLE001 - a cache failure never fails a request
+            self._failed("writing", error)
+
+    async def asave(self, fetch: Fetch, now: float) -> None:
+        """The same for an async `outer`; suspends for I/O."""
+        entry = fetch.stored
+        if entry is None:
+            return
+        try:
+            kept = await self.outer.create_entry(*self._parts(entry, now, _as_async), fetch.prepared.key, ttl=entry.ttl)
+            async for _ in kept.response.stream:
+                pass
+        except Exception as error:  # noqa: BLE001 - a cache failure never fails a request
+            self._failed("writing", error)
+
+    def _parts(
+        self, entry: StoredResponse, now: float, stream: Callable[[list[bytes]], Any]
+    ) -> tuple[hishel.Request, hishel.Response]:
+        data = pack(entry, wall=time.time() - (now - entry.began), generation=self._generation)
+        return hishel.Request(_METHOD, _URL), hishel.Response(200, stream=stream([data]))
+
+    def _sort(
+        self,
+        id: uuid.UUID,
+        data: bytes,
+        found: list[StoredResponse],
+        fetch: Fetch,
+        decode: Callable[[Any, bytes], bytes],
+        now: float,
+    ) -> None:
+        """Put a record among what was `found`, or among the outdated ones to remove."""
+        try:
+            record = unpack(data)
+            age = time.time() - record.head["wall"]
+            if record.head["generation"] == self._generation and 0.0 <= age < record.head["ttl"]:
+                entry = record.entry(content=decode(record.items(), record.raw), began=now - age)
+                if not self.memory.coherence.dirtied_since(entry.tags, entry.epoch):
+                    found.append(entry)
+                    return
+        except Exception as error:  # noqa: BLE001 - damaged, or of another version
+            self._failed("reading", error)
+        fetch.outdated.append(id)
+
+    def _failed(self, doing: str, error: Exception) -> None:
+        with self.memory.lock:
+            self.memory.errors += 1
+            now = time.monotonic()
+            quiet = now - self._warned < WARN_EVERY
+            if not quiet:
+                self._warned = now
+        if not quiet:
+            kind = "a damaged record" if isinstance(error, StorageError) else type(error).__name__
+            logger.warning("%s %s failed (%s); requests go to the server", doing, type(self.outer).__name__, kind)
+
+    def __repr__(self) -> str:
+        return f"TieredStorage({self.memory!r}, {type(self.outer).__name__})"
+
+
+async def _as_async(chunks: list[bytes]) -> Any:
+    for chunk in chunks:
+        yield chunk
