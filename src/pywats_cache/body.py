@@ -6,7 +6,7 @@ import datetime
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
-__all__ = ["NO_TIME", "AsyncTee", "Collector", "Later", "StoredBody", "Tee"]
+__all__ = ["NO_TIME", "AsyncTee", "Collector", "LookedUp", "StoredBody", "Tee"]
 
 NO_TIME = datetime.timedelta(0)
 
@@ -16,25 +16,11 @@ class StoredBody:
 
     Behaves as one that was just received: `iter_raw` gives the body as the server sent it, everything else the
     decoded one, and a caller may change whatever it likes, for `headers` and `extensions` are its own.
-
-    `_request` may be given as a function that makes it, for an answer found before the client built a request.
     """
 
     is_closed: bool
     is_stream_consumed: bool
     _content: bytes
-    _made_request: Any
-
-    @property
-    def _request(self) -> Any:
-        request = self._made_request
-        if isinstance(request, Later):
-            request = self._made_request = request.make()
-        return request
-
-    @_request.setter
-    def _request(self, request: Any) -> None:
-        self._made_request = request
 
     def read(self) -> bytes:
         """The decoded body; nothing is read."""
@@ -46,29 +32,36 @@ class StoredBody:
         self.is_stream_consumed = self.is_closed = True
         return self._content
 
+
+class LookedUp(StoredBody):
+    """The same for an answer found before the client built a request: that is made when somebody asks for it."""
+
+    _pattern: Any
+    """The request, or the one to copy it from the first time."""
+    _own: bool
+
+    @property
+    def _request(self) -> Any:
+        if not self._own:
+            pattern = self._pattern
+            self._own = True
+            self._pattern = type(pattern)(
+                pattern.method,
+                pattern.url,
+                headers=pattern.headers,
+                extensions=pattern.extensions,
+                content=pattern.content or None,
+            )
+        return self._pattern
+
+    @_request.setter
+    def _request(self, request: Any) -> None:
+        self._pattern, self._own = request, True
+
     def __getstate__(self) -> dict[str, Any]:
+        _ = self._request
         state: Any = super().__getstate__()
-        return {**state, "_made_request": self._request}
-
-
-class Later:
-    """A request that is copied from `pattern` when somebody asks for it."""
-
-    __slots__ = ("_pattern",)
-
-    def __init__(self, pattern: Any) -> None:
-        self._pattern = pattern
-
-    def make(self) -> Any:
-        """A request of the caller's own."""
-        pattern = self._pattern
-        return type(pattern)(
-            pattern.method,
-            pattern.url,
-            headers=pattern.headers,
-            extensions=pattern.extensions,
-            content=pattern.content or None,
-        )
+        return dict(state)
 
 
 class Collector:

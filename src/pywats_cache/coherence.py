@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from functools import lru_cache
 
 from .key import normal_path
 
@@ -32,8 +33,15 @@ MAX_ORIGINS = 256
 def path_tags(origin: str, path: str) -> tuple[str, ...]:
     """The implicit tags of an answer: its exact path, and as subtrees its path and each ancestor."""
     segments = normal_path(path)
-    exact = f"={origin}/{'/'.join(segments)}"
-    return (exact, *(f"^{origin}/{'/'.join(segments[:end])}" for end in range(len(segments), -1, -1)))
+    whole = f"{origin}/{'/'.join(segments)}"
+    return (f"={whole}", f"^{whole}", *_above(origin, segments[:-1])) if segments else (f"={whole}", f"^{whole}")
+
+
+@lru_cache(maxsize=1024)
+def _above(origin: str, segments: tuple[str, ...]) -> tuple[str, ...]:
+    """The subtrees that hold a path below `segments`; one object each for all the paths below."""
+    whole = f"^{origin}/{'/'.join(segments)}"
+    return (whole, *_above(origin, segments[:-1])) if segments else (whole,)
 
 
 def write_tags(origin: str, path: str) -> tuple[str, ...]:

@@ -145,6 +145,8 @@ class Controller:
     """
 
     __slots__ = (
+        "_default",
+        "_reads",
         "_table",
         "drop_on",
         "ignore_case",
@@ -182,9 +184,13 @@ class Controller:
             raise ConfigurationTypeError(f"rules must be a list of Read, Write and Bypass, not {rules!r}")
         self.rules = tuple(rules)
         self._table: RouteTable[Rule] = RouteTable(ignore_case=ignore_case)
+        self._default = Decision("read", "default", self.ttl)
+        self._reads: dict[int, Decision] = {}
         for rule in self.rules:
             if not isinstance(rule, (Read, Write, Bypass)):
                 raise ConfigurationTypeError(f"rules must hold Read, Write and Bypass only, not {rule!r}")
+            if isinstance(rule, Read):
+                self._reads[id(rule)] = self._decide_read(rule)
             for method in rule.methods:
                 there = self._table.add(rule.pattern, method, rule)
                 if there is not None:
@@ -200,10 +206,7 @@ class Controller:
         if isinstance(first, Bypass):
             return Decision("bypass", first.pattern)
         if isinstance(first, Read):
-            ttl = self.ttl if first.ttl is None else first.ttl
-            return Decision(
-                "read", first.pattern, ttl, first.tags, first.statuses, first.bypass_query, first.ignore_no_store
-            )
+            return self._reads[id(first)]
         if first is None:
             return self._without_rule(method)
         writes = [rule for rule in matches if isinstance(rule, Write)]
@@ -211,11 +214,15 @@ class Controller:
         settles = [rule.settle for rule in writes if rule.settle is not None]
         return Decision("write", first.pattern, tags=dirties, settle=max(settles, default=None))
 
+    def _decide_read(self, rule: Read) -> Decision:
+        ttl = self.ttl if rule.ttl is None else rule.ttl
+        return Decision("read", rule.pattern, ttl, rule.tags, rule.statuses, rule.bypass_query, rule.ignore_no_store)
+
     def _without_rule(self, method: str) -> Decision:
         if method not in SAFE_METHODS:
             return Decision("write", "default")
         if method in ("GET", "HEAD") and self.unmatched == "cache":
-            return Decision("read", "default", self.ttl)
+            return self._default
         return Decision("bypass", "unmatched")
 
     def __repr__(self) -> str:

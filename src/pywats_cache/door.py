@@ -14,7 +14,6 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from .body import Later
 from .mounting import Mounted
 from .prepared import Prepared
 from .storage.entry import StoredResponse
@@ -58,10 +57,8 @@ class Door:
         if found is None:
             return None
         entry, pattern, age = found
-        response = self._engine.answer(entry, "hit", "fresh", age)
-        response._made_request = Later(pattern)
+        response = self._engine.looked_up(entry, age, pattern)
         response.default_encoding = self._client._default_encoding
-        response.is_stream_consumed = response.is_closed = True
         return response
 
     def entry(self, method: str, url: Any, params: Any, headers: Any, content: Any, json: Any) -> StoredResponse | None:

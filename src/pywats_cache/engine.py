@@ -27,7 +27,7 @@ from .outcome import CacheOutcome, Status
 from .prepared import Prepared, Preparer
 from .stats import CacheStats, Counters
 from .steps import Fetch, Forward, Join
-from .storage.entry import StoredResponse, header_items
+from .storage.entry import StoredResponse, header_items, lasting
 
 if TYPE_CHECKING:
     from .clock import Clock
@@ -374,7 +374,7 @@ class Engine:
             headers=header_items(response.headers._list),
             raw=raw,
             content=raw if content == raw else content,
-            extensions={k: v for k, v in response.extensions.items() if k in ("http_version", "reason_phrase")},
+            extensions=lasting(response.extensions),
             began=flight.began,
             ttl=prepared.ttl,
             own_ttl=prepared.own_ttl,
@@ -449,28 +449,42 @@ class Engine:
         self, entry: StoredResponse, status: Status, reason: str, age: float, *, head: bool = False, stored: bool = True
     ) -> Any:
         """A Response of its own for this caller; nothing it does to it changes the next one's."""
+        response = object.__new__(self.library.cached_response)
+        response._request = None
+        self._fill(response, entry, CacheOutcome(status, reason, age, entry.ttl, entry.key, stored, entry.rule))
+        if head:
+            response.stream, response._content, response._num_bytes_downloaded = self.library.byte_stream(b""), b"", 0
+        return response
+
+    def looked_up(self, entry: StoredResponse, age: float, pattern: Any) -> Any:
+        """The same for a lookup: already read, its request to be copied from `pattern`."""
+        response = object.__new__(self.library.looked_up_response)
+        response._pattern, response._own = pattern, False
+        self._fill(response, entry, CacheOutcome("hit", "fresh", age, entry.ttl, entry.key, True, entry.rule))
+        response.is_stream_consumed = response.is_closed = True
+        return response
+
+    def _fill(self, response: Any, entry: StoredResponse, outcome: CacheOutcome) -> None:
+        """Set what `__init__` of the library's Response would, in the order it does, so that the layout is shared."""
         library = self.library
         headers: Any = object.__new__(library.headers)
         headers._list = list(entry.headers)
         headers._encoding = None
-        response: Any = object.__new__(library.cached_response)
+        stream = entry.stream
+        if stream.__class__ is not library.byte_stream:  # the other library's, or none yet
+            stream = entry.stream = library.byte_stream(entry.raw)
         response.status_code = entry.status
         response.headers = headers
-        response._made_request = None
         response.next_request = None
-        response.extensions = {
-            **entry.extensions,
-            EXTENSION: CacheOutcome(status, reason, age, entry.ttl, entry.key, stored, entry.rule),
-        }
+        response.extensions = {**entry.extensions, EXTENSION: outcome}
         response.history = []
         response.is_closed = False
         response.is_stream_consumed = False
         response.default_encoding = "utf-8"
-        response.stream = library.byte_stream(b"" if head else entry.raw)
-        response._num_bytes_downloaded = 0 if head else len(entry.raw)
-        response._content = b"" if head else entry.content
+        response.stream = stream
+        response._num_bytes_downloaded = len(entry.raw)
+        response._content = entry.content
         response._elapsed = NO_TIME
-        return response
 
     def _gateway_timeout(self, prepared: Prepared) -> Any:
         outcome = CacheOutcome("miss", "only-if-cached", 0.0, prepared.ttl, prepared.key, False, prepared.rule)

@@ -8,7 +8,7 @@ import httpx
 from httpx._content import encode_json
 
 from .aio import AsyncCache
-from .body import AsyncTee, StoredBody, Tee
+from .body import AsyncTee, LookedUp, StoredBody, Tee
 from .clients import CachingClient
 from .library import Library
 from .sync import SyncCache
@@ -18,6 +18,10 @@ __all__ = ["AsyncCacheClient", "AsyncCacheTransport", "CacheClient", "CacheTrans
 
 class CachedResponse(StoredBody, httpx.Response):
     """A Response that was born read."""
+
+
+class LookedUpResponse(LookedUp, httpx.Response):
+    """A Response that was born read, and gets its request when somebody asks for it."""
 
 
 class _Tee(Tee, httpx.SyncByteStream):
@@ -32,6 +36,7 @@ LIBRARY = Library(
     name="httpx",
     response=httpx.Response,
     cached_response=CachedResponse,
+    looked_up_response=LookedUpResponse,
     headers=httpx.Headers,
     byte_stream=httpx.ByteStream,
     tee=_Tee,

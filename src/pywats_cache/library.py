@@ -13,13 +13,14 @@ __all__ = ["Library"]
 class Library:
     """What the engine and the transports take from a library.
 
-    - `cached_response`: its Response with `StoredBody` in front.
+    - `cached_response`: its Response with `StoredBody` in front; `looked_up_response`: with `LookedUp`.
     - `not_sent`: exceptions that prove that no byte of a request was sent.
     """
 
     name: str
     response: type[Any]
     cached_response: type[Any]
+    looked_up_response: type[Any]
     headers: type[Any]
     byte_stream: type[Any]
     tee: type[Any]

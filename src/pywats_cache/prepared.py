@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from sys import intern
 from typing import Any, Literal
 from urllib.parse import unquote_plus
 
@@ -82,13 +83,14 @@ class Preparer:
     all dropped, in single dictionary operations, so threads share it without a lock.
     """
 
-    __slots__ = ("_controller", "_memo", "_names", "_partition_by", "_partition_names", "_secret")
+    __slots__ = ("_alike", "_controller", "_memo", "_names", "_partition_by", "_partition_names", "_secret")
 
     def __init__(self, controller: Controller, secret: bytes) -> None:
         self._controller = controller
         self._secret = secret
         self._memo: dict[Any, Prepared] = {}
         self._names: dict[bytes, bool] = {}
+        self._alike: dict[Fields, Fields] = {}
         by: Callable[[Mapping[str, str]], str] | None
         self._partition_names: frozenset[bytes]
         if callable(controller.partition):
@@ -113,15 +115,23 @@ class Preparer:
                 decisive = self._learn(lower)
             if decisive:
                 fields.append((lower, item[2]))
-        memo_key = (request.method, request.url._uri_reference, *fields)
         if self._partition_by is not None:
             return self._work_out(request, tuple(fields), self._partition_by(dict(request.headers)))
+        memo_key = (request.method, request.url._uri_reference, tuple(fields))
         prepared = self._memo.get(memo_key)
-        if prepared is None:
-            prepared = self._work_out(request, tuple(fields), None)
-            if len(self._memo) >= MAX_MEMO:
-                self._memo.clear()
-            self._memo[memo_key] = prepared
+        return self._remember(request, memo_key) if prepared is None else prepared
+
+    def _remember(self, request: Any, memo_key: tuple[str, Any, Fields]) -> Prepared:
+        method, url, fields = memo_key
+        prepared = self._work_out(request, fields, None)
+        if len(self._memo) >= MAX_MEMO:
+            self._memo.clear()
+        if len(self._alike) >= MAX_NAMES:
+            self._alike.clear()
+        # Most requests of a client have their header fields, scheme and host in common: one object each, not one a key.
+        fields = self._alike.setdefault(fields, fields)
+        url = url._replace(scheme=intern(url.scheme), host=intern(url.host))
+        self._memo[method, url, fields] = prepared
         return prepared
 
     def _learn(self, lower: bytes) -> bool:
@@ -165,7 +175,7 @@ class Preparer:
             key=entry_key(self._secret, method, origin, path, sorted_query(url.query or ""), partition),
             ttl=decision.ttl,
             tags=(
-                *path_tags(origin, path),
+                *path_tags(intern(origin), path),
                 *(explicit_tag(origin, tag) for tag in decision.tags),
                 *((partition_tag(partition),) if 401 in self._controller.drop_on else ()),
             ),

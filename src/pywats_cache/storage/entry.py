@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["HeaderItems", "StoredResponse", "header_items"]
+__all__ = ["HeaderItems", "StoredResponse", "header_items", "lasting"]
 
 HeaderItems = tuple[tuple[bytes, bytes, bytes], ...]
 """Header fields in wire order: name as received, name in lower case, value."""
@@ -29,6 +29,12 @@ def header_items(items: list[tuple[bytes, bytes, bytes]]) -> HeaderItems:
     return tuple(result)
 
 
+def lasting(extensions: dict[str, Any]) -> dict[str, Any]:
+    """What of a response's extensions is true of its stored answer too; one object for all that are alike."""
+    kept = {name: extensions[name] for name in ("http_version", "reason_phrase") if name in extensions}
+    return _shared.setdefault(("extensions", *kept.items()), kept)  # type: ignore[no-any-return]
+
+
 class StoredResponse:
     """One stored answer. All but `valid_at` is set once; hits share it, so nothing here is ever handed out mutable.
 
@@ -37,6 +43,7 @@ class StoredResponse:
     - `own_ttl`: the TTL was set by the caller, for this answer alone.
     - `epoch`: the epoch at which its fetch began; `valid_at`: the last epoch at which it was found valid.
     - `vary`: names (lower case) of the request headers that select it; their values are in the key only.
+    - `stream`: `raw` as a stream of the library that asked last, which hits share: it has no state.
     - `derived`: a value made of the content by a layer above (a parsed form), or None; see `MemoryStorage.derive`.
     """
 
@@ -54,6 +61,7 @@ class StoredResponse:
         "rule",
         "size",
         "status",
+        "stream",
         "tags",
         "ttl",
         "valid_at",
@@ -94,6 +102,7 @@ class StoredResponse:
         self.rule = rule
         self.path = path
         self.derived: Any = None
+        self.stream: Any = None
         self.size = OVERHEAD + len(raw) + (0 if content is raw else len(content))
         self.size += sum(len(name) + len(value) for name, _, value in headers)
 
