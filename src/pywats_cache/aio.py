@@ -15,6 +15,8 @@ from .mounting import Mounted
 from .steps import Fetch, Forward, Join, Step
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from .flights import Owner
 
 __all__ = ["AsyncCache"]
@@ -47,6 +49,13 @@ class AsyncCache(Mounted):
     @staticmethod
     def _owner() -> Owner:
         return threading.get_ident(), anyio.get_current_task().id
+
+    async def __aenter__(self) -> Self:
+        await self.next_transport.__aenter__()
+        return self
+
+    async def __aexit__(self, *error: Any) -> None:
+        await self.next_transport.__aexit__(*error)
 
     async def handle_async_request(self, request: Any) -> Any:
         """Answer `request` from the cache or by the next transport. A hit does not suspend."""
@@ -81,7 +90,7 @@ class AsyncCache(Mounted):
         response = None
         try:
             if outer is not None and engine.may_load(fetch):
-                found = engine.loaded(fetch, await outer.aload(fetch, engine.library.decode, engine.now()))
+                found = engine.loaded(fetch, await outer.aload(fetch, engine.decode, engine.now()))
                 if found is not None:
                     return found
             response = await self.next_transport.handle_async_request(fetch.request)

@@ -34,13 +34,20 @@ class CachingClient:
     ) -> None:
         self._cache_parts = {"controller": controller, "storage": storage, "clock": clock}
         if isinstance(transport, Mounted):
+            if not isinstance(transport, self._transport_class):
+                raise ConfigurationTypeError(
+                    f"transport of {type(self).__name__} must be a {self._transport_class.__module__}."
+                    f"{self._transport_class.__name__}, not {transport!r}"
+                )
             given = [name for name, part in self._cache_parts.items() if part is not None]
             if given:
                 raise ConfigurationTypeError(f"{given[0]} must not be given beside a transport that caches already")
         super().__init__(transport=transport, **options)  # type: ignore[call-arg]
         for pattern, mounted in self._mounts.items():
             if mounted is not None and not isinstance(mounted, Mounted):
-                self._mounts[pattern] = self._transport_class._sharing(self._engine, self._transport._outer, mounted)
+                self._mounts[pattern] = self._transport_class._sharing(
+                    self._engine, self._transport._outer, transport=mounted
+                )
         self._door = Door(self, self._engine, self._client_class)
 
     @property
@@ -56,6 +63,11 @@ class CachingClient:
             return self._transport_class(given, **self._cache_parts)
         make: Any = super()._init_transport  # type: ignore[misc]
         return self._transport_class._made(lambda: make(**options), **self._cache_parts)
+
+    def _init_proxy_transport(self, *args: Any, **options: Any) -> Any:
+        # httpx makes the default transport first, so the engine is there.
+        make: Any = super()._init_proxy_transport  # type: ignore[misc]
+        return self._transport_class._sharing(self._engine, self._transport._outer, lambda: make(*args, **options))
 
     @property
     def cache(self) -> Any:

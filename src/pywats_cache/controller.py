@@ -21,7 +21,7 @@ Partition = Iterable[str] | Callable[[Mapping[str, str]], str]
 
 
 def _check_methods(value: object) -> tuple[str, ...]:
-    methods = tuple(m.upper() for m in words("methods", value))
+    methods = tuple(dict.fromkeys(m.upper() for m in words("methods", value)))
     if not methods:
         raise ConfigurationError("methods must name at least one method, not ()")
     for method in methods:
@@ -63,6 +63,10 @@ class Read:
         if "HEAD" in self.methods:
             raise ConfigurationError("methods of a Read must not name HEAD: it is answered from the stored GET")
         object.__setattr__(self, "statuses", _check_statuses("statuses", self.statuses))
+        if not self.statuses or 206 in self.statuses:
+            raise ConfigurationError(
+                f"statuses must name at least one status, and not 206, which is never stored, not {self.statuses!r}"
+            )
         flag("ignore_no_store", self.ignore_no_store)
 
 
@@ -144,8 +148,11 @@ class Controller:
     two rules with the same pattern and method conflict.
     """
 
+    partition: tuple[str, ...] | Callable[[Mapping[str, str]], str]
+
     __slots__ = (
         "_default",
+        "_is_set_up",
         "_reads",
         "_table",
         "drop_on",
@@ -174,8 +181,7 @@ class Controller:
         if unmatched not in ("cache", "bypass"):
             raise ConfigurationError(f"unmatched must be 'cache' or 'bypass', not {unmatched!r}")
         self.unmatched = unmatched
-        self.partition: tuple[str, ...] | Callable[[Mapping[str, str]], str]
-        self.partition = partition if callable(partition) else tuple(w.lower() for w in words("partition", partition))
+        self.partition = partition if callable(partition) else _check_names(partition)
         self.drop_on = _check_statuses("drop_on", drop_on)
         self.store_empty = flag("store_empty", store_empty)
         self.ignore_case = flag("ignore_case", ignore_case)
@@ -195,6 +201,13 @@ class Controller:
                 there = self._table.add(rule.pattern, method, rule)
                 if there is not None:
                     raise ConfigurationError(f"rules must not conflict for {method}: {there!r} and {rule!r}")
+
+        self._is_set_up = True
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if hasattr(self, "_is_set_up"):
+            raise AttributeError(f"a Controller does not change; make a new one with {name}={value!r}")
+        super().__setattr__(name, value)
 
     def decide(self, method: str, path: str) -> Decision:
         """What the rules say of `method` (upper case) and the raw `path` (without query).
@@ -227,6 +240,14 @@ class Controller:
 
     def __repr__(self) -> str:
         return f"Controller({len(self.rules)} rules, ttl={self.ttl!r}, unmatched={self.unmatched!r})"
+
+
+def _check_names(value: object) -> tuple[str, ...]:
+    names = tuple(name.lower() for name in words("partition", value))
+    for name in names:
+        if not _TOKEN.fullmatch(name):
+            raise ConfigurationError(f"partition must hold names of headers such as 'X-Tenant', not {name!r}")
+    return names
 
 
 def _check_statuses(name: str, value: object) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ EXTENSION = "pywats_cache"
 
 @dataclass(frozen=True, slots=True)
 class Directives:
-    """The directives of one request.
+    """The directives of one request. On a write only `tags` has a meaning; on a bypass, only `only_if_cached`.
 
     - `bypass`: leave the cache alone: nothing looked up, nothing stored (a write still dirties).
     - `refresh`: fetch a new answer and store it.

@@ -97,7 +97,7 @@ class Door:
         entry = storage.lru.items.get(entry_key)
         if entry is None or entry.status != 200:
             return None
-        age = engine.clock() - entry.began
+        age = engine.now() - entry.began
         if not engine.is_fresh(entry, prepared, age):
             return None
         engine.touch(entry_key, entry, lookup=True)
@@ -181,9 +181,9 @@ def _arguments(method: str, url: str, params: Any, headers: Any, content: Any, j
                 return None
             parts += (name, value)
     if content is not None:
-        if type(content) not in (bytes, str):
+        if json is not None or type(content) not in (bytes, str):
             return None
-        parts.append("content")
+        parts.append(None)
     if json is not None:
-        parts.append("json")
+        parts += (None, None)
     return tuple(parts)

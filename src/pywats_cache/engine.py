@@ -78,6 +78,8 @@ class Engine:
         if prepared.kind != "read" or EXTENSION in extensions or getattr(request, "_content", None) != b"":
             prepared = self._particular(request, prepared)
             if prepared.kind != "read":
+                if prepared.only_if_cached and prepared.kind == "bypass":
+                    return self._gateway_timeout(prepared)
                 return self._forward(request, prepared, prepared.reason, "bypass")
         now = self.now()
         key = prepared.key
@@ -171,6 +173,8 @@ class Engine:
             # Again, under the lock: a flight stores its answer and leaves the table in one step.
             entry = storage.find(key)
             reason = prepared.reason
+            if reason == "unknown" and key != prepared.key:
+                reason = "vary"
             if entry is not None:
                 age = now - entry.began
                 if self.is_fresh(entry, prepared, age):
@@ -185,7 +189,6 @@ class Engine:
                 else:
                     reason = "refresh"
             if prepared.only_if_cached:
-                self._count("miss")
                 return self._gateway_timeout(prepared)
             if prepared.head:
                 return self._forward(request, prepared, "head", "miss")
@@ -290,7 +293,7 @@ class Engine:
         reason = unstorable(response.status_code, headers, prepared.decision, self.storage.max_entry_bytes)
         if reason is not None:
             self.release(fetch)
-            response.extensions[EXTENSION] = self._outcome(fetch, "miss", fetch.reason)
+            response.extensions[EXTENSION] = self._outcome(fetch, reason)
             return Body.HAND_ON
         if hasattr(response, "_content") or content_length(headers) is not None:
             return Body.READ
@@ -318,51 +321,71 @@ class Engine:
         if raw is not None and announced is not None and announced != len(raw):
             # Next transports other than httpx's may not check; what is not whole is never stored.
             self.failed(fetch)
-            return self._undecoded(fetch, response, raw)
+            return self._undecoded(fetch, response, raw, "incomplete")
         try:
             content = self._decoded(response, raw)
         except Exception:  # noqa: BLE001 - the caller gets the same error when it reads
             self.release(fetch)
-            return self._undecoded(fetch, response, raw or b"")
-        entry, stored = self._store(fetch, response, content if raw is None else raw, content)
-        answer = self.answer(entry, "miss", fetch.reason, 0.0, stored=stored)
+            return self._undecoded(fetch, response, raw or b"", "undecodable")
+        if content is None:
+            self.release(fetch)
+            return self._undecoded(fetch, response, raw or b"", "too-large")
+        entry, why_not = self._store(fetch, response, content if raw is None else raw, content)
+        answer = self.answer(entry, "miss", why_not or fetch.reason, 0.0, stored=why_not is None)
         answer._elapsed = datetime.timedelta(seconds=time.perf_counter() - fetch.sent)
         answer.extensions = {**response.extensions, EXTENSION: answer.extensions[EXTENSION]}
         return answer
 
-    def _decoded(self, response: Any, raw: bytes | None) -> bytes:
+    def _decoded(self, response: Any, raw: bytes | None) -> bytes | None:
+        """The body without its content encodings; None once it is larger than an entry may be."""
         if raw is None or hasattr(response, "_content"):
             content: bytes = response._content
             return content
-        return self.library.decode(response.headers._list, raw)
+        return self.decode(response.headers._list, raw)
 
-    def _undecoded(self, fetch: Fetch, response: Any, raw: bytes) -> Any:
+    def decode(self, headers: list[tuple[bytes, bytes, bytes]], raw: bytes) -> bytes | None:
+        """`raw` without its content encodings; None once it is larger than an entry may be."""
+        return self.library.decode(headers, raw, self.storage.max_entry_bytes)
+
+    def _undecoded(self, fetch: Fetch, response: Any, raw: bytes, reason: str) -> Any:
         response.stream = self.library.byte_stream(raw)
-        response.extensions[EXTENSION] = self._outcome(fetch, "miss", fetch.reason)
+        response.extensions[EXTENSION] = self._outcome(fetch, reason)
         return response
 
     def collector(self, fetch: Fetch, response: Any) -> Collector:
         """Gathers the body of unknown length while it is handed on."""
-        response.extensions[EXTENSION] = self._outcome(fetch, "miss", fetch.reason)
+        response.extensions[EXTENSION] = self._outcome(fetch, fetch.reason)
 
         def done(raw: bytes) -> None:
             try:
                 content = self._decoded(response, raw)
             except Exception:  # noqa: BLE001 - the caller gets the same error when it reads
-                self.release(fetch)
+                unstored("undecodable")
                 return
-            _, stored = self._store(fetch, response, raw, content)
-            outcome = response.extensions.get(EXTENSION)
-            if isinstance(outcome, CacheOutcome):
-                response.extensions[EXTENSION] = outcome._replace(stored=stored)
+            if content is None:
+                unstored("too-large")
+                return
+            why_not = self._store(fetch, response, raw, content)[1]
+            response.extensions[EXTENSION] = self._outcome(fetch, why_not or fetch.reason, stored=why_not is None)
 
         def failed(too_large: bool) -> None:
-            (self.release if too_large else self.failed)(fetch)
+            if too_large:
+                unstored("too-large")
+            else:
+                self.failed(fetch)
+                response.extensions[EXTENSION] = self._outcome(fetch, "incomplete")
+
+        def unstored(reason: str) -> None:
+            self.release(fetch)
+            response.extensions[EXTENSION] = self._outcome(fetch, reason)
 
         return Collector(self.storage.max_entry_bytes, done, failed)
 
-    def _store(self, fetch: Fetch, response: Any, raw: bytes, content: bytes) -> tuple[StoredResponse, bool]:
-        """Store the answer unless a write came in between, and land the flight with it, in one step."""
+    def _store(self, fetch: Fetch, response: Any, raw: bytes, content: bytes) -> tuple[StoredResponse, str | None]:
+        """Store the answer unless a write came in between, and land the flight with it, in one step.
+
+        Returns the entry, and why it was not stored, or None.
+        """
         assert fetch.headers is not None
         prepared, flight, storage = fetch.prepared, fetch.flight, self.storage
         names = vary_names(fetch.headers)
@@ -384,16 +407,21 @@ class Engine:
             rule=prepared.rule,
             path=prepared.path,
         )
-        storable = flight.storable and (self.controller.store_empty or not is_empty(content))
+        why_not: str | None = None
         with storage.lock:
-            stored = (
-                storable and not storage.coherence.dirtied_since(prepared.tags, flight.epoch) and storage.put(entry)
-            )
+            if not flight.storable:
+                why_not = fetch.reason
+            elif not self.controller.store_empty and is_empty(content):
+                why_not = "empty"
+            elif storage.coherence.dirtied_since(prepared.tags, flight.epoch):
+                why_not = "overtaken"
+            elif not storage.put(entry):
+                why_not = "too-large" if entry.size > storage.max_entry_bytes else "overtaken"
             storage.flights.remove(flight)
-        if stored:
+        if why_not is None:
             fetch.stored = entry
         flight.land(Landing.ANSWERED, entry)
-        return entry, stored
+        return entry, why_not
 
     # ── what goes around the cache ────────────────────────────────────────────────────────────────────────────────
 
@@ -487,12 +515,16 @@ class Engine:
         response._elapsed = NO_TIME
 
     def _gateway_timeout(self, prepared: Prepared) -> Any:
+        with self.storage.lock:
+            self._count("miss")
         outcome = CacheOutcome("miss", "only-if-cached", 0.0, prepared.ttl, prepared.key, False, prepared.rule)
-        return self.library.response(504, extensions={EXTENSION: outcome}, content=b"")
+        response = self.library.response(504, extensions={EXTENSION: outcome}, content=b"")
+        response.elapsed = NO_TIME
+        return response
 
-    def _outcome(self, fetch: Fetch, status: Status, reason: str) -> CacheOutcome:
+    def _outcome(self, fetch: Fetch, reason: str, *, stored: bool = False) -> CacheOutcome:
         prepared = fetch.prepared
-        return CacheOutcome(status, reason, 0.0, prepared.ttl, fetch.flight.key, False, prepared.rule)
+        return CacheOutcome("miss", reason, 0.0, prepared.ttl, fetch.flight.key, stored, prepared.rule)
 
     def _count(self, status: Status) -> None:
         setattr(self.counters, status, getattr(self.counters, status) + 1)

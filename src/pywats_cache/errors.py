@@ -43,7 +43,10 @@ def seconds(name: str, value: object, *, positive: bool = False, infinite: bool 
     allowed = "a number of seconds " + ("> 0" if positive else ">= 0") + (" (inf: no limit)" if infinite else "")
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ConfigurationTypeError(f"{name} must be {allowed}, not {value!r}")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        raise ConfigurationError(f"{name} must be {allowed}, not a number that large") from None
     if math.isnan(number) or number < 0 or (positive and number == 0) or (math.isinf(number) and not infinite):
         raise ConfigurationError(f"{name} must be {allowed}, not {value!r}")
     return number

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 __all__ = ["Library"]
+
+_SLICE = 16 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +30,30 @@ class Library:
     encode_json: Callable[[Any], bytes]
     not_sent: tuple[type[BaseException], ...]
 
-    def decode(self, headers: list[tuple[bytes, bytes, bytes]], raw: bytes) -> bytes:
-        """`raw` without its content encodings. Raises the library's DecodingError."""
+    def decode(self, headers: list[tuple[bytes, bytes, bytes]], raw: bytes, bound: int) -> bytes | None:
+        """`raw` without its content encodings, or None once that is more than `bound` bytes.
+
+        Raises the library's DecodingError. A few KB may decode to GB, so it goes slice by slice.
+        """
         if all(lower != b"content-encoding" for _, lower, _ in headers):
             return raw
-        content: bytes = self.response(200, headers=[(name, value) for name, _, value in headers], content=raw).content
-        return content
+        slices = _Slices(raw)
+        response = self.response(200, headers=[(name, value) for name, _, value in headers], content=slices)
+        chunks: list[bytes] = []
+        for chunk in response.iter_bytes():
+            chunks.append(chunk)
+            bound -= len(chunk)
+            if bound < 0:
+                return None
+        return b"".join(chunks)
+
+
+class _Slices:
+    """A body in slices, as a stream."""
+
+    def __init__(self, raw: bytes) -> None:
+        self._raw = raw
+
+    def __iter__(self) -> Iterator[bytes]:
+        for start in range(0, len(self._raw), _SLICE):
+            yield self._raw[start : start + _SLICE]

@@ -100,12 +100,22 @@ class Mounted:
         return storage
 
     @classmethod
-    def _sharing(cls, engine: Engine, outer: TieredStorage | None, transport: Any) -> Any:
+    def _sharing(
+        cls,
+        engine: Engine,
+        outer: TieredStorage | None,
+        factory: Callable[[], Any] | None = None,
+        *,
+        transport: Any = None,
+    ) -> Any:
         """A transport over the engine of another one, for a client's further routes."""
         mounted = cls.__new__(cls)
         mounted._engine = engine
         mounted._outer = outer
-        mounted._mount(transport)
+        if factory is None:
+            mounted._mount(transport)
+        else:
+            mounted._build(factory)
         return mounted
 
     @classmethod
@@ -133,8 +143,8 @@ class Mounted:
     def _invalidate(self, path: str | None, tags: tuple[str, ...], soft: bool) -> None:
         if path is not None and not isinstance(path, str):
             raise ConfigurationTypeError(f"path must be a string such as '/api/Product', not {path!r}")
-        if path is not None and not path.startswith("/"):
-            raise ConfigurationError(f"path must start with '/', such as '/api/Product', not {path!r}")
+        if path is not None and (not path.startswith("/") or "?" in path or "#" in path):
+            raise ConfigurationError(f"path must start with '/' and have no query, as '/api/Product', not {path!r}")
         tags = words("tags", tags)
         if path is None and not tags:
             raise ConfigurationTypeError("invalidate needs a path, or tags; clear() forgets everything")

@@ -22,6 +22,16 @@ REASONS: dict[str, str] = {
     "own-flight": "the fetch under way is the caller's own (a stream still open), so it went itself",
     "head": "a HEAD for which no GET is stored",
     "only-if-cached": "the caller wanted a stored answer or none; a 504 was made (RFC 9111 §5.2.1.7)",
+    "status": "not stored: its status code is not one the rule stores",
+    "no-store": "not stored: the answer says Cache-Control: no-store",
+    "set-cookie": "not stored: the answer sets a cookie",
+    "vary-any": "not stored: the answer says Vary: *, or names more headers than are kept apart",
+    "stream": "not stored: an event stream or another type that is meant to be read as it comes",
+    "too-large": "not stored: larger than the storage's max_entry_bytes, as received or decoded",
+    "empty": "not stored: an empty or null body, where the controller says store_empty=False",
+    "incomplete": "not stored: the body broke off, was closed early, or has another length than announced",
+    "undecodable": "not stored: the body is not what its Content-Encoding says; reading it raises",
+    "overtaken": "not stored: a write, or a later fetch, came in between",
     "rule-bypass": "a rule (or `unmatched='bypass'`) leaves this route alone",
     "query-bypass": "a query parameter of the rule's bypass_query is present",
     "zero-ttl": "the TTL of this route is 0",
@@ -41,7 +51,7 @@ class CacheOutcome(NamedTuple):
     """What the cache did with one request: `response.extensions["pywats_cache"]`. Immutable.
 
     - `status`: exactly one of `hit`, `stale`, `revalidated`, `miss`, `collapsed`, `bypass`.
-    - `reason`: a code of `REASONS`.
+    - `reason`: a code of `REASONS`: of a miss that could not be stored, why not; else why nothing stored answered.
     - `age`: seconds since the request that fetched the answer was sent; 0.0 for a new one.
     - `ttl`: seconds an answer of this route stays fresh; None where nothing is cached.
     - `key`: a digest that names the stored answer and tells nothing of URL or credentials; None on a bypass.

@@ -9,8 +9,9 @@ from typing import Any, Literal
 from urllib.parse import unquote_plus
 
 from .coherence import explicit_tag, partition_tag, path_tags, write_tags
-from .controller import SAFE_METHODS, Controller, Decision
+from .controller import Controller, Decision
 from .directives import Directives, parse_cache_control
+from .errors import ConfigurationTypeError
 from .key import entry_key, is_credential, partition_digest, sorted_query
 
 __all__ = ["Prepared", "Preparer"]
@@ -116,10 +117,17 @@ class Preparer:
             if decisive:
                 fields.append((lower, item[2]))
         if self._partition_by is not None:
-            return self._work_out(request, tuple(fields), self._partition_by(dict(request.headers)))
+            return self._work_out(request, tuple(fields), self._computed(request))
         memo_key = (request.method, request.url._uri_reference, tuple(fields))
         prepared = self._memo.get(memo_key)
         return self._remember(request, memo_key) if prepared is None else prepared
+
+    def _computed(self, request: Any) -> str:
+        assert self._partition_by is not None
+        partition = self._partition_by(dict(request.headers))
+        if not isinstance(partition, str):
+            raise ConfigurationTypeError(f"partition must return a string, not {type(partition).__name__}")
+        return partition
 
     def _remember(self, request: Any, memo_key: tuple[str, Any, Fields]) -> Prepared:
         method, url, fields = memo_key
@@ -160,10 +168,11 @@ class Preparer:
         if decision.kind == "write":
             tags = (*write_tags(origin, path), *(explicit_tag(origin, tag) for tag in decision.tags))
             return Prepared("write", "write", decision.rule, tags=tags, **known)
-        if decision.kind == "bypass":
-            why = "rule-bypass" if request.method in SAFE_METHODS else "method"
-            return Prepared("bypass", why, decision.rule, **known)
         controls = parse_cache_control([v.decode("latin-1") for n, v in fields if n == b"cache-control"])
+        known["only_if_cached"] = "only-if-cached" in controls
+        if decision.kind == "bypass":
+            unmatched = decision.rule == "unmatched" and request.method not in ("GET", "HEAD")
+            return Prepared("bypass", "method" if unmatched else "rule-bypass", decision.rule, **known)
         reason = self._why_not(decision, first, controls, url.query)
         method = "GET" if request.method == "HEAD" else request.method
         max_age = _whole_seconds(controls.get("max-age"))
@@ -181,7 +190,6 @@ class Preparer:
             ),
             head=request.method == "HEAD",
             refresh=refresh,
-            only_if_cached="only-if-cached" in controls,
             max_age=max_age,
             body_fields=(first.get(b"content-type", b""), first.get(b"content-encoding", b"")),
             **known,
@@ -228,6 +236,8 @@ class Preparer:
         tags = tuple(explicit_tag(prepared.origin, tag) for tag in directives.tags)
         if prepared.kind == "write":
             return replace(prepared, tags=(*prepared.tags, *tags))
+        if directives.only_if_cached:
+            prepared = replace(prepared, only_if_cached=True)
         if prepared.reason == "zero-ttl" and directives.ttl:
             prepared = replace(prepared, kind="read", reason="unknown")
         if prepared.kind == "bypass":
@@ -242,8 +252,6 @@ class Preparer:
             changed.update(ttl=directives.ttl, own_ttl=True, max_age=min(bounds))
         if directives.key is not None:
             changed["key"] = entry_key(self._secret, "custom", prepared.origin, directives.key, prepared.partition)
-        if directives.only_if_cached:
-            changed["only_if_cached"] = True
         return replace(prepared, **changed)
 
 

@@ -46,6 +46,8 @@ def _malformed(pattern: str) -> str | None:
                 return "'**' may only be the last segment"
         elif any(c in segment for c in "{}*") and not _TEMPLATE.fullmatch(segment):
             return f"segment {segment!r} must be literal, '{{name}}', '*' or '**'"
+        elif not segment.isascii():
+            return f"segment {segment!r} must be percent-encoded, as it goes over the wire"
         elif segment in (".", ".."):
             return "'.' and '..' never reach a server"
     return None

@@ -12,6 +12,8 @@ from .mounting import Mounted
 from .steps import Fetch, Forward, Join, Step
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from .flights import Owner
 
 __all__ = ["SyncCache"]
@@ -25,6 +27,13 @@ class SyncCache(Mounted):
     @staticmethod
     def _owner() -> Owner:
         return threading.get_ident(), None
+
+    def __enter__(self) -> Self:
+        self.next_transport.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.next_transport.__exit__(*error)
 
     def handle_request(self, request: Any) -> Any:
         """Answer `request` from the cache or by the next transport. Errors are those of the next transport."""
@@ -57,7 +66,7 @@ class SyncCache(Mounted):
         response = None
         try:
             if outer is not None and engine.may_load(fetch):
-                found = engine.loaded(fetch, outer.load(fetch, engine.library.decode, engine.now()))
+                found = engine.loaded(fetch, outer.load(fetch, engine.decode, engine.now()))
                 if found is not None:
                     return found
             response = self.next_transport.handle_request(fetch.request)

@@ -30,7 +30,12 @@ class _Item:
         self.deadline = deadline
         self.tti = tti
         self.expires: float | None = None
-        self.size = OVERHEAD + len(body) + sum(len(k) + len(v) for k, v in entry.response.headers.items())
+        self.size = self.sized(self.response.headers)
+
+    def sized(self, headers: Headers) -> int:
+        """Bytes it counts with these response headers."""
+        fields = [*self.request.headers.items(), *headers.items()]
+        return OVERHEAD + len(self.body) + len(self.request.url) + sum(len(k) + len(v) for k, v in fields)
 
 
 class HishelFace(BaseStorage):
@@ -127,7 +132,10 @@ class HishelFace(BaseStorage):
         with self.lock:
             item = self.lru.items.get(_name(id))
             if isinstance(item, _Item):
-                item.response = Response(item.response.status_code, _copy_headers(headers))
+                if self.lru.grow(_name(id), item, item.sized(headers) - item.size):
+                    item.response = Response(item.response.status_code, _copy_headers(headers))
+                else:
+                    self.remove_entry(id)  # the old headers are wrong, and the new ones do not fit
 
     def remove_entry(self, id: uuid.UUID) -> None:
         """See `hishel.BaseStorage.remove_entry`."""

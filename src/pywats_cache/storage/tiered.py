@@ -24,6 +24,7 @@ logger = logging.getLogger("pywats_cache.storage.tiered")
 
 WARN_EVERY = 60.0
 """Seconds between two warnings of one storage; every failure is counted in the statistics."""
+Decode = Callable[[list[tuple[bytes, bytes, bytes]], bytes], bytes | None]
 _METHOD, _URL = "GET", "pywats-cache:entry"
 
 
@@ -52,7 +53,7 @@ class TieredStorage:
         self._generation = uuid.uuid4().hex
         self._warned = float("-inf")
 
-    def load(self, fetch: Fetch, decode: Callable[[Any, bytes], bytes], now: float) -> list[StoredResponse]:
+    def load(self, fetch: Fetch, decode: Decode, now: float) -> list[StoredResponse]:
         """What `outer` holds for this fetch, newest first; nothing if it fails. Blocks for I/O."""
         key = fetch.prepared.key
         found: list[StoredResponse] = []
@@ -66,7 +67,7 @@ class TieredStorage:
             self._failed("reading", error)
         return sorted(found, key=lambda e: (e.epoch, e.began), reverse=True)
 
-    async def aload(self, fetch: Fetch, decode: Callable[[Any, bytes], bytes], now: float) -> list[StoredResponse]:
+    async def aload(self, fetch: Fetch, decode: Decode, now: float) -> list[StoredResponse]:
         """The same for an async `outer`; suspends for I/O."""
         key = fetch.prepared.key
         found: list[StoredResponse] = []
@@ -108,7 +109,8 @@ class TieredStorage:
         self, entry: StoredResponse, now: float, stream: Callable[[list[bytes]], Any]
     ) -> tuple[hishel.Request, hishel.Response]:
         data = pack(entry, wall=time.time() - (now - entry.began), generation=self._generation)
-        return hishel.Request(_METHOD, _URL), hishel.Response(200, stream=stream([data]))
+        return hishel.Request(Decode = Callable[[list[tuple[bytes, bytes, bytes]], bytes], bytes | None]
+_METHOD, _URL), hishel.Response(200, stream=stream([data]))
 
     def _sort(
         self,
@@ -116,7 +118,7 @@ class TieredStorage:
         data: bytes,
         found: list[StoredResponse],
         fetch: Fetch,
-        decode: Callable[[Any, bytes], bytes],
+        decode: Decode,
         now: float,
     ) -> None:
         """Put a record among what was `found`, or among the outdated ones to remove."""
@@ -124,10 +126,12 @@ class TieredStorage:
             record = unpack(data)
             age = time.time() - record.head["wall"]
             if record.head["generation"] == self._generation and 0.0 <= age < record.head["ttl"]:
-                entry = record.entry(content=decode(record.items(), record.raw), began=now - age)
-                if not self.memory.coherence.dirtied_since(entry.tags, entry.epoch):
-                    found.append(entry)
-                    return
+                content = decode(record.items(), record.raw)
+                if content is not None:
+                    entry = record.entry(content=content, began=now - age)
+                    if not self.memory.coherence.dirtied_since(entry.tags, entry.epoch):
+                        found.append(entry)
+                        return
         except Exception as error:  # noqa: BLE001 - damaged, or of another version
             self._failed("reading", error)
         fetch.outdated.append(id)
