@@ -109,8 +109,7 @@ class TieredStorage:
         self, entry: StoredResponse, now: float, stream: Callable[[list[bytes]], Any]
     ) -> tuple[hishel.Request, hishel.Response]:
         data = pack(entry, wall=time.time() - (now - entry.began), generation=self._generation)
-        return hishel.Request(Decode = Callable[[list[tuple[bytes, bytes, bytes]], bytes], bytes | None]
-_METHOD, _URL), hishel.Response(200, stream=stream([data]))
+        return hishel.Request(_METHOD, _URL), hishel.Response(200, stream=stream([data]))
 
     def _sort(
         self,

@@ -1,0 +1,118 @@
+"""Every check of the project, and the demo. `python noxfile.py` needs nothing but Python: it gets nox itself.
+
+    python noxfile.py               what CI runs, on the Python that runs it
+    python noxfile.py -s demo       the main job against a simulated server
+    python noxfile.py -s tests      the test-suite on every Python installed here
+    python noxfile.py -s bench      the benchmark suite (-- quick: in about a minute)
+    python noxfile.py -s check -- tests/unit/test_key.py -k sorted     one test
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
+
+
+def _run_with_nox_of_its_own() -> int:
+    """Make `.nox/tool` with nox in it, once, and run this file there."""
+    tool = HERE / ".nox" / "tool"
+    python = tool / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    ready = tool / "ready"
+    if not ready.exists():
+        print("setting up nox in .nox/tool …", flush=True)
+        shutil.rmtree(tool, ignore_errors=True)
+        subprocess.run([sys.executable, "-m", "venv", str(tool)], check=True)
+        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, "nox>=2025.2.9"], check=True)
+        ready.touch()
+    return subprocess.run([str(python), "-m", "nox", "--noxfile", __file__, *sys.argv[1:]], check=False).returncode
+
+
+try:
+    import nox
+except ImportError:
+    if __name__ == "__main__":
+        sys.exit(_run_with_nox_of_its_own())
+    raise
+
+
+nox.options.sessions = ["lint", "types", "check", "examples"]
+nox.options.reuse_existing_virtualenvs = True
+nox.options.error_on_external_run = True
+
+
+def _interpreters() -> list[str]:
+    """The Pythons found here: on the path, or as pyenv installs them."""
+    found = []
+    for version in PYTHONS:
+        homes = sorted((Path.home() / ".pyenv" / "versions").glob(f"{version}.*/bin/python"))
+        if homes:
+            found.append(str(homes[-1]))
+        elif shutil.which(f"python{version}"):
+            found.append(version)
+    return found
+
+
+def _install(session: nox.Session, *groups: str, extras: str = "wats,httpx2,redis") -> None:
+    wanted = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), *groups) if groups else ()
+    session.install("-e", f".[{extras}]" if extras else ".", *wanted)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, imports, and the borders between the parts."""
+    _install(session, "lint", extras="")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("lint-imports")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """mypy --strict on the package, and on code as users write it."""
+    _install(session, "types", "test")
+    session.run("mypy", "--strict", "src")
+
+
+@nox.session
+def check(session: nox.Session) -> None:
+    """The whole test-suite on this Python."""
+    _install(session, "test")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session(python=_interpreters() or None)
+def tests(session: nox.Session) -> None:
+    """The whole test-suite on every Python found here."""
+    _install(session, "test")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def examples(session: nox.Session) -> None:
+    """Each example, as a user runs it."""
+    _install(session, "test")
+    session.run("python", "examples/run_all.py", *session.posargs)
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Real pyWATS calls against a simulated server, without and with the cache."""
+    _install(session, extras="wats")
+    session.run("python", "examples/demo.py", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """The benchmark suite; results go to benchmarks/results."""
+    _install(session, "bench")
+    session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+if __name__ == "__main__":
+    sys.exit(subprocess.run([sys.executable, "-m", "nox", "--noxfile", __file__, *sys.argv[1:]], check=False).returncode)
