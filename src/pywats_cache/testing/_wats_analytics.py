@@ -306,20 +306,29 @@ def query_flow(call: Call) -> Any:
 
 def flow_nodes(call: Call) -> list[Json]:
     asked = call.state.unit_flow.get(call.user, {})
-    return [
-        {
-            "id": process["code"],
-            "name": process["name"],
-            "processCode": process["code"],
-            "unitCount": len(call.state.units),
-            "isExpanded": bool(asked.get("expandOperations")),
-            "isVisible": process["name"] not in (asked.get("hideList") or ()),
-            "splitBy": asked.get("splitBy"),
-            "unitOrder": asked.get("unitOrder"),
-        }
-        for process in call.state.processes
-        if process["isTestOperation"]
-    ]
+    results: dict[Any, list[str]] = {}
+    for report in call.state.reports.values():
+        results.setdefault(report["header"]["processCode"], []).append(report["header"]["result"])
+    nodes = []
+    for process in call.state.processes:
+        if process["isTestOperation"]:
+            seen = results.get(process["code"], [])
+            passed = seen.count("Passed")
+            node = {
+                "id": process["code"],
+                "name": process["name"],
+                "processCode": process["code"],
+                "unitCount": len(seen),
+                "passCount": passed,
+                "failCount": len(seen) - passed,
+                "yieldPercent": round(100.0 * passed / len(seen), 2) if seen else 100.0,
+                "isExpanded": bool(asked.get("expandOperations")),
+                "isVisible": process["name"] not in (asked.get("hideList") or ()),
+                "splitBy": asked.get("splitBy"),
+                "unitOrder": asked.get("unitOrder"),
+            }
+            nodes.append(node)
+    return nodes
 
 
 def flow_links(call: Call) -> list[Json]:

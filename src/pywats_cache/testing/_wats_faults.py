@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from types import TracebackType
 from typing import Literal
 
-FaultKind = Literal["fail", "hang", "break_body", "drop"]
+FaultKind = Literal["fail", "hang", "break_body", "drop", "drop_after"]
 
 
 def matches(method: str, path: str, wanted_method: str | None, pattern: str) -> bool:

@@ -61,9 +61,7 @@ class Connections(ThreadingHTTPServer):
         self._lock = threading.Lock()
         self._open: dict[socket.socket, threading.Thread] = {}
         super().__init__(("127.0.0.1", port), _Handler)
-        self._listener = threading.Thread(
-            target=self.serve_forever, kwargs={"poll_interval": 0.05}, name="simulated-wats", daemon=True
-        )
+        self._listener = threading.Thread(target=self._accept, name="simulated-wats", daemon=True)
 
     def server_bind(self) -> None:
         """Bind without HTTPServer's look-up of the host's name, which may ask DNS."""
@@ -77,9 +75,12 @@ class Connections(ThreadingHTTPServer):
     def stop(self) -> None:
         """Refuse new connections, close the open ones, wait for their threads."""
         self.closing = True
-        self.shutdown()
-        self.server_close()
+        try:  # wakes the listener, on every system
+            socket.create_connection(("127.0.0.1", self.server_port), timeout=1.0).close()
+        except OSError:
+            pass
         self._listener.join(5.0)
+        self.server_close()
         with self._lock:
             opened = list(self._open.items())
         for connection, _ in opened:
@@ -90,6 +91,18 @@ class Connections(ThreadingHTTPServer):
         for _, thread in opened:
             if thread is not threading.current_thread():
                 thread.join(5.0)
+
+    def _accept(self) -> None:
+        """Give each connection its thread; `serve_forever` would only see every 0.5 s that it shall end."""
+        while not self.closing:
+            try:
+                request, address = self.get_request()
+            except OSError:
+                continue  # the client gave up before it was accepted
+            if self.closing:
+                request.close()
+            else:
+                self.process_request(request, address)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Serve the connection in a thread that `stop` knows."""

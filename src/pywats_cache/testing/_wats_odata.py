@@ -28,8 +28,9 @@ _FUNCTIONS: dict[str, Callable[[str, str], bool]] = {
     "startswith": lambda text, part: text.startswith(part),
     "endswith": lambda text, part: text.endswith(part),
 }
-# What filters of report headers call a field, and what the header calls it.
-_ALIASES = {"start": "startutc"}
+# What filters of report headers call a field, and what the header calls it. The SDK asks for the sub-units of test
+# reports under the name that they have in repair reports.
+_ALIASES = {"start": "startutc", "uursubunits": "subunits"}
 
 
 def query(call: Call, items: Iterable[Json]) -> list[Json]:

@@ -201,12 +201,13 @@ def get_attachment(call: Call) -> Any:
 def get_attachments(call: Call) -> Any:
     report = _report(call)
     target = io.BytesIO()
+    # A ZipInfo of its own has a fixed date: the same files give the same bytes.
     with zipfile.ZipFile(target, "w") as archive:
-        archive.writestr("report.json", json.dumps(report["header"]))
+        archive.writestr(zipfile.ZipInfo("report.json"), json.dumps(report["header"]))
         prefix = f"{report['header']['uuid']}-"
         for name, content in call.state.attachments.items():
             if name.startswith(prefix):
-                archive.writestr(f"{name}.bin", content)
+                archive.writestr(zipfile.ZipInfo(f"{name}.bin"), content)
         archive.comment = call.stamp.encode()
     return Reply(target.getvalue(), content_type="application/zip")
 

@@ -229,4 +229,15 @@ def _inspections(state: WATSState) -> None:
     for name, is_global in (("Visual check", False), ("Label check", True)):
         definition = add_definition(state, name, "engineer", IsGlobal=is_global)
         definition.update(Status=RELEASED, Released=state.now(), ReleasedBy="engineer")
-        add_relation(state, definition["TestSequenceDefinitionId"], part_number(0), ProductName="Widget 0")
+        definition_id = definition["TestSequenceDefinitionId"]
+        add_relation(state, definition_id, part_number(0), ProductName="Widget 0")
+        sequence_id = state.new_id()
+        state.inspections[sequence_id] = {
+            "TestSequenceInstanceId": sequence_id,
+            "TestSequenceDefinitionId": definition_id,
+            "UnitId": state.new_id(),
+            "SerialNumber": serial_number(0),
+            "PartNumber": part_number(0),
+            "Revision": "A",
+            "Created": state.now(),
+        }
