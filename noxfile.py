@@ -1,10 +1,10 @@
 """Every check of the project, and the demo. `python noxfile.py` needs nothing but Python: it gets nox itself.
 
-    python noxfile.py               what CI runs, on the Python that runs it
-    python noxfile.py -s demo       the main job against a simulated server
-    python noxfile.py -s tests      the test-suite on every Python installed here
-    python noxfile.py -s bench      the benchmark suite (-- quick: in about a minute)
-    python noxfile.py -s check -- tests/unit/test_key.py -k sorted     one test
+python noxfile.py               what CI runs, on the Python that runs it
+python noxfile.py -s demo       the main job against a simulated server
+python noxfile.py -s tests      the test-suite on every Python installed here
+python noxfile.py -s bench      the benchmark suite (-- quick: in about a minute)
+python noxfile.py -s check -- tests/unit/test_key.py -k sorted     one test
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """mypy --strict on the package, and on code as users write it."""
+    """Run mypy --strict on the package, and on code as users write it."""
     _install(session, "types", "test")
     session.run("mypy", "--strict", "src")
 
@@ -115,4 +115,6 @@ def bench(session: nox.Session) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(subprocess.run([sys.executable, "-m", "nox", "--noxfile", __file__, *sys.argv[1:]], check=False).returncode)
+    sys.exit(
+        subprocess.run([sys.executable, "-m", "nox", "--noxfile", __file__, *sys.argv[1:]], check=False).returncode
+    )

@@ -58,8 +58,11 @@ class Mounted:
         if controller is not None and not isinstance(controller, Controller):
             raise ConfigurationTypeError(f"controller must be a Controller, not {controller!r}")
         self._outer: TieredStorage | None = self._check_storage(storage)
-        memory = self._outer.memory if self._outer is not None else storage or MemoryStorage()
-        assert isinstance(memory, MemoryStorage)
+        if self._outer is not None:
+            memory = self._outer.memory
+        else:
+            # By identity: an empty storage has the length 0, and so is false.
+            memory = storage if isinstance(storage, MemoryStorage) else MemoryStorage()
         used = memory.use_clock(clock, monotonic)
         self._engine = Engine(self._library, controller or Controller(), memory, used, self._owner)
         self._mount(transport)
