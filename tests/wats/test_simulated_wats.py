@@ -354,6 +354,40 @@ def test_report_takes_effect_after_process_delay(server: SimulatedWATS, sender: 
         server.process_delay = 0.0
 
 
+def test_waiting_reports_can_be_processed_at_once(server: SimulatedWATS, sender: Sender):
+    route = next(route for route in WRITES if route.template == "/api/Report/WSJF")
+    server.process_delay = 600.0
+    try:
+        sender.send(request_for(route, server))
+    finally:
+        server.process_delay = 0.0
+    before = sender.get("/api/Report/Query/Header")[2]
+    assert (server.process_pending(), server.process_pending()) == (1, 0)
+    assert sender.get("/api/Report/Query/Header")[2] != before
+
+
+def test_writes_are_atomic(server: SimulatedWATS):
+    count = Wire("PUT", "/api/Asset/Count?serialNumber=DMM-3&incrementBy=1", b"", "application/json")
+
+    def add() -> None:
+        with Sender(server) as sender:
+            for _ in range(25):
+                assert sender.send(count)[0] == 200
+
+    threads = [threading.Thread(target=add) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert server.state.assets["dmm-3"]["totalCount"] == 200
+
+
+def test_request_that_no_handler_expects_is_500_with_the_reason(server: SimulatedWATS, sender: Sender):
+    status, _, body = sender.send(Wire("PUT", "/api/Product", b'{"partNumber":"P","tags":[1]}', "application/json"))
+    assert status == 500
+    assert "SimulatedWATS cannot handle" in json.loads(body)["message"]
+
+
 # Faults.
 
 

@@ -38,6 +38,11 @@ def answer(
                 state.dirty(route.tags)
         except Refused as refused:
             return message(refused.status, refused.message)
+        except Exception as error:  # noqa: BLE001 - whoever sent what no handler expects shall read what went wrong
+            if route.kind == "write":
+                state.dirty(route.tags)  # half of it may have happened
+            what = f"{type(error).__name__}: {error}"
+            return message(500, f"SimulatedWATS cannot handle this {route.method} {route.template}: {what}")
         if isinstance(value, Reply):
             return Answer(value.status, value.body, value.content_type)
         return Answer(body=_encoded(value, user, state.revision(route.tags)))

@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -97,8 +98,9 @@ class Connections(ThreadingHTTPServer):
         while not self.closing:
             try:
                 request, address = self.get_request()
-            except OSError:
-                continue  # the client gave up before it was accepted
+            except OSError:  # the client gave up before it was accepted, or no descriptor is left
+                time.sleep(0.001)
+                continue
             if self.closing:
                 request.close()
             else:

@@ -41,8 +41,8 @@ class SimulatedWATS:
     write that dirties one of the route's tags, so an answer from before a write never equals one from after it, and no
     two users get the same.
 
-    Safe to use from any thread; runs in daemon threads. Guarded by `_lock`: the log and the settings; the data is
-    guarded by `state.lock`.
+    Safe to use from any thread; runs in daemon threads. Guarded by `_lock`: the reports that wait; the data is
+    guarded by `state.lock`, the log and the faults by locks of their own.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class SimulatedWATS:
         self._route_latency: dict[tuple[str, str], float] = {}
         self._log = RequestLog()
         self._faults = Faults()
-        self._timers: set[threading.Timer] = set()
+        self._pending: dict[threading.Timer, Callable[[], None]] = {}
         self._connections: Connections | None = None
         self._stopping = threading.Event()
         self._state = self._fresh()
@@ -102,13 +102,15 @@ class SimulatedWATS:
     def close(self) -> None:
         """Stop for good: reports that wait for `process_delay` are not applied any more."""
         self.stop()
-        self._cancel_timers()
+        self._take_pending()
 
-    def _cancel_timers(self) -> None:
+    def _take_pending(self) -> list[Callable[[], None]]:
+        """Cancel what waits for `process_delay` and return it, oldest first."""
         with self._lock:
-            timers, self._timers = self._timers, set()
-        for timer in timers:
+            pending, self._pending = self._pending, {}
+        for timer in pending:
             timer.cancel()
+        return list(pending.values())
 
     def __enter__(self) -> SimulatedWATS:
         return self.start()
@@ -195,6 +197,13 @@ class SimulatedWATS:
     def process_delay(self, seconds: float) -> None:
         self._process_delay = check.seconds("process_delay", seconds)
 
+    def process_pending(self) -> int:
+        """Apply now the reports that wait for `process_delay`; return how many."""
+        pending = self._take_pending()
+        for apply in pending:
+            apply()
+        return len(pending)
+
     # The log.
 
     @property
@@ -224,7 +233,7 @@ class SimulatedWATS:
 
     def reset(self) -> None:
         """Go back to the data of the start, with every tag dirtied; forget faults and the log, let go what is held."""
-        self._cancel_timers()
+        self._take_pending()
         self._faults.clear()
         self._faults.release_all()
         state = self._fresh()
@@ -361,13 +370,14 @@ class SimulatedWATS:
             return False
 
         def run() -> None:
-            apply()
             with self._lock:
-                self._timers.discard(timer)
+                due = self._pending.pop(timer, None)
+            if due is not None:
+                due()
 
         timer = threading.Timer(self._process_delay, run)
         timer.daemon = True
         with self._lock:
-            self._timers.add(timer)
+            self._pending[timer] = apply
         timer.start()
         return True
