@@ -9,6 +9,7 @@ python noxfile.py -s check -- tests/unit/test_key.py -k sorted     one test
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -50,10 +51,11 @@ def _interpreters() -> list[str]:
     """The Pythons found here: on the path, or as pyenv installs them."""
     found = []
     for version in PYTHONS:
-        homes = sorted((Path.home() / ".pyenv" / "versions").glob(f"{version}.*/bin/python"))
+        homes = sorted((Path.home() / ".pyenv" / "versions").glob(f"{version}.*/bin"))
         if homes:
-            found.append(str(homes[-1]))
-        elif shutil.which(f"python{version}"):
+            # pyenv's own shims refuse versions that are not selected; the real ones come after everything else.
+            os.environ["PATH"] += os.pathsep + str(homes[-1])
+        if homes or shutil.which(f"python{version}"):
             found.append(version)
     return found
 
@@ -115,6 +117,5 @@ def bench(session: nox.Session) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(
-        subprocess.run([sys.executable, "-m", "nox", "--noxfile", __file__, *sys.argv[1:]], check=False).returncode
-    )
+    command = [sys.executable, "-m", "nox", "--noxfile", __file__, *sys.argv[1:]]
+    sys.exit(subprocess.run(command, check=False).returncode)

@@ -23,6 +23,7 @@ class FakeClock:
         self._now = float(start)
 
     def __call__(self) -> float:
+        """The time, in seconds."""
         return self._now
 
     def advance(self, seconds: float) -> None:
