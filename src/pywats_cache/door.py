@@ -57,7 +57,7 @@ class Door:
         if found is None:
             return None
         entry, pattern, age = found
-        response = self._engine.looked_up(entry, age, pattern)
+        response = self._engine.answers.looked_up(entry, age, pattern)
         response.default_encoding = self._client._default_encoding
         return response
 

@@ -1,0 +1,69 @@
+"""The Responses of stored answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .body import NO_TIME
+from .directives import EXTENSION
+from .outcome import CacheOutcome, Status
+from .storage.entry import StoredResponse
+
+if TYPE_CHECKING:
+    from .library import Library
+
+__all__ = ["Answers"]
+
+
+class Answers:
+    """Builds Responses of one library. Each is its caller's own: nothing done to it changes the next one's."""
+
+    def __init__(self, library: Library) -> None:
+        self.library = library
+
+    def stored(
+        self, entry: StoredResponse, status: Status, reason: str, age: float, *, head: bool = False, stored: bool = True
+    ) -> Any:
+        """The Response of a stored answer; with `head` without its body (RFC 9110 §9.3.2)."""
+        response = object.__new__(self.library.cached_response)
+        response._request = None
+        self._fill(response, entry, CacheOutcome(status, reason, age, entry.ttl, entry.key, stored, entry.rule))
+        if head:
+            response.stream, response._content, response._num_bytes_downloaded = self.library.byte_stream(b""), b"", 0
+        return response
+
+    def looked_up(self, entry: StoredResponse, age: float, pattern: Any) -> Any:
+        """The same for a lookup: already read, its request to be copied from `pattern`."""
+        response = object.__new__(self.library.looked_up_response)
+        response._pattern, response._own = pattern, False
+        self._fill(response, entry, CacheOutcome("hit", "fresh", age, entry.ttl, entry.key, True, entry.rule))
+        response.is_stream_consumed = response.is_closed = True
+        return response
+
+    def _fill(self, response: Any, entry: StoredResponse, outcome: CacheOutcome) -> None:
+        """Set what `__init__` of the library's Response would, in the order it does, so that the layout is shared."""
+        library = self.library
+        headers: Any = object.__new__(library.headers)
+        headers._list = list(entry.headers)
+        headers._encoding = None
+        stream = entry.stream
+        if stream.__class__ is not library.byte_stream:  # the other library's, or none yet
+            stream = entry.stream = library.byte_stream(entry.raw)
+        response.status_code = entry.status
+        response.headers = headers
+        response.next_request = None
+        response.extensions = {**entry.extensions, EXTENSION: outcome}
+        response.history = []
+        response.is_closed = False
+        response.is_stream_consumed = False
+        response.default_encoding = "utf-8"
+        response.stream = stream
+        response._num_bytes_downloaded = len(entry.raw)
+        response._content = entry.content
+        response._elapsed = NO_TIME
+
+    def gateway_timeout(self, outcome: CacheOutcome) -> Any:
+        """The answer to a caller who wants a stored one or none (RFC 9111 §5.2.1.7)."""
+        response = self.library.response(504, extensions={EXTENSION: outcome}, content=b"")
+        response.elapsed = NO_TIME
+        return response

@@ -1,0 +1,143 @@
+"""What every part of the engine stands on: the parts, the time, whether an entry may answer, and the counters."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from .answers import Answers
+from .coherence import partition_tag
+from .flights import Owner
+from .key import normal_path, variant_key
+from .outcome import Status
+from .prepared import Prepared, Preparer
+from .stats import CacheStats, Counters
+from .storage.entry import StoredResponse
+
+if TYPE_CHECKING:
+    from .clock import Clock
+    from .controller import Controller
+    from .library import Library
+    from .storage.memory import MemoryStorage
+
+__all__ = ["Core", "in_time"]
+
+logger = logging.getLogger("pywats_cache.engine")
+
+CLOCK_SLACK = 1.0
+"""Seconds by which clock readings of several threads may cross; a clock set back further drops what is stored."""
+
+
+class Core:
+    """The parts of one transport's engine over one storage. Safe from any number of threads and tasks.
+
+    Its own state is the counters (guarded by the storage's lock) and the latest clock reading (a hint).
+    """
+
+    def __init__(
+        self,
+        library: Library,
+        controller: Controller,
+        storage: MemoryStorage,
+        clock: Clock,
+        owner: Callable[[], Owner],
+    ) -> None:
+        self.library = library
+        self.controller = controller
+        self.storage = storage
+        self.clock = clock
+        self.preparer = Preparer(controller, storage.secret)
+        self.counters = Counters()
+        self.answers = Answers(library)
+        self._owner = owner
+        self._latest = clock()
+
+    def is_fresh(self, entry: StoredResponse, prepared: Prepared, age: float) -> bool:
+        """Whether `entry` may answer: not past its TTL nor the caller's, not dirtied. A negative age is expired."""
+        if not in_time(entry, prepared, age) or prepared.refresh:
+            return False
+        coherence = self.storage.coherence
+        epoch = coherence.epoch  # before the table: see the module coherence
+        if entry.valid_at == epoch:
+            return True
+        if coherence.dirtied_since(entry.tags, entry.epoch):
+            return False
+        entry.valid_at = epoch
+        return True
+
+    def touch(self, key: str, entry: StoredResponse, *, lookup: bool = False) -> None:
+        """Count a hit and make `entry` the most recently used (it may just have been evicted: still a hit)."""
+        storage = self.storage
+        with storage.lock:
+            counters = self.counters
+            counters.hit += 1
+            if lookup:
+                counters.lookups += 1
+            items = storage.lru.items
+            if items.get(key) is entry:
+                items.move_to_end(key)
+
+    def now(self) -> float:
+        """The time. A clock that was set back makes every date unreliable, so all that is stored is invalid then."""
+        now = self.clock()
+        latest = self._latest
+        if now >= latest:
+            self._latest = now
+        elif now < latest - CLOCK_SLACK:
+            self._latest = now
+            self.storage.coherence.bump_all()
+            logger.warning("the clock went back by %.1f s: all that was stored before is dropped", latest - now)
+        return now
+
+    def variant(self, request: Any, key: str) -> str:
+        """The key of the variant that the headers of `request` select, where answers of `key` are known to vary."""
+        names = self.storage.varying.get(key)
+        if names is None:
+            return key
+        return variant_key(self.storage.secret, key, (request.headers.get(name) for name in names))
+
+    def distrust(self, status: int, prepared: Prepared) -> None:
+        """401: the caller's credentials are no longer good, so nothing stored for them is; 403: the same of a path."""
+        if status in self.controller.drop_on:
+            path = f"={prepared.origin}/{'/'.join(normal_path(prepared.path))}"
+            self.storage.coherence.bump((partition_tag(prepared.partition) if status == 401 else path,))
+
+    @staticmethod
+    def _timeout(request: Any) -> dict[str, float | None]:
+        timeout = request.extensions.get("timeout")
+        return timeout if isinstance(timeout, dict) else {}
+
+    def _count(self, status: Status) -> None:
+        setattr(self.counters, status, getattr(self.counters, status) + 1)
+
+    @property
+    def stats(self) -> CacheStats:
+        """A snapshot, taken in one step."""
+        storage, counters = self.storage, self.counters
+        with storage.lock:
+            return CacheStats(
+                hits=counters.hit,
+                stale=counters.stale,
+                revalidated=counters.revalidated,
+                misses=counters.miss,
+                collapsed=counters.collapsed,
+                bypassed=counters.bypass,
+                lookups=counters.lookups,
+                stores=storage.lru.stores,
+                evictions=storage.lru.evictions,
+                expirations=storage.expirations,
+                invalidations=storage.invalidations,
+                storage_errors=storage.errors,
+                entries=len(storage),
+                size_bytes=storage.size_bytes,
+            )
+
+
+def in_time(entry: StoredResponse, prepared: Prepared, age: float) -> bool:
+    """Whether an answer of this age is within its TTL, the caller's rule and the caller's wish. Negative: expired."""
+    return (
+        0.0 <= age < entry.ttl
+        and (age < prepared.ttl or entry.own_ttl)
+        and (prepared.max_age is None or age <= prepared.max_age)
+    )

@@ -1,0 +1,76 @@
+"""What goes around the cache, and what a write or a withdrawn credential makes invalid."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .coherence import explicit_tag
+from .core import Core
+from .directives import EXTENSION
+from .freshness import default_settle
+from .key import normal_path
+from .outcome import CacheOutcome, Status
+from .prepared import Prepared
+from .steps import Forward
+
+__all__ = ["Writes"]
+
+
+class Writes(Core):
+    """The part of the engine that dirties."""
+
+    def _forward(self, request: Any, prepared: Prepared, reason: str, status: Status) -> Forward:
+        with self.storage.lock:
+            self._count(status)
+        if prepared.kind == "write":
+            self.storage.coherence.saw(prepared.origin)
+        return Forward(request, prepared, CacheOutcome(status, reason, rule=prepared.rule))
+
+    def forwarded(self, forward: Forward, response: Any) -> None:
+        """The answer to a write or bypass is there, and is returned after this."""
+        status = response.status_code
+        prepared = forward.prepared
+        if prepared.kind == "write" and (200 <= status < 400 or status >= 500):
+            self._wrote(forward, unknown=status >= 500)
+        self.distrust(status, prepared)
+        response.extensions[EXTENSION] = forward.outcome
+
+    def forward_failed(self, forward: Forward, error: BaseException) -> None:
+        """A write failed: its outcome is unknown, unless the error proves that nothing was sent."""
+        if forward.prepared.kind == "write" and not self._not_sent(error):
+            self._wrote(forward, unknown=True)
+
+    def _not_sent(self, error: BaseException) -> bool:
+        return isinstance(error, self.library.not_sent) or getattr(error, "request_not_sent", False) is True
+
+    def _wrote(self, forward: Forward, *, unknown: bool) -> None:
+        """Dirty what the write changed, before anyone sees its answer."""
+        prepared = forward.prepared
+        assert prepared.decision is not None
+        settle = prepared.decision.settle or 0.0
+        if unknown:
+            settle = max(settle, default_settle(self._timeout(forward.request)))
+        coherence = self.storage.coherence
+        if settle:
+            # First: a read that sees the new epoch must see the window too.
+            now = self.now()
+            coherence.settle(prepared.tags, now, now + settle)
+        coherence.bump(prepared.tags)
+        with self.storage.lock:
+            self.storage.invalidations += 1
+
+    def invalidate(self, path: str | None, tags: tuple[str, ...]) -> None:
+        """Make a path and all below it, and all that carries one of `tags`, invalid."""
+        coherence = self.storage.coherence
+        origins = coherence.origins()
+        dirty: list[str] = []
+        if origins is None:
+            coherence.bump_all()
+        else:
+            for origin in origins:
+                if path is not None:
+                    dirty.append(f"^{origin}/{'/'.join(normal_path(path))}")
+                dirty.extend(explicit_tag(origin, tag) for tag in tags)
+            coherence.bump(dirty)
+        with self.storage.lock:
+            self.storage.invalidations += 1
