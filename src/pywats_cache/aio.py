@@ -12,7 +12,7 @@ import anyio
 
 from .freshness import Body
 from .mounting import Mounted
-from .steps import Fetch, Forward, Join, Step
+from .steps import Fetch, Forward, Join
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -59,8 +59,9 @@ class AsyncCache(Mounted):
 
     async def handle_async_request(self, request: Any) -> Any:
         """Answer `request` from the cache or by the next transport. A hit does not suspend."""
-        step = self._engine.begin(request)
-        if not isinstance(step, Step):
+        engine = self._engine
+        step = engine.begin(request)
+        if step.__class__ is engine.library.cached_response:
             return step
         while True:
             if isinstance(step, Fetch):

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Answers"]
 
+_new = tuple.__new__  # a hit makes one outcome; the constructor of a NamedTuple costs twice as much
+
 
 class Answers:
     """Builds Responses of one library. Each is its caller's own: nothing done to it changes the next one's."""
@@ -27,7 +29,7 @@ class Answers:
         """The Response of a stored answer; with `head` without its body (RFC 9110 §9.3.2)."""
         response = object.__new__(self.library.cached_response)
         response._request = None
-        self._fill(response, entry, CacheOutcome(status, reason, age, entry.ttl, entry.key, stored, entry.rule))
+        self._fill(response, entry, _new(CacheOutcome, (status, reason, age, entry.ttl, entry.key, stored, entry.rule)))
         if head:
             response.stream, response._content, response._num_bytes_downloaded = self.library.byte_stream(b""), b"", 0
         return response
@@ -36,7 +38,7 @@ class Answers:
         """The same for a lookup: already read, its request to be copied from `pattern`."""
         response = object.__new__(self.library.looked_up_response)
         response._pattern, response._own = pattern, False
-        self._fill(response, entry, CacheOutcome("hit", "fresh", age, entry.ttl, entry.key, True, entry.rule))
+        self._fill(response, entry, _new(CacheOutcome, ("hit", "fresh", age, entry.ttl, entry.key, True, entry.rule)))
         response.is_stream_consumed = response.is_closed = True
         return response
 
@@ -45,7 +47,9 @@ class Answers:
         library = self.library
         headers: Any = object.__new__(library.headers)
         headers._list = list(entry.headers)
-        headers._encoding = None
+        headers._encoding = entry.encoding
+        if headers._encoding is None:
+            entry.encoding = headers.encoding
         stream = entry.stream
         if stream.__class__ is not library.byte_stream:  # the other library's, or none yet
             stream = entry.stream = library.byte_stream(entry.raw)

@@ -33,6 +33,7 @@ class Engine(Arrivals, Writes):
         """A Response of the library for a hit, else a Join, Fetch or Forward.
 
         The budget of a hit is 5 µs with the Response: one memo, one dictionary, one comparison of epochs, one lock.
+        What `now`, `is_fresh` and `touch` do in the usual case stands here, for each call costs 0.1 µs.
         """
         prepared = self.preparer.prepare(request)
         extensions = request.extensions
@@ -42,16 +43,31 @@ class Engine(Arrivals, Writes):
                 if prepared.only_if_cached and prepared.kind == "bypass":
                     return self._gateway_timeout(prepared)
                 return self._forward(request, prepared, prepared.reason, "bypass")
-        now = self.now()
+        now = self.clock()
+        if now >= self._latest:
+            self._latest = now
+        else:
+            now = self.now()
         key = prepared.key
         storage = self.storage
         if storage.varying:
             key = self.variant(request, key)
-        entry = storage.lru.items.get(key)
+        items = storage.lru.items
+        entry = items.get(key)
         if entry is not None:
             age = now - entry.began
-            if self.is_fresh(entry, prepared, age):
-                self.touch(key, entry)
+            # `is_fresh` with its usual case, nothing dirtied since the last hit, decided here.
+            if (
+                entry.valid_at == storage.coherence.epoch
+                and 0.0 <= age < entry.ttl
+                and age < prepared.ttl
+                and prepared.max_age is None
+                and not prepared.refresh
+            ) or self.is_fresh(entry, prepared, age):
+                with storage.lock:
+                    self.counters.hit += 1
+                    if items.get(key) is entry:
+                        items.move_to_end(key)
                 return self.answers.stored(entry, "hit", "fresh", age, head=prepared.head)
         return self._cold(request, prepared, key, now, time.monotonic() + self._patience(request))
 

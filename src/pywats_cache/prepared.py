@@ -13,6 +13,7 @@ from .controller import Controller, Decision
 from .directives import Directives, parse_cache_control
 from .errors import ConfigurationTypeError
 from .key import entry_key, is_credential, partition_digest, sorted_query
+from .storage.entry import HeaderItems
 
 __all__ = ["Prepared", "Preparer"]
 
@@ -91,7 +92,7 @@ class Preparer:
         self._secret = secret
         self._memo: dict[Any, Prepared] = {}
         self._names: dict[bytes, bool] = {}
-        self._alike: dict[Fields, Fields] = {}
+        self._alike: dict[HeaderItems, HeaderItems] = {}
         by: Callable[[Mapping[str, str]], str] | None
         self._partition_names: frozenset[bytes]
         if callable(controller.partition):
@@ -108,17 +109,14 @@ class Preparer:
     def prepare(self, request: Any) -> Prepared:
         """`request` (of httpx or httpx2), directives and body not looked at."""
         names = self._names
-        fields = []
-        for item in request.headers._list:
-            lower = item[1]
-            decisive = names.get(lower)
-            if decisive is None:
-                decisive = self._learn(lower)
-            if decisive:
-                fields.append((lower, item[2]))
+        items = request.headers._list
+        try:
+            fields = tuple([item for item in items if names[item[1]]])
+        except KeyError:
+            fields = tuple([item for item in items if self._is_decisive(item[1])])
         if self._partition_by is not None:
-            return self._work_out(request, tuple(fields), self._computed(request))
-        memo_key = (request.method, request.url._uri_reference, tuple(fields))
+            return self._work_out(request, _named(fields), self._computed(request))
+        memo_key = (request.method, request.url._uri_reference, fields)
         prepared = self._memo.get(memo_key)
         return self._remember(request, memo_key) if prepared is None else prepared
 
@@ -129,9 +127,9 @@ class Preparer:
             raise ConfigurationTypeError(f"partition must return a string, not {type(partition).__name__}")
         return partition
 
-    def _remember(self, request: Any, memo_key: tuple[str, Any, Fields]) -> Prepared:
+    def _remember(self, request: Any, memo_key: tuple[str, Any, HeaderItems]) -> Prepared:
         method, url, fields = memo_key
-        prepared = self._work_out(request, fields, None)
+        prepared = self._work_out(request, _named(fields), None)
         if len(self._memo) >= MAX_MEMO:
             self._memo.clear()
         if len(self._alike) >= MAX_NAMES:
@@ -142,7 +140,7 @@ class Preparer:
         self._memo[method, url, fields] = prepared
         return prepared
 
-    def _learn(self, lower: bytes) -> bool:
+    def _is_decisive(self, lower: bytes) -> bool:
         decisive = lower in _DECISIVE or lower in self._partition_names or is_credential(lower.decode("latin-1"))
         if len(self._names) >= MAX_NAMES:
             self._names.clear()
@@ -253,6 +251,10 @@ class Preparer:
         if directives.key is not None:
             changed["key"] = entry_key(self._secret, "custom", prepared.origin, directives.key, prepared.partition)
         return replace(prepared, **changed)
+
+
+def _named(items: HeaderItems) -> Fields:
+    return tuple((lower, value) for _, lower, value in items)
 
 
 def _wants_new(controls: Mapping[str, str | None], first: Mapping[bytes, bytes]) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .freshness import Body
 from .mounting import Mounted
-from .steps import Fetch, Forward, Join, Step
+from .steps import Fetch, Forward, Join
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -37,8 +37,9 @@ class SyncCache(Mounted):
 
     def handle_request(self, request: Any) -> Any:
         """Answer `request` from the cache or by the next transport. Errors are those of the next transport."""
-        step = self._engine.begin(request)
-        if not isinstance(step, Step):
+        engine = self._engine
+        step = engine.begin(request)
+        if step.__class__ is engine.library.cached_response:
             return step
         while True:
             if isinstance(step, Fetch):

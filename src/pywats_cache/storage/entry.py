@@ -43,6 +43,7 @@ class StoredResponse:
     - `own_ttl`: the TTL was set by the caller, for this answer alone.
     - `epoch`: the epoch at which its fetch began; `valid_at`: the last epoch at which it was found valid.
     - `vary`: names (lower case) of the request headers that select it; their values are in the key only.
+    - `encoding`: of the header fields, once known; finding it out costs more than the rest of a hit.
     - `stream`: `raw` as a stream of the library that asked last, which hits share: it has no state.
     - `derived`: a value made of the content by a layer above (a parsed form), or None; see `MemoryStorage.derive`.
     """
@@ -51,6 +52,7 @@ class StoredResponse:
         "began",
         "content",
         "derived",
+        "encoding",
         "epoch",
         "extensions",
         "headers",
@@ -103,6 +105,7 @@ class StoredResponse:
         self.path = path
         self.derived: Any = None
         self.stream: Any = None
+        self.encoding: str | None = None
         self.size = OVERHEAD + len(raw) + (0 if content is raw else len(content))
         self.size += sum(len(name) + len(value) for name, _, value in headers)
 
