@@ -70,12 +70,25 @@ class Coherence:
     described in the module.
     """
 
-    __slots__ = ("_dirtied", "_floor", "_lock", "_origins", "_settle_all", "_settling", "epoch", "max_tags")
+    __slots__ = (
+        "_dirtied",
+        "_floor",
+        "_lock",
+        "_origins",
+        "_settle_all",
+        "_settling",
+        "_soft_floor",
+        "_softened",
+        "epoch",
+        "max_tags",
+    )
 
     def __init__(self, max_tags: int = MAX_TAGS) -> None:
         self.max_tags = max_tags
         self.epoch = 0
         self._floor = 0
+        self._soft_floor = 0
+        self._softened: dict[str, int] = {}
         self._dirtied: dict[str, int] = {}
         self._settling: dict[str, float] = {}
         self._settle_all = float("-inf")
@@ -114,6 +127,25 @@ class Coherence:
         self._floor = max(self._floor, epochs[len(epochs) // 2])
         for tag in [tag for tag, epoch in self._dirtied.items() if epoch <= self._floor]:
             del self._dirtied[tag]
+
+    def soften(self, tags: Iterable[str]) -> int:
+        """Make what carries one of `tags` and began before now stale, but not invalid. Returns the epoch."""
+        with self._lock:
+            epoch = self.epoch + 1
+            for tag in tags:
+                self._softened[tag] = epoch
+            if len(self._softened) > self.max_tags:
+                self._soft_floor = epoch
+                self._softened.clear()
+            self._publish(epoch)
+            return epoch
+
+    def softened_since(self, tags: Iterable[str], epoch: int) -> bool:
+        """Whether one of `tags` was softened after `epoch`. The order of reading is that of `dirtied_since`."""
+        softened = self._softened
+        if softened and any(softened.get(tag, 0) > epoch for tag in tags):
+            return True
+        return self._soft_floor > epoch
 
     def dirtied_since(self, tags: Iterable[str], epoch: int) -> bool:
         """Whether one of `tags` was dirtied after `epoch`. Read `self.epoch` before, and stamp only that value."""
