@@ -20,6 +20,7 @@ __all__ = [
     "connection_names",
     "entity_tag",
     "evaluate",
+    "is_essential",
     "kept_items",
     "listed_tags",
     "matches",
@@ -194,6 +195,11 @@ def matches(one: Mapping[str, list[str]], other: Mapping[str, list[str]]) -> boo
         if name in one and name in other and one[name] != other[name]:
             return False
     return True
+
+
+def is_essential(name: str) -> bool:
+    """Whether an answer without this field (in lower case) would mean something else, so that it is always stored."""
+    return name in _END_TO_END
 
 
 def connection_names(items: Items) -> frozenset[str]:
