@@ -125,10 +125,9 @@ class AsyncCache(Mounted):
         if response.is_stream_consumed and hasattr(response, "_content"):
             raw = getattr(response.stream, "_stream", None)
             return raw if isinstance(raw, bytes) else None
-        try:
-            return b"".join([chunk async for chunk in response.stream])
-        finally:
-            await response.aclose()
+        raw = b"".join([chunk async for chunk in response.stream])
+        await response.aclose()
+        return raw
 
     async def _forward(self, forward: Forward) -> Any:
         try:

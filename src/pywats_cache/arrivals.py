@@ -10,7 +10,7 @@ from .body import Collector
 from .core import Core
 from .directives import EXTENSION
 from .flights import Flight, Landing
-from .freshness import Body, content_length, fields, is_empty, unstorable, vary_names
+from .freshness import DECISIVE, Body, content_length, fields, is_empty, unstorable, vary_names
 from .outcome import CacheOutcome
 from .steps import Fetch
 from .storage.entry import StoredResponse, header_items, lasting
@@ -47,14 +47,14 @@ class Arrivals(Core):
         prepared = fetch.prepared
         assert prepared.decision is not None
         self.distrust(response.status_code, prepared)
-        headers = fields(response.headers._list)
-        fetch.headers = headers
+        headers = fields(response.headers._list, DECISIVE)
+        fetch.length, fetch.vary = content_length(headers), vary_names(headers)
         reason = unstorable(response.status_code, headers, prepared.decision, self.storage.max_entry_bytes)
         if reason is not None:
             self.release(fetch)
             response.extensions[EXTENSION] = self._outcome(fetch, reason)
             return Body.HAND_ON
-        if hasattr(response, "_content") or content_length(headers) is not None:
+        if hasattr(response, "_content") or fetch.length is not None:
             return Body.READ
         return Body.TEE
 
@@ -75,8 +75,7 @@ class Arrivals(Core):
 
     def finished(self, fetch: Fetch, response: Any, raw: bytes | None) -> Any:
         """The whole body is there (None: the response holds it decoded only). Returns the Response for the caller."""
-        assert fetch.headers is not None
-        announced = content_length(fetch.headers)
+        announced = fetch.length
         if raw is not None and announced is not None and announced != len(raw):
             # Next transports other than httpx's may not check; what is not whole is never stored.
             self.failed(fetch)
@@ -108,6 +107,7 @@ class Arrivals(Core):
 
     def _undecoded(self, fetch: Fetch, response: Any, raw: bytes, reason: str) -> Any:
         response.stream = self.library.byte_stream(raw)
+        response.is_closed = False  # it was, with the connection; the caller reads the body from memory
         response.extensions[EXTENSION] = self._outcome(fetch, reason)
         return response
 
@@ -145,13 +145,13 @@ class Arrivals(Core):
 
         Returns the entry, and why it was not stored, or None.
         """
-        assert fetch.headers is not None
         prepared, flight, storage = fetch.prepared, fetch.flight, self.storage
-        names = vary_names(fetch.headers)
+        names = fetch.vary
         if names or prepared.key in storage.varying:
             names = storage.vary_by(prepared.key, names)
         entry = StoredResponse(
-            key=self.variant(fetch.request, prepared.key),
+            # By these names, not by what the storage knows now: it may have forgotten them again.
+            key=self.variant_by(fetch.request, prepared.key, names) if names else prepared.key,
             status=response.status_code,
             headers=header_items(response.headers._list),
             raw=raw,
@@ -164,7 +164,6 @@ class Arrivals(Core):
             epoch=flight.epoch,
             vary=names,
             rule=prepared.rule,
-            path=prepared.path,
         )
         why_not: str | None = None
         with storage.lock:

@@ -174,10 +174,10 @@ class Coherence:
 
     def is_settling(self, tags: Iterable[str], now: float) -> bool:
         """Whether a write to one of `tags` may still be taking effect at `now`."""
-        if now < self._settle_all:
-            return True
         settling = self._settling
-        return bool(settling) and any(settling.get(tag, now) > now for tag in tags)
+        if settling and any(settling.get(tag, now) > now for tag in tags):
+            return True
+        return now < self._settle_all  # last: a full table goes into it before it is emptied
 
     def saw(self, origin: str) -> None:
         """Remember an origin, so that `invalidate` of a path reaches it."""

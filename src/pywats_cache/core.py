@@ -32,7 +32,7 @@ CLOCK_SLACK = 1.0
 class Core:
     """The parts of one transport's engine over one storage. Safe from any number of threads and tasks.
 
-    Its own state is the counters (guarded by the storage's lock) and the latest clock reading (a hint).
+    Its own state is the counters, guarded by the storage's lock.
     """
 
     def __init__(
@@ -51,7 +51,6 @@ class Core:
         self.counters = Counters()
         self.answers = Answers(library)
         self._owner = owner
-        self._latest = clock()
 
     def is_fresh(self, entry: StoredResponse, prepared: Prepared, age: float) -> bool:
         """Whether `entry` may answer: not past its TTL nor the caller's, not dirtied. A negative age is expired."""
@@ -81,11 +80,11 @@ class Core:
     def now(self) -> float:
         """The time. A clock that was set back makes every date unreliable, so all that is stored is invalid then."""
         now = self.clock()
-        latest = self._latest
+        latest = self.storage.latest
         if now >= latest:
-            self._latest = now
+            self.storage.latest = now
         elif now < latest - CLOCK_SLACK:
-            self._latest = now
+            self.storage.latest = now
             self.storage.coherence.bump_all()
             logger.warning("the clock went back by %.1f s: all that was stored before is dropped", latest - now)
         return now
@@ -95,6 +94,10 @@ class Core:
         names = self.storage.varying.get(key)
         if names is None:
             return key
+        return self.variant_by(request, key, names)
+
+    def variant_by(self, request: Any, key: str, names: tuple[str, ...]) -> str:
+        """The key of the variant that these headers of `request` select."""
         return variant_key(self.storage.secret, key, (request.headers.get(name) for name in names))
 
     def distrust(self, status: int, prepared: Prepared) -> None:

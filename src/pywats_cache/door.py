@@ -26,6 +26,7 @@ __all__ = ["Door"]
 MAX_MEMO = 4096
 _PLAIN = frozenset({str, int, bool, type(None)})
 _IRRELEVANT = frozenset({"params", "headers", "timeout", "follow_redirects"})
+_NEVER, _ONCE = object(), object()  # call arguments never seen, and seen once
 _OVERRIDABLE = ("send", "build_request", "request")
 
 
@@ -42,7 +43,7 @@ class Door:
         self._client = client
         self._engine = engine
         self._logger = logging.getLogger(engine.library.name)
-        self._memo: dict[Any, tuple[Prepared, Any] | None] = {}
+        self._memo: dict[Any, Any] = {}
         self._seen: tuple[Any, ...] = ()
         kind = type(client)
         self._plain = not engine.preparer.partition_is_computed and all(
@@ -53,7 +54,7 @@ class Door:
         """The Response for `client.get(url, **options)`, or None."""
         if options and not _IRRELEVANT.issuperset(options):
             return None
-        found = self._find("GET", url, options.get("params"), options.get("headers"), None, None)
+        found = self._find("GET", url, options.get("params"), options.get("headers"), None, None, at_once=False)
         if found is None:
             return None
         entry, pattern, age = found
@@ -63,11 +64,11 @@ class Door:
 
     def entry(self, method: str, url: Any, params: Any, headers: Any, content: Any, json: Any) -> StoredResponse | None:
         """The stored answer itself, for callers that make something else of it than a Response."""
-        found = self._find(method, url, params, headers, content, json)
+        found = self._find(method, url, params, headers, content, json, at_once=True)
         return None if found is None else found[0]
 
     def _find(
-        self, method: str, url: Any, params: Any, headers: Any, content: Any, json: Any
+        self, method: str, url: Any, params: Any, headers: Any, content: Any, json: Any, *, at_once: bool
     ) -> tuple[StoredResponse, Any, float] | None:
         if not self._may_answer():
             return None
@@ -81,7 +82,13 @@ class Door:
             if key is None:
                 return None
         memo = self._memo
-        known = memo[key] if key in memo else self._learn(memo, key, method, url, params, headers, content, json)
+        known = memo.get(key, _NEVER)
+        if known is _NEVER and not at_once:
+            # The first call of a client goes to the server, most likely: what it comes to is worked out at the second.
+            self._remember(memo, key, _ONCE)
+            return None
+        if known is _NEVER or known is _ONCE:
+            known = self._learn(memo, key, method, url, params, headers, content, json)
         if known is None:
             return None
         prepared, pattern = known
@@ -114,7 +121,7 @@ class Door:
         hooks = client._event_hooks
         return (
             self._plain
-            and client._state.name == "OPENED"
+            and client._state.name != "CLOSED"
             and client._auth is None
             and not hooks["request"]
             and not hooks["response"]
@@ -127,7 +134,7 @@ class Door:
 
     def _learn(
         self,
-        memo: dict[Any, tuple[Prepared, Any] | None],
+        memo: dict[Any, Any],
         key: Any,
         method: str,
         url: str,
@@ -147,10 +154,14 @@ class Door:
             prepared = self._engine.preparer.prepare(request)
             if prepared.kind == "read" and not prepared.head and not prepared.refresh:
                 known = (prepared, request)
+        self._remember(memo, key, known)
+        return known
+
+    @staticmethod
+    def _remember(memo: dict[Any, Any], key: Any, known: Any) -> None:
         if len(memo) >= MAX_MEMO:
             memo.clear()
         memo[key] = known
-        return known
 
     def _body(self, content: Any, json: Any) -> bytes:
         if json is not None:

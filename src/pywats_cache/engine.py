@@ -37,19 +37,24 @@ class Engine(Arrivals, Writes):
         """
         prepared = self.preparer.prepare(request)
         extensions = request.extensions
-        if prepared.kind != "read" or EXTENSION in extensions or getattr(request, "_content", None) != b"":
+        if (
+            prepared.kind != "read"
+            or EXTENSION in extensions
+            or "target" in extensions
+            or getattr(request, "_content", None) != b""
+        ):
             prepared = self._particular(request, prepared)
             if prepared.kind != "read":
                 if prepared.only_if_cached and prepared.kind == "bypass":
                     return self._gateway_timeout(prepared)
                 return self._forward(request, prepared, prepared.reason, "bypass")
+        storage = self.storage
         now = self.clock()
-        if now >= self._latest:
-            self._latest = now
+        if now >= storage.latest:
+            storage.latest = now
         else:
             now = self.now()
         key = prepared.key
-        storage = self.storage
         if storage.varying:
             key = self.variant(request, key)
         items = storage.lru.items
@@ -118,46 +123,51 @@ class Engine(Arrivals, Writes):
                 return self._gateway_timeout(prepared)
             if prepared.head:
                 return self._forward(request, prepared, "head", "miss")
-            settling = coherence.is_settling(prepared.tags, now)
             owner = self._owner()
+            solo = storage.flights.is_solitary(key, now)
             flight = storage.flights.get(key)
-            solo = settling or storage.flights.is_solitary(key, now)
             if flight is not None and not solo and not prepared.refresh:
                 if flight.is_held_by(owner):
                     solo, reason = True, "own-flight"
-                elif not coherence.dirtied_since(prepared.tags, flight.epoch):
+                elif self._may_join(prepared, flight, now):
                     return Join(request, prepared, key, flight, deadline)
-            return self._take_off(
-                request, prepared, key, now, owner, "settling" if settling else reason, solo=solo, storable=not settling
-            )
+            return self._take_off(request, prepared, key, now, owner, reason, solo=solo)
+
+    def _may_join(self, prepared: Prepared, flight: Flight, now: float) -> bool:
+        """Whether a flight may answer a read that begins now.
+
+        The window is asked first: a write opens it before it dirties, so one that comes in between is seen by the
+        second question.
+        """
+        coherence = self.storage.coherence
+        return not coherence.is_settling(prepared.tags, now) and not coherence.dirtied_since(
+            (*flight.tags, *prepared.tags), flight.epoch
+        )
 
     def _take_off(
-        self,
-        request: Any,
-        prepared: Prepared,
-        key: str,
-        now: float,
-        owner: Owner,
-        reason: str,
-        *,
-        solo: bool,
-        storable: bool = True,
+        self, request: Any, prepared: Prepared, key: str, now: float, owner: Owner, reason: str, *, solo: bool
     ) -> Fetch:
-        self.storage.coherence.saw(prepared.origin)
-        with self.storage.lock:
-            flight = Flight(
-                key,
-                prepared.tags,
-                self.storage.coherence.epoch,
-                now,
-                owner,
-                shared=not solo,
-                storable=storable and prepared.ttl > 0,
-            )
-            if not solo:
-                self.storage.flights.add(flight)
+        """Open a flight. With `solo` nobody may join it."""
+        storage = self.storage
+        coherence = storage.coherence
+        coherence.saw(prepared.origin)
+        # The epoch first: a write of unknown outcome that comes in between then makes this flight old.
+        epoch = coherence.epoch
+        settling = coherence.is_settling(prepared.tags, now)
+        flight = Flight(
+            key,
+            prepared.tags,
+            epoch,
+            now,
+            owner,
+            shared=not (solo or settling),
+            storable=not settling and prepared.ttl > 0,
+        )
+        with storage.lock:
+            if flight.shared:
+                storage.flights.add(flight)
             self._count("miss")
-        return Fetch(request, prepared, flight, reason)
+        return Fetch(request, prepared, flight, "settling" if settling else reason)
 
     def rejoin(self, join: Join) -> Any:
         """After a wait: the Response of the other's answer, a Fetch of its own, or the next Join."""
@@ -166,7 +176,7 @@ class Engine(Arrivals, Writes):
         reason = "join-timeout"
         if flight.landing is Landing.ANSWERED:
             entry = flight.answer
-            age = now - flight.began
+            age = 0.0 if entry is None else now - entry.began
             if entry is not None and in_time(entry, prepared, age):
                 if entry.key == self.variant(request, prepared.key):
                     with self.storage.lock:
@@ -178,8 +188,7 @@ class Engine(Arrivals, Writes):
             return self._cold(request, prepared, join.key, now, join.deadline)
         elif flight.landing is Landing.UNCACHEABLE:
             reason = "not-shared"
-        settling = self.storage.coherence.is_settling(prepared.tags, now)
-        return self._take_off(request, prepared, join.key, now, self._owner(), reason, solo=True, storable=not settling)
+        return self._take_off(request, prepared, join.key, now, self._owner(), reason, solo=True)
 
     def left(self, join: Join) -> None:
         """A joiner was cancelled while it waited; it counts as a miss."""

@@ -33,11 +33,18 @@ class Body(Enum):
     TEE = "tee"
 
 
-def fields(items: Iterable[tuple[bytes, bytes, bytes]]) -> dict[str, list[str]]:
-    """Header items by name in lower case, each with the values of its lines."""
+DECISIVE = frozenset(
+    {b"cache-control", b"content-length", b"content-type", b"set-cookie", b"transfer-encoding", b"vary"}
+)
+"""The response header fields that TTL mode looks at."""
+
+
+def fields(items: Iterable[tuple[bytes, bytes, bytes]], only: frozenset[bytes] | None = None) -> dict[str, list[str]]:
+    """Header items by name in lower case, each with the values of its lines; `only` those, where given."""
     result: dict[str, list[str]] = {}
     for _, name, value in items:
-        result.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
+        if only is None or name in only:
+            result.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
     return result
 
 
@@ -47,18 +54,19 @@ def unstorable(status: int, headers: Mapping[str, list[str]], decision: Decision
         return "status"
     if "set-cookie" in headers:
         return "set-cookie"
-    if "*" in (name.strip() for line in headers.get("vary", ()) for name in line.split(",")):
+    vary = vary_names(headers)
+    if "*" in vary or len(vary) > MAX_VARY:
         return "vary-any"
-    if "no-store" in parse_cache_control(headers.get("cache-control", [])) and not decision.ignore_no_store:
+    if (
+        "cache-control" in headers
+        and not decision.ignore_no_store
+        and "no-store" in parse_cache_control(headers["cache-control"])
+    ):
         return "no-store"
     if headers.get("content-type", [""])[0].partition(";")[0].strip().lower() in _STREAMS:
         return "stream"
     length = content_length(headers)
-    if length is not None and length > bound:
-        return "too-large"
-    if len(vary_names(headers)) > MAX_VARY:
-        return "vary-any"
-    return None
+    return "too-large" if length is not None and length > bound else None
 
 
 def content_length(headers: Mapping[str, list[str]]) -> int | None:
@@ -71,6 +79,8 @@ def content_length(headers: Mapping[str, list[str]]) -> int | None:
 
 def vary_names(headers: Mapping[str, list[str]]) -> tuple[str, ...]:
     """The request headers that selected this answer (RFC 9110 §12.5.5), in lower case, sorted."""
+    if "vary" not in headers:
+        return ()
     names = {name.strip().lower() for line in headers.get("vary", ()) for name in line.split(",")}
     return tuple(sorted(names - {""}))
 

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from hashlib import blake2b
-from urllib.parse import unquote
+from urllib.parse import unquote, unquote_plus
 
 __all__ = ["entry_key", "is_credential", "normal_path", "partition_digest", "sorted_query", "variant_key"]
 
@@ -39,7 +39,7 @@ def sorted_query(query: str) -> str:
     """`query` with its parameters in the order of their names; those of one name keep their order."""
     if "&" not in query:
         return query
-    return "&".join(sorted(query.split("&"), key=lambda parameter: parameter.partition("=")[0]))
+    return "&".join(sorted(query.split("&"), key=lambda parameter: unquote_plus(parameter.partition("=")[0])))
 
 
 def entry_key(secret: bytes, *parts: bytes | str) -> str:
@@ -54,7 +54,7 @@ def entry_key(secret: bytes, *parts: bytes | str) -> str:
 
 def variant_key(secret: bytes, key: str, values: Iterable[str | None]) -> str:
     """The key of the variant of `key` that these request header values select (Vary, RFC 9111 §4.1)."""
-    return entry_key(secret, key, *("-" if value is None else "+" + value for value in values))
+    return entry_key(secret, "vary", key, *("-" if value is None else "+" + value for value in values))
 
 
 def normal_path(path: str) -> tuple[str, ...]:

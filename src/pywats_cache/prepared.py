@@ -227,7 +227,7 @@ class Preparer:
 
     def with_body(self, prepared: Prepared, body: bytes) -> Prepared:
         """`prepared` for a request with this body: the key then names the body and its type too."""
-        return replace(prepared, key=entry_key(self._secret, prepared.key, body, *(prepared.body_fields or ())))
+        return replace(prepared, key=entry_key(self._secret, "body", prepared.key, body, *(prepared.body_fields or ())))
 
     def directed(self, prepared: Prepared, directives: Directives) -> Prepared:
         """`prepared` as the caller's directives for this one request change it."""

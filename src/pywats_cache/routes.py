@@ -90,16 +90,17 @@ class RouteTable(Generic[_T]):
         return None
 
     def find(self, path: str, method: str) -> list[_T]:
-        """The values that match, the most specific first: a literal path, then templates, then `**` (longest first)."""
+        """The values that match, the most specific first: literal, then templates, then `**`, the longest first."""
         if self._fold:
             path = path.casefold()
         whole: list[_T] = []
-        rest: list[_T] = []
+        rest: list[tuple[int, _T]] = []
         self._walk(self._root, path.split("/")[1:], 0, method, whole, rest)
-        return whole + rest
+        rest.sort(key=lambda found: -found[0])
+        return whole + [value for _, value in rest]
 
     def _walk(
-        self, node: _Node[_T], segments: list[str], at: int, method: str, whole: list[_T], rest: list[_T]
+        self, node: _Node[_T], segments: list[str], at: int, method: str, whole: list[_T], rest: list[tuple[int, _T]]
     ) -> None:
         if at == len(segments):
             if method in node.here:
@@ -112,4 +113,4 @@ class RouteTable(Generic[_T]):
             if node.any is not None and segment:
                 self._walk(node.any, segments, at + 1, method, whole, rest)
         if method in node.rest:
-            rest.append(node.rest[method])
+            rest.append((at, node.rest[method]))

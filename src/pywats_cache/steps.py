@@ -36,14 +36,16 @@ class Join(Step):
 class Fetch(Step):
     """Send the request; its answer may be stored and shared."""
 
-    __slots__ = ("flight", "headers", "outdated", "prepared", "reason", "request", "sent", "stored")
+    __slots__ = ("flight", "length", "outdated", "prepared", "reason", "request", "sent", "stored", "vary")
 
     def __init__(self, request: Any, prepared: Prepared, flight: Flight, reason: str) -> None:
         self.request = request
         self.prepared = prepared
         self.flight = flight
         self.reason = reason
-        self.headers: dict[str, list[str]] | None = None
+        self.length: int | None = None
+        """Of the answer's body, as announced."""
+        self.vary: tuple[str, ...] = ()
         self.sent = time.perf_counter()
         self.stored: StoredResponse | None = None
         """What the answer became in memory; an outer storage gets it too."""

@@ -100,10 +100,9 @@ class SyncCache(Mounted):
         if response.is_stream_consumed and hasattr(response, "_content"):
             raw = getattr(response.stream, "_stream", None)
             return raw if isinstance(raw, bytes) else None
-        try:
-            return b"".join(response.stream)
-        finally:
-            response.close()
+        raw = b"".join(response.stream)
+        response.close()
+        return raw
 
     def _forward(self, forward: Forward) -> Any:
         try:

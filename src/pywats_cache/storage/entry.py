@@ -15,7 +15,7 @@ Measured with tracemalloc on CPython 3.11 (benchmarks/memory.py)."""
 
 _shared: dict[Any, Any] = {}
 _MAX_SHARED = 2048
-_UNIQUE = frozenset({b"date", b"etag", b"content-length", b"last-modified", b"expires", b"age", b"x-request-id"})
+_UNIQUE = frozenset({b"etag", b"x-request-id", b"x-correlation-id", b"traceparent"})
 
 
 def header_items(items: list[tuple[bytes, bytes, bytes]]) -> HeaderItems:
@@ -58,7 +58,6 @@ class StoredResponse:
         "headers",
         "key",
         "own_ttl",
-        "path",
         "raw",
         "rule",
         "size",
@@ -86,7 +85,6 @@ class StoredResponse:
         epoch: int,
         vary: tuple[str, ...],
         rule: str,
-        path: str,
     ) -> None:
         self.key = key
         self.status = status
@@ -102,7 +100,6 @@ class StoredResponse:
         self.valid_at = epoch
         self.vary = vary
         self.rule = rule
-        self.path = path
         self.derived: Any = None
         self.stream: Any = None
         self.encoding: str | None = None

@@ -74,6 +74,8 @@ class MemoryStorage(HishelFace):
         self.coherence = Coherence()
         self.flights = FlightTable()
         self.varying: dict[str, tuple[str, ...]] = {}
+        self.latest = float("-inf")
+        """The latest reading of the clock; a hint, written without the lock."""
         self.expirations = 0
         self.invalidations = 0
         self.errors = 0
@@ -149,6 +151,9 @@ class MemoryStorage(HishelFace):
     def as_async(self) -> hishel.AsyncBaseStorage:
         """A view for hishel's async transports."""
         return AsyncFace(self)
+
+    def __bool__(self) -> bool:
+        return True  # an empty storage is one all the same, also to `storage or …` in other code
 
     def __len__(self) -> int:
         return len(self.lru.items)

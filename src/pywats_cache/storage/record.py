@@ -40,7 +40,6 @@ def pack(entry: StoredResponse, *, wall: float, generation: str) -> bytes:
             "generation": generation,
             "vary": entry.vary,
             "rule": entry.rule,
-            "path": entry.path,
         },
         separators=(",", ":"),
     ).encode()
@@ -74,7 +73,6 @@ class Record:
             epoch=head["epoch"],
             vary=tuple(head["vary"]),
             rule=head["rule"],
-            path=head["path"],
         )
 
     def items(self) -> list[tuple[bytes, bytes, bytes]]:
@@ -96,7 +94,6 @@ _FIELDS: dict[str, type | tuple[type, ...]] = {
     "generation": str,
     "vary": list,
     "rule": str,
-    "path": str,
 }
 
 

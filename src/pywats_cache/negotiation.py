@@ -1,0 +1,71 @@
+"""Which stored variant a request selects: what Vary compares, and the choice among several (RFC 9111 §4.1)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from .http_dates import date_field
+
+__all__ = ["most_recent", "preferred_language", "selecting_value"]
+
+Headers = Mapping[str, list[str]]
+
+_PREFERENCES = frozenset({"accept", "accept-charset", "accept-encoding", "accept-language"})
+# A comma in these is no list: normalising could make two values one.
+_VERBATIM = frozenset({"authorization", "cookie", "user-agent", "referer", "date", "from"})
+_MEMBER = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"|")+')
+_WEIGHT = re.compile(r"[ \t]*;[ \t]*q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)[ \t]*$", re.IGNORECASE | re.ASCII)
+
+
+def selecting_value(name: str, lines: list[str] | None) -> str | None:
+    """What a field that Vary names is compared by (RFC 9111 §4.1): equal for what means the same. None: not sent.
+
+    Lines are combined and white space around members goes; preferences (Accept-Language and the like) also ignore case
+    and order, which their weights alone express (RFC 9110 §12.4.2).
+    """
+    if lines is None:
+        return None
+    if name in _VERBATIM:
+        return "; ".join(lines) if name == "cookie" else ", ".join(lines)
+    members = [member for part in _MEMBER.findall(",".join(lines)) if (member := part.strip(" \t"))]
+    if name in _PREFERENCES:
+        return ",".join(sorted({_weighed(member) for member in members}))
+    return ",".join(members)
+
+
+def _weighed(member: str) -> str:
+    value, weight = _member(member)
+    kind, semicolon, parameters = value.partition(";")
+    return f"{kind.strip().lower()}{semicolon}{parameters.strip()};q={weight:g}"
+
+
+def _member(member: str) -> tuple[str, float]:
+    found = _WEIGHT.search(member)
+    return (member, 1.0) if found is None else (member[: found.start()], float(found[1]))
+
+
+def preferred_language(request: Headers) -> str | None:
+    """The one language that Accept-Language weighs above all others, in lower case; None without one.
+
+    A stored answer whose Vary names nothing but Accept-Language, and whose Content-Language is this, answers the
+    request although it was fetched for another preference: the server has no better.
+    """
+    best: dict[str, float] = {}
+    for line in request.get("accept-language", ()):
+        for part in line.split(","):
+            if part.strip():
+                value, weight = _member(part)
+                best[value.strip().lower()] = weight
+    top = [value for value, weight in best.items() if weight == max(best.values()) and weight > 0]
+    return top[0] if len(top) == 1 and top[0] != "*" else None
+
+
+def most_recent(candidates: list[tuple[Headers, float]]) -> int:
+    """The index of the answer to use among several that match: that of the latest Date, the last of equal ones (§4).
+
+    - `candidates`: in the order they were stored, each with the wall clock of its receipt.
+    """
+    dates = [date_field(headers, "date", received) for headers, received in candidates]
+    known = [received if date is None else date for date, (_, received) in zip(dates, candidates, strict=True)]
+    return max(range(len(known)), key=lambda index: (known[index], index))

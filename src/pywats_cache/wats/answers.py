@@ -1,0 +1,59 @@
+"""From a stored answer to the SDK's Response, each caller's own.
+
+A hit is parsed once more for each caller, so that nothing anyone does to it reaches another. What JSON says is kept in
+marshal form beside the entry (its bytes count): loading that takes 2.1 µs for a product where `json.loads` takes 5.5.
+"""
+
+from __future__ import annotations
+
+import json
+import marshal
+from typing import Any, NamedTuple
+
+import httpx
+from pywats.core.client import Response
+
+from ..storage.entry import StoredResponse
+from ..storage.memory import MemoryStorage
+
+__all__ = ["response_of"]
+
+
+class _Parsed(NamedTuple):
+    """What is kept: the data in marshal form (None: too deeply nested for it), and the headers."""
+
+    data: bytes | None
+    headers: dict[str, str]
+
+
+def response_of(entry: StoredResponse, storage: MemoryStorage) -> Response:
+    """A Response equal to the one that the SDK would make of the same answer off the wire."""
+    parsed: _Parsed | None = entry.derived
+    if parsed is None:
+        parsed = storage.derive(entry, lambda content: _parse(entry, content), _size)
+    data = _data(entry, entry.content) if parsed.data is None else marshal.loads(parsed.data)  # noqa: S302 - our own
+    # The model copies the headers.
+    return Response(status_code=entry.status, data=data, headers=parsed.headers, raw=entry.content)
+
+
+def _parse(entry: StoredResponse, content: bytes) -> _Parsed:
+    try:
+        data = marshal.dumps(_data(entry, content))
+    except ValueError:
+        data = None
+    return _Parsed(data, dict(httpx.Headers([(name, value) for name, _, value in entry.headers])))
+
+
+def _data(entry: StoredResponse, content: bytes) -> Any:
+    """What the SDK takes from a body: JSON, else its text, else None."""
+    try:
+        return json.loads(content) if content else None
+    except ValueError:
+        # The content is decoded, so its encoding must not be named any more.
+        headers = [(name, value) for name, lower, value in entry.headers if lower != b"content-encoding"]
+        return httpx.Response(entry.status, headers=headers, content=content).text or None
+
+
+def _size(parsed: _Parsed) -> int:
+    # 200 for the objects themselves; the header values are mostly shared with nobody.
+    return 200 + len(parsed.data or b"") + sum(100 + len(name) + len(value) for name, value in parsed.headers.items())

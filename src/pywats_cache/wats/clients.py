@@ -1,0 +1,294 @@
+"""`pyWATS` and `AsyncWATS`: the vendor's clients with the cache mounted. Change the import, nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pywats
+from pywats.core.exceptions import ErrorMode
+from pywats.core.retry import RetryConfig
+from pywats.core.station import Station
+from pywats.core.throttle import RateLimiter
+
+from ..controller import Controller
+from ..httpx import AsyncCacheTransport, CacheTransport
+from .calling import CallingProductWrapper, CallingWrapper, run
+from .http import AsyncHttpClient, ThreadHttpClient
+from .options import DEFAULT_MAX_SIZE, DEFAULT_TTL, check_options
+from .services import build_service
+from .vendor import VendorWATS
+
+if TYPE_CHECKING:
+    from pywats.core.config import APISettings, SyncConfig
+    from pywats.domains.analytics import AsyncAnalyticsService
+    from pywats.domains.asset import AsyncAssetService
+    from pywats.domains.process import AsyncProcessService
+    from pywats.domains.product import AsyncProductService
+    from pywats.domains.production import AsyncProductionService
+    from pywats.domains.report import AsyncReportService
+
+__all__ = ["AsyncWATS", "pyWATS"]
+
+
+class pyWATS(VendorWATS):  # type: ignore[misc]  # noqa: N801 - the vendor's name
+    """The vendor's `pyWATS` with a coherent cache, run in the caller's thread. Safe from any number of threads.
+
+    ```python
+    from pywats_cache import pyWATS
+
+    api = pyWATS(base_url="https://wats.example", token="…", cache_ttl=600)
+    api.product.get_product("PN-1000")
+    api.cache.stats.hit_rate
+    ```
+    The arguments are those of the vendor, and these:
+
+    - `cache_ttl` (or `cache_ttl_seconds`): seconds; no answer is kept longer, many kinds are kept shorter.
+    - `cache_transport`: a `CacheTransport` of your own, with its own policy, storage and next transport.
+    - `cache_storage`: what keeps the answers, in the place of `MemoryStorage(max_entries=cache_max_size)`.
+    - `cache_controller`: the policy, in the place of `wats_controller(cache_ttl)`.
+
+    Raises ConfigurationError (a ValueError) or ConfigurationTypeError (a TypeError) for a bad one.
+    """
+
+    _http_client: ThreadHttpClient
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        token: str | None = None,
+        station: Station | None = None,
+        timeout: float | None = None,
+        verify_ssl: bool | None = None,
+        error_mode: ErrorMode | None = None,
+        retry_config: RetryConfig | None = None,
+        retry_enabled: bool = False,
+        enable_cache: bool = True,
+        cache_ttl: float = DEFAULT_TTL,
+        cache_max_size: int = DEFAULT_MAX_SIZE,
+        instance_id: str = "default",
+        settings: APISettings | None = None,
+        sync_config: SyncConfig | None = None,
+        *,
+        cache_ttl_seconds: float | None = None,
+        cache_transport: CacheTransport | None = None,
+        cache_storage: Any = None,
+        cache_controller: Controller | None = None,
+    ) -> None:
+        options = check_options(
+            CacheTransport,
+            enable_cache=enable_cache,
+            cache_ttl=cache_ttl,
+            cache_max_size=cache_max_size,
+            cache_ttl_seconds=cache_ttl_seconds,
+            cache_transport=cache_transport,
+            cache_storage=cache_storage,
+            cache_controller=cache_controller,
+        )
+        super().__init__(
+            base_url=base_url,
+            token=token,
+            station=station,
+            timeout=timeout,
+            verify_ssl=verify_ssl,
+            error_mode=error_mode,
+            retry_config=retry_config,
+            retry_enabled=retry_enabled,
+            enable_cache=False,
+            instance_id=instance_id,
+            settings=settings,
+            sync_config=sync_config,
+        )
+        self._http_client = ThreadHttpClient(
+            options,
+            base_url=self._base_url,
+            token=self._token,
+            timeout=self._timeout,
+            verify_ssl=self._verify_ssl,
+            retry_config=self._retry_config,
+        )
+
+    @property
+    def cache(self) -> CacheTransport | None:
+        """The cache: `.stats`, `.invalidate()`, `.clear()`, `.controller`, `.storage`; None if it is off."""
+        return self._http_client.cache
+
+    def close(self) -> None:
+        """Close the connections. A later call opens new ones; what is stored stays."""
+        run(self._http_client.close())
+
+    def _wrapped(self, domain: str, wrapper: type[CallingWrapper] = CallingWrapper) -> Any:
+        service = getattr(self, f"_{domain}")
+        if service is None:
+            built = build_service(domain, self._http_client, self._base_url, self._error_handler)
+            service = wrapper(built, self._sync_config)
+            setattr(self, f"_{domain}", service)
+        return service
+
+    @property
+    def product(self) -> CallingProductWrapper:
+        """Products, revisions, groups, BOMs, box builds."""
+        return self._wrapped("product", CallingProductWrapper)  # type: ignore[no-any-return]
+
+    @property
+    def asset(self) -> CallingWrapper:
+        """Assets, their types, log and calibration."""
+        return self._wrapped("asset")  # type: ignore[no-any-return]
+
+    @property
+    def production(self) -> CallingWrapper:
+        """Units, serial numbers, batches, phases."""
+        return self._wrapped("production")  # type: ignore[no-any-return]
+
+    @property
+    def report(self) -> CallingWrapper:
+        """Test and repair reports."""
+        return self._wrapped("report")  # type: ignore[no-any-return]
+
+    @property
+    def software(self) -> CallingWrapper:
+        """Software packages."""
+        return self._wrapped("software")  # type: ignore[no-any-return]
+
+    @property
+    def analytics(self) -> CallingWrapper:
+        """Yield, failures, measurements."""
+        return self._wrapped("analytics")  # type: ignore[no-any-return]
+
+    @property
+    def rootcause(self) -> CallingWrapper:
+        """Tickets."""
+        return self._wrapped("rootcause")  # type: ignore[no-any-return]
+
+    @property
+    def scim(self) -> CallingWrapper:
+        """Users and tokens; never cached."""
+        return self._wrapped("scim")  # type: ignore[no-any-return]
+
+    @property
+    def process(self) -> CallingWrapper:
+        """Test, repair and WIP operations."""
+        return self._wrapped("process")  # type: ignore[no-any-return]
+
+    @property
+    def manual_inspection(self) -> CallingWrapper:
+        """Manual inspection definitions and sequences."""
+        return self._wrapped("manual_inspection")  # type: ignore[no-any-return]
+
+
+class AsyncWATS(pywats.AsyncWATS):
+    """The vendor's `AsyncWATS` with a coherent cache, on asyncio and trio.
+
+    ```python
+    from pywats_cache import AsyncWATS
+
+    async with AsyncWATS(base_url="https://wats.example", token="…") as api:
+        await api.product.get_product("PN-1000")
+    ```
+    The arguments are those of the vendor, and the same four as those of `pyWATS`; `cache_transport` is an
+    `AsyncCacheTransport`.
+    """
+
+    _http_client: AsyncHttpClient
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        token: str | None = None,
+        station: Station | None = None,
+        timeout: float | None = None,
+        verify_ssl: bool | None = None,
+        error_mode: ErrorMode | None = None,
+        rate_limiter: RateLimiter | None = None,
+        enable_throttling: bool = True,
+        retry_config: RetryConfig | None = None,
+        retry_enabled: bool = True,
+        enable_cache: bool = True,
+        cache_ttl: float = DEFAULT_TTL,
+        cache_max_size: int = DEFAULT_MAX_SIZE,
+        instance_id: str = "default",
+        settings: APISettings | None = None,
+        *,
+        cache_ttl_seconds: float | None = None,
+        cache_transport: AsyncCacheTransport | None = None,
+        cache_storage: Any = None,
+        cache_controller: Controller | None = None,
+    ) -> None:
+        cache: dict[str, Any] = {
+            "enable_cache": enable_cache,
+            "cache_ttl": cache_ttl,
+            "cache_max_size": cache_max_size,
+            "cache_ttl_seconds": cache_ttl_seconds,
+            "cache_transport": cache_transport,
+            "cache_storage": cache_storage,
+            "cache_controller": cache_controller,
+        }
+        check_options(AsyncCacheTransport, **cache)
+        super().__init__(
+            base_url=base_url,
+            token=token,
+            station=station,
+            timeout=timeout,
+            verify_ssl=verify_ssl,
+            error_mode=error_mode,
+            rate_limiter=rate_limiter,
+            enable_throttling=enable_throttling,
+            retry_config=retry_config,
+            retry_enabled=retry_enabled,
+            enable_cache=False,
+            instance_id=instance_id,
+            settings=settings,
+        )
+        self._http_client = AsyncHttpClient(
+            base_url=self._base_url,
+            token=self._token,
+            timeout=self._timeout,
+            verify_ssl=self._verify_ssl,
+            rate_limiter=rate_limiter,
+            enable_throttling=enable_throttling,
+            retry_config=self._retry_config,
+            **cache,
+        )
+
+    @property
+    def cache(self) -> AsyncCacheTransport | None:
+        """The cache: `.stats`, `await .invalidate()`, `await .clear()`, …; None with `enable_cache=False`."""
+        return self._http_client.cache
+
+    def _built(self, domain: str) -> Any:
+        service = getattr(self, f"_{domain}")
+        if service is None:
+            service = build_service(domain, self._http_client, self._base_url, self._error_handler)
+            setattr(self, f"_{domain}", service)
+        return service
+
+    # The services that differ from the SDK's; it builds the others over the same HTTP client itself.
+
+    @property
+    def product(self) -> AsyncProductService:
+        """Products, revisions, groups, BOMs, box builds."""
+        return self._built("product")  # type: ignore[no-any-return]
+
+    @property
+    def asset(self) -> AsyncAssetService:
+        """Assets, their types, log and calibration."""
+        return self._built("asset")  # type: ignore[no-any-return]
+
+    @property
+    def production(self) -> AsyncProductionService:
+        """Units, serial numbers, batches, phases."""
+        return self._built("production")  # type: ignore[no-any-return]
+
+    @property
+    def report(self) -> AsyncReportService:
+        """Test and repair reports."""
+        return self._built("report")  # type: ignore[no-any-return]
+
+    @property
+    def analytics(self) -> AsyncAnalyticsService:
+        """Yield, failures, measurements."""
+        return self._built("analytics")  # type: ignore[no-any-return]
+
+    @property
+    def process(self) -> AsyncProcessService:
+        """Test, repair and WIP operations."""
+        return self._built("process")  # type: ignore[no-any-return]

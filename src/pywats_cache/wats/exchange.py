@@ -1,0 +1,240 @@
+"""One call of an HTTP client of the SDK: retry, traces, metrics, and the cache asked first.
+
+Sync and async share it. Where the SDK acquires its limiter and asks its breaker before every call, here the
+transports below the cache do (`limits`), so that a hit spends neither.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import httpx
+from pywats.core.circuit_breaker import CircuitBreakerOpenError
+from pywats.core.client import Response
+from pywats.core.exceptions import ConnectionError as WATSConnectionError
+from pywats.core.exceptions import PyWATSError
+from pywats.core.exceptions import TimeoutError as WATSTimeoutError
+from pywats.core.logging import get_logger
+from pywats.core.retry import should_retry
+
+from ..directives import EXTENSION
+from ..outcome import CacheOutcome
+from ..storage.memory import MemoryStorage
+from .answers import response_of
+from .calling import Deadline, OperationTimeoutError
+from .limits import CALL, Call, PhaseTimeouts
+
+__all__ = ["Exchange"]
+
+_NO_NETWORK = frozenset({"hit", "stale", "collapsed"})
+_KNOWN_ARGUMENTS = frozenset({"headers", "retry"})
+
+
+class Exchange:
+    """What the three clients have in common; it goes in front of a client of the SDK.
+
+    What an answer from the cache leaves behind: no trace in `capture_traces()`, nothing in the metrics, no retry
+    counted. These tell of requests that were sent to the server. The cache's own numbers are in `cache.stats`.
+    """
+
+    _logger = get_logger("pywats.core.async_client")
+    _traces_content = False
+
+    # Of the SDK's clients:
+    base_url: str
+    timeout: float
+    _headers: dict[str, str]
+    _rate_limiter: Any
+    _retry_config: Any
+    _metrics_collector: Any
+    _cache_enabled: bool
+    _client: Any
+    _circuit_breaker: Any = None
+    _circuit_breaker_enabled = False
+    # Ours:
+    _storage: MemoryStorage | None = None
+    _mounted_headers: dict[str, str]
+
+    async def _send(self, request: dict[str, Any]) -> httpx.Response:
+        raise NotImplementedError
+
+    async def _sleep(self, seconds: float, deadline: Deadline | None) -> None:
+        raise NotImplementedError
+
+    def _stored(
+        self, method: str, endpoint: str, params: dict[str, Any] | None, data: Any, options: dict[str, Any]
+    ) -> Response | None:
+        """The answer, if the cache holds a fresh one; nothing is sent, and nothing happens if it does not.
+
+        The budget is 7 µs for one product: the lookup, its data parsed for this caller, and the SDK's Response.
+        """
+        storage = self._storage
+        client = self._client
+        if storage is None or client is None:
+            return None
+        headers: dict[str, str] | None = None
+        if options:
+            if not _KNOWN_ARGUMENTS.issuperset(options):
+                return None
+            headers = options.get("headers")
+        if self._headers != self._mounted_headers:
+            headers = {**self._headers, **(headers or {})}
+        if endpoint[:1] != "/":
+            endpoint = f"/{endpoint}"
+        if params:
+            params = {name: value for name, value in params.items() if value is not None}
+        if data is None:
+            entry = client.lookup(method, endpoint, params=params or None, headers=headers)
+        elif isinstance(data, (dict, list)):
+            entry = client.lookup(method, endpoint, params=params or None, headers=headers, json=data)
+        else:
+            entry = client.lookup(method, endpoint, params=params or None, headers=headers, content=data)
+        return None if entry is None else response_of(entry, storage)
+
+    async def _exchange(
+        self,
+        method: str,
+        endpoint: str,
+        params: dict[str, Any] | None = None,
+        data: Any = None,
+        headers: dict[str, str] | None = None,
+        retry: bool | None = None,
+        directives: dict[str, Any] | None = None,
+        deadline: Deadline | None = None,
+    ) -> Response:
+        """Send a request, again after transient failures, as the SDK does.
+
+        Raises the SDK's ConnectionError, TimeoutError and PyWATSError, CircuitBreakerOpenError as it is, and
+        OperationTimeoutError after the deadline.
+        """
+        if not endpoint.startswith("/"):
+            endpoint = f"/{endpoint}"
+        breaker = self._circuit_breaker if self._circuit_breaker_enabled else None
+        with Call(self._rate_limiter, breaker, self.base_url, deadline) as call:
+            request = self._request(method, endpoint, params, data, headers, directives, call)
+            retries = self._retry_config.enabled if retry is None else retry
+            return await self._attempts(request, call, retries)
+
+    def _request(
+        self,
+        method: str,
+        endpoint: str,
+        params: dict[str, Any] | None,
+        data: Any,
+        headers: dict[str, str] | None,
+        directives: dict[str, Any] | None,
+        call: Call,
+    ) -> dict[str, Any]:
+        """The arguments of httpx."""
+        timeouts: dict[str, Any] = httpx.Timeout(self.timeout).as_dict()
+        extensions: dict[str, Any] = {
+            CALL: call,
+            "timeout": timeouts if call.deadline is None else PhaseTimeouts(timeouts, call.deadline),
+        }
+        if directives and self._cache_enabled:
+            extensions[EXTENSION] = directives
+        request: dict[str, Any] = {
+            "method": method,
+            "url": endpoint,
+            "headers": {**self._headers, **(headers or {})},
+            "extensions": extensions,
+        }
+        if params:
+            request["params"] = {name: value for name, value in params.items() if value is not None}
+        if data is not None:
+            request["json" if isinstance(data, (dict, list)) else "content"] = data
+        return request
+
+    async def _attempts(self, request: dict[str, Any], call: Call, retries: bool) -> Response:
+        began = time.time()
+        was_sent = False
+        for attempt in range(self._retry_config.max_attempts if retries else 1):
+            started = time.perf_counter()
+            try:
+                answer = await self._send(request)
+                if _came_from_network(answer):
+                    was_sent = True
+                    self._trace(request, answer, (time.perf_counter() - started) * 1000.0, attempt)
+                response: Response = self._handle_response(answer)  # type: ignore[attr-defined]
+                retry_status = retries and self._retry_config.should_retry_status(answer.status_code)
+                if retry_status and await self._again(request, call, attempt, response=response):
+                    continue
+                if was_sent:
+                    self._measure(request, answer.status_code, time.time() - began)
+                return response
+            except httpx.ConnectError as error:
+                failure: Exception = WATSConnectionError(
+                    f"Failed to connect to {self.base_url}: {error}",
+                    operation=f"{request['method']} {request['url']}",
+                    details={"url": self.base_url},
+                )
+                if not (retries and await self._again(request, call, attempt, exception=failure)):
+                    raise failure from error
+            except httpx.TimeoutException as error:
+                if call.deadline is not None and call.deadline.is_over():
+                    raise OperationTimeoutError(call.deadline.allowed) from error
+                failure = WATSTimeoutError(
+                    f"Request timed out after {self.timeout}s: {error}",
+                    operation=f"{request['method']} {request['url']}",
+                    details={"timeout": self.timeout, "endpoint": request["url"]},
+                )
+                if not (retries and await self._again(request, call, attempt, exception=failure)):
+                    raise failure from error
+            except (CircuitBreakerOpenError, OperationTimeoutError):
+                raise
+            except Exception as error:
+                raise PyWATSError(f"HTTP request failed: {error}") from error
+        raise PyWATSError("Unexpected state: no response or exception after retries")
+
+    async def _again(
+        self,
+        request: dict[str, Any],
+        call: Call,
+        attempt: int,
+        *,
+        response: Response | None = None,
+        exception: Exception | None = None,
+    ) -> bool:
+        """Whether to try again; if so, after the wait."""
+        config = self._retry_config
+        wanted, delay = should_retry(config, request["method"], attempt, response=response, exception=exception)
+        if not wanted:
+            return False
+        config._total_retries += 1
+        config._total_retry_time += delay
+        why = f"HTTP {response.status_code}" if response is not None else type(exception).__name__
+        self._logger.info(
+            f"Retry {attempt + 1}/{config.max_attempts} for {request['method']} {request['url']} "
+            f"after {delay:.2f}s ({why})"
+        )
+        await self._sleep(delay, call.deadline)
+        return True
+
+    def _trace(self, request: dict[str, Any], answer: httpx.Response, duration_ms: float, attempt: int) -> None:
+        bounded = self._bounded_json  # type: ignore[attr-defined]
+        trace = {
+            "method": request["method"],
+            "url": f"{self.base_url}{request['url']}",
+            "params": bounded(request.get("params")),
+            "json": bounded(request.get("json")),
+        }
+        if self._traces_content:
+            trace["content"] = bounded(request.get("content"))
+        trace["status_code"] = answer.status_code
+        trace["duration_ms"] = duration_ms
+        trace["response_bytes"] = len(answer.content or b"")
+        trace["attempt"] = attempt + 1
+        self._emit_trace(trace)  # type: ignore[attr-defined]
+
+    def _measure(self, request: dict[str, Any], status: int, duration: float) -> None:
+        metrics = self._metrics_collector
+        if metrics:
+            labels = {"method": request["method"], "endpoint": request["url"]}
+            metrics.http_requests_total.labels(**labels, status=str(status)).inc()
+            metrics.http_request_duration_seconds.labels(**labels).observe(duration)
+
+
+def _came_from_network(answer: httpx.Response) -> bool:
+    outcome = answer.extensions.get(EXTENSION)
+    return not (isinstance(outcome, CacheOutcome) and outcome.status in _NO_NETWORK)

@@ -1,0 +1,388 @@
+"""The SDK's HTTP clients with the cache mounted: `AsyncHttpClient`, `HttpClient`, and the one below `pyWATS`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import httpx
+from pywats.core import async_client as sdk_async
+from pywats.core import client as sdk_sync
+from pywats.core.circuit_breaker import CircuitBreakerConfig
+from pywats.core.client import Response
+from pywats.core.logging import get_logger
+from pywats.core.retry import RetryConfig
+from pywats.core.throttle import RateLimiter
+
+from ..controller import Controller
+from ..httpx import AsyncCacheTransport, CacheTransport
+from .calling import Deadline, deadline, run, sleep_here
+from .exchange import Exchange
+from .mounts import mount, mount_async
+from .options import DEFAULT_MAX_SIZE, DEFAULT_TTL, CacheOptions, check_options
+from .patterns import invalidate_matching
+
+if TYPE_CHECKING:
+    from pywats.core.metrics import MetricsCollector
+
+    from ..mounting import Mounted
+
+__all__ = ["AsyncHttpClient", "HttpClient", "ThreadHttpClient"]
+
+# The SDK's connection pool.
+_POOL = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30.0)
+
+
+class _Mounting(Exchange):
+    """The cache of a client: mounted at construction, kept over `close()` and a later reopening.
+
+    The SDK's own cache is built off below (two caches would stack), and what it offers goes to ours.
+    """
+
+    _options: CacheOptions
+    _mounted: Mounted | None = None
+    token: str
+    verify_ssl: bool
+
+    def _open(self) -> Any:
+        raise NotImplementedError
+
+    def _start(self, options: CacheOptions) -> None:
+        self._options = options
+        self._cache_enabled = options.enabled
+        self._client = self._open()
+        if options.enabled:
+            self._mounted = options.transport or self._client.cache
+            self._storage = self._client.cache._engine.storage
+
+    def _settings(self) -> dict[str, Any]:
+        """What the SDK gives to httpx."""
+        self._mounted_headers = self._headers.copy()
+        return {
+            "base_url": self.base_url,
+            "headers": self._headers,
+            "timeout": self.timeout,
+            "verify": self.verify_ssl,
+            "follow_redirects": True,
+        }
+
+    @property
+    def _breaker(self) -> Any:
+        return self._circuit_breaker if self._circuit_breaker_enabled else None
+
+    @property
+    def _reused(self) -> Any:
+        """Our own cache transport of the client that was closed."""
+        return None if self._options.transport is not None else self._mounted
+
+    def forget(self, *tags: str) -> None:
+        """Make invalid what carries one of `tags`, for this client and all that share its storage."""
+        if self._mounted is not None:
+            self._mounted._invalidate(None, tags, False)
+
+    def ttl_of(self, method: str, path: str) -> float:
+        """Seconds for which an answer to this may be stored; 0.0 for what is not cached, or with the cache off."""
+        if self._mounted is None:
+            return 0.0
+        decision = self._mounted.controller.decide(method, path)
+        return decision.ttl if decision.kind == "read" else 0.0
+
+
+class _Awaitable(_Mounting):
+    """The asynchronous face, whether over an async client or over a sync one."""
+
+    async def _make_request(
+        self,
+        method: str,
+        endpoint: str,
+        params: dict[str, Any] | None = None,
+        data: Any = None,
+        headers: dict[str, str] | None = None,
+        retry: bool | None = None,
+        *,
+        directives: dict[str, Any] | None = None,
+    ) -> Response:
+        return await self._exchange(method, endpoint, params, data, headers, retry, directives, deadline.get())
+
+    async def get(self, endpoint: str, params: dict[str, Any] | None = None, **kwargs: Any) -> Response:
+        """A GET, unless a fresh answer is stored.
+
+        - `cache=False` goes around the cache for this call.
+        - `headers`, `retry`: for this call.
+        """
+        if kwargs.pop("cache", True):
+            found = self._stored("GET", endpoint, params, None, kwargs)
+            if found is not None:
+                return found
+        else:
+            kwargs["directives"] = {"bypass": True}
+        return await self._make_request("GET", endpoint, params=params, **kwargs)
+
+    async def refreshed(self, endpoint: str, params: dict[str, Any] | None = None, **kwargs: Any) -> Response:
+        """A GET whose answer is fetched anew, and stored."""
+        directives = {"refresh": True} if kwargs.pop("cache", True) else {"bypass": True}
+        return await self._make_request("GET", endpoint, params=params, directives=directives, **kwargs)
+
+    async def post(
+        self, endpoint: str, data: Any = None, params: dict[str, Any] | None = None, **kwargs: Any
+    ) -> Response:
+        """A POST; one that only reads is answered from the cache, if a fresh answer to the same body is stored."""
+        found = self._stored("POST", endpoint, params, data, kwargs)
+        if found is not None:
+            return found
+        return await self._make_request("POST", endpoint, data=data, params=params, **kwargs)
+
+    async def invalidate_cache(self, endpoint_pattern: str | None = None) -> None:
+        """Forget the answers whose path contains `endpoint_pattern`; None: all of them.
+
+        Answers under way are forgotten too. A pattern with a part of a query drops everything.
+        """
+        if self._mounted is not None:
+            invalidate_matching(self._mounted, endpoint_pattern)
+
+
+class AsyncHttpClient(_Awaitable, sdk_async.AsyncHttpClient):
+    """The SDK's AsyncHttpClient with the cache mounted; on asyncio and trio.
+
+    ```python
+    async with AsyncHttpClient(base_url="https://wats.example", token="…") as client:
+        response = await client.get("/api/Product/PN-1000")
+    ```
+    The arguments are those of the SDK, and the last four; see `check_options` for what they do and raise.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        token: str,
+        timeout: float = 30.0,
+        verify_ssl: bool = True,
+        rate_limiter: RateLimiter | None = None,
+        enable_throttling: bool = True,
+        retry_config: RetryConfig | None = None,
+        enable_cache: bool = True,
+        cache_ttl: float = DEFAULT_TTL,
+        cache_max_size: int = DEFAULT_MAX_SIZE,
+        metrics_collector: MetricsCollector | None = None,
+        circuit_breaker_config: CircuitBreakerConfig | None = None,
+        enable_circuit_breaker: bool = True,
+        *,
+        cache_ttl_seconds: float | None = None,
+        cache_transport: AsyncCacheTransport | None = None,
+        cache_storage: Any = None,
+        cache_controller: Controller | None = None,
+    ) -> None:
+        options = check_options(
+            AsyncCacheTransport,
+            enable_cache=enable_cache,
+            cache_ttl=cache_ttl,
+            cache_max_size=cache_max_size,
+            cache_ttl_seconds=cache_ttl_seconds,
+            cache_transport=cache_transport,
+            cache_storage=cache_storage,
+            cache_controller=cache_controller,
+        )
+        super().__init__(
+            base_url=base_url,
+            token=token,
+            timeout=timeout,
+            verify_ssl=verify_ssl,
+            rate_limiter=rate_limiter,
+            enable_throttling=enable_throttling,
+            retry_config=retry_config,
+            enable_cache=False,
+            metrics_collector=metrics_collector,
+            circuit_breaker_config=circuit_breaker_config,
+            enable_circuit_breaker=enable_circuit_breaker,
+        )
+        self._start(options)
+
+    def _open(self) -> Any:
+        settings = {**self._settings(), "limits": _POOL, "http2": True}
+        return mount_async(self._options, self._rate_limiter, self._breaker, self._reused, **settings)
+
+    async def _get_client(self) -> httpx.AsyncClient:
+        if self._client is None:
+            self._client = self._open()
+        return self._client  # type: ignore[no-any-return]
+
+    async def _send(self, request: dict[str, Any]) -> httpx.Response:
+        client = await self._get_client()
+        return await client.request(**request)
+
+    async def _sleep(self, seconds: float, deadline: Deadline | None) -> None:
+        await anyio.sleep(seconds)
+
+    @property
+    def cache(self) -> AsyncCacheTransport | None:  # type: ignore[override]
+        """The cache: `.stats`, `await .invalidate()`, `await .clear()`, …; None if it is off."""
+        return self._mounted  # type: ignore[return-value]
+
+    async def clear_cache(self) -> None:
+        """Forget all stored answers."""
+        if self.cache is not None:
+            await self.cache.clear()
+
+
+class ThreadHttpClient(_Awaitable, sdk_async.AsyncHttpClient):
+    """Looks like the SDK's AsyncHttpClient, works like a sync one: nothing it returns ever waits for an event loop.
+
+    The services below `pyWATS` run on it, in the caller's thread. Safe from any number of threads.
+    """
+
+    _client: Any
+
+    def __init__(self, options: CacheOptions, **arguments: Any) -> None:
+        super().__init__(enable_cache=False, **arguments)
+        self._start(options)
+
+    def _open(self) -> Any:
+        settings = {**self._settings(), "limits": _POOL, "http2": True}
+        return mount(self._options, self._rate_limiter, self._breaker, self._reused, **settings)
+
+    async def _get_client(self) -> Any:
+        if self._client is None:
+            self._client = self._open()
+        return self._client
+
+    async def close(self) -> None:
+        """Close the connections. The next call opens new ones; what is stored stays."""
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    async def _send(self, request: dict[str, Any]) -> httpx.Response:
+        client = await self._get_client()
+        answer: httpx.Response = client.request(**request)
+        return answer
+
+    async def _sleep(self, seconds: float, deadline: Deadline | None) -> None:
+        sleep_here(seconds, deadline)
+
+    @property
+    def cache(self) -> CacheTransport | None:  # type: ignore[override]
+        """The cache: `.stats`, `.invalidate()`, `.clear()`, `.controller`, `.storage`; None if it is off."""
+        return self._mounted  # type: ignore[return-value]
+
+    async def clear_cache(self) -> None:
+        """Forget all stored answers."""
+        if self.cache is not None:
+            self.cache.clear()
+
+
+class HttpClient(_Mounting, sdk_sync.HttpClient):
+    """The SDK's sync HttpClient with the cache mounted (the SDK's own never caches). Safe from any number of threads.
+
+    ```python
+    with HttpClient(base_url="https://wats.example", token="…") as client:
+        response = client.get("/api/Product/PN-1000")
+    ```
+    The arguments are those of the SDK, and the last four; see `check_options` for what they do and raise.
+    """
+
+    _logger = get_logger("pywats.core.client")
+    _traces_content = True
+
+    def __init__(
+        self,
+        base_url: str,
+        token: str,
+        timeout: float = 30.0,
+        verify_ssl: bool = True,
+        rate_limiter: RateLimiter | None = None,
+        enable_throttling: bool = True,
+        retry_config: RetryConfig | None = None,
+        enable_cache: bool = True,
+        cache_ttl: float = DEFAULT_TTL,
+        cache_max_size: int = DEFAULT_MAX_SIZE,
+        metrics_collector: MetricsCollector | None = None,
+        *,
+        cache_ttl_seconds: float | None = None,
+        cache_transport: CacheTransport | None = None,
+        cache_storage: Any = None,
+        cache_controller: Controller | None = None,
+    ) -> None:
+        options = check_options(
+            CacheTransport,
+            enable_cache=enable_cache,
+            cache_ttl=cache_ttl,
+            cache_max_size=cache_max_size,
+            cache_ttl_seconds=cache_ttl_seconds,
+            cache_transport=cache_transport,
+            cache_storage=cache_storage,
+            cache_controller=cache_controller,
+        )
+        super().__init__(
+            base_url=base_url,
+            token=token,
+            timeout=timeout,
+            verify_ssl=verify_ssl,
+            rate_limiter=rate_limiter,
+            enable_throttling=enable_throttling,
+            retry_config=retry_config,
+            enable_cache=False,
+            metrics_collector=metrics_collector,
+        )
+        self._start(options)
+
+    def _open(self) -> Any:
+        return mount(self._options, self._rate_limiter, None, self._reused, **self._settings())
+
+    @property
+    def client(self) -> httpx.Client:
+        """The httpx client, opened again if it was closed."""
+        if self._client is None:
+            self._client = self._open()
+        client: httpx.Client = self._client
+        return client
+
+    async def _send(self, request: dict[str, Any]) -> httpx.Response:
+        return self.client.request(**request)
+
+    async def _sleep(self, seconds: float, deadline: Deadline | None) -> None:
+        sleep_here(seconds, None)
+
+    def _make_request(
+        self,
+        method: str,
+        endpoint: str,
+        params: dict[str, Any] | None = None,
+        data: Any = None,
+        headers: dict[str, str] | None = None,
+        retry: bool | None = None,
+        *,
+        directives: dict[str, Any] | None = None,
+    ) -> Response:
+        return run(self._exchange(method, endpoint, params, data, headers, retry, directives))
+
+    def get(self, endpoint: str, params: dict[str, Any] | None = None, **kwargs: Any) -> Response:
+        """A GET, unless a fresh answer is stored. `cache=False` goes around the cache for this call."""
+        if kwargs.pop("cache", True):
+            found = self._stored("GET", endpoint, params, None, kwargs)
+            if found is not None:
+                return found
+        else:
+            kwargs["directives"] = {"bypass": True}
+        return self._make_request("GET", endpoint, params=params, **kwargs)
+
+    def post(self, endpoint: str, data: Any = None, params: dict[str, Any] | None = None, **kwargs: Any) -> Response:
+        """A POST; one that only reads is answered from the cache, if a fresh answer to the same body is stored."""
+        found = self._stored("POST", endpoint, params, data, kwargs)
+        if found is not None:
+            return found
+        return self._make_request("POST", endpoint, data=data, params=params, **kwargs)
+
+    @property
+    def cache(self) -> CacheTransport | None:  # type: ignore[override]
+        """The cache: `.stats`, `.invalidate()`, `.clear()`, `.controller`, `.storage`; None if it is off."""
+        return self._mounted  # type: ignore[return-value]
+
+    def clear_cache(self) -> None:
+        """Forget all stored answers."""
+        if self.cache is not None:
+            self.cache.clear()
+
+    def invalidate_cache(self, endpoint_pattern: str | None = None) -> None:
+        """Forget the answers whose path contains `endpoint_pattern`; None: all of them. See AsyncHttpClient."""
+        if self._mounted is not None:
+            invalidate_matching(self._mounted, endpoint_pattern)

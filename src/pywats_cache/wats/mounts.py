@@ -1,0 +1,147 @@
+"""The httpx clients below the WATS clients: on every route of theirs the cache, then limiter and breaker, then the net.
+
+The order comes from the order of the base classes: `CacheClient` wraps what `LimitedClient` makes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+from pywats.core.circuit_breaker import CircuitBreaker
+from pywats.core.throttle import RateLimiter
+
+from ..httpx import AsyncCacheClient, AsyncCacheTransport, CacheClient, CacheTransport
+from .limits import AsyncLimitedTransport, LimitedTransport
+from .options import CacheOptions
+
+__all__ = ["AsyncLimitedClient", "LimitedClient", "mount", "mount_async"]
+
+
+class _Limits:
+    """Goes in front of a client of httpx: what it sends on any route passes limiter and breaker."""
+
+    _limited: type[Any]
+
+    def __init__(self, limiter: RateLimiter | None, breaker: CircuitBreaker | None, **options: Any) -> None:
+        self._limits = {"limiter": limiter, "breaker": breaker}
+        super().__init__(**options)
+
+    def _init_transport(self, **options: Any) -> Any:
+        return self._limited(super()._init_transport(**options), **self._limits)  # type: ignore[misc]
+
+    def _init_proxy_transport(self, *args: Any, **options: Any) -> Any:
+        return self._limited(super()._init_proxy_transport(*args, **options), **self._limits)  # type: ignore[misc]
+
+
+class LimitedClient(_Limits, httpx.Client):  # type: ignore[misc]
+    """An `httpx.Client` without a cache."""
+
+    _limited = LimitedTransport
+
+
+class AsyncLimitedClient(_Limits, httpx.AsyncClient):  # type: ignore[misc]
+    """An `httpx.AsyncClient` without a cache."""
+
+    _limited = AsyncLimitedTransport
+
+
+class _Reusing:
+    """Goes on with the cache transport of a client that was closed, so that answers and counts live on."""
+
+    def __init__(
+        self, limiter: RateLimiter | None, breaker: CircuitBreaker | None, reused: Any = None, **options: Any
+    ) -> None:
+        self._reused = reused
+        super().__init__(limiter=limiter, breaker=breaker, **options)  # type: ignore[call-arg]
+
+    def _init_transport(self, **options: Any) -> Any:
+        if self._reused is None:
+            return super()._init_transport(**options)  # type: ignore[misc]
+        self._reused._renew()
+        return self._reused
+
+
+class _CachingClient(_Reusing, CacheClient, LimitedClient):  # type: ignore[misc]
+    pass
+
+
+class _AsyncCachingClient(_Reusing, AsyncCacheClient, AsyncLimitedClient):  # type: ignore[misc]
+    pass
+
+
+class _NextOf(httpx.BaseTransport):
+    """The next transport of a cache transport that the user made, whatever it is at the time."""
+
+    def __init__(self, mounted: CacheTransport) -> None:
+        self._mounted = mounted
+
+    @property
+    def _next(self) -> Any:
+        below = self._mounted.next_transport
+        # The transport of another of our clients: one limiter is enough.
+        return below.next_transport if isinstance(below, LimitedTransport) else below
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        response: httpx.Response = self._next.handle_request(request)
+        return response
+
+    def close(self) -> None:
+        self._next.close()
+
+
+class _AsyncNextOf(httpx.AsyncBaseTransport):
+    """The same, asynchronous."""
+
+    def __init__(self, mounted: AsyncCacheTransport) -> None:
+        self._mounted = mounted
+
+    @property
+    def _next(self) -> Any:
+        below = self._mounted.next_transport
+        return below.next_transport if isinstance(below, AsyncLimitedTransport) else below
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response: httpx.Response = await self._next.handle_async_request(request)
+        return response
+
+    async def aclose(self) -> None:
+        await self._next.aclose()
+
+
+def mount(
+    cache: CacheOptions,
+    limiter: RateLimiter | None,
+    breaker: CircuitBreaker | None,
+    reused: CacheTransport | None = None,
+    **options: Any,
+) -> CacheClient | LimitedClient:
+    """A sync httpx client with what `cache` asks for; `options` are those of httpx.Client."""
+    if not cache.enabled:
+        return LimitedClient(limiter, breaker, **options)
+    if cache.transport is not None:
+        given: CacheTransport = cache.transport
+        below = LimitedTransport(_NextOf(given), limiter=limiter, breaker=breaker)
+        shared = CacheTransport._sharing(given._engine, given._outer, transport=below)
+        return _CachingClient(limiter, breaker, transport=shared, **options)
+    parts = {} if reused is not None else {"controller": cache.controller, "storage": cache.storage}
+    return _CachingClient(limiter, breaker, reused, **parts, **options)
+
+
+def mount_async(
+    cache: CacheOptions,
+    limiter: RateLimiter | None,
+    breaker: CircuitBreaker | None,
+    reused: AsyncCacheTransport | None = None,
+    **options: Any,
+) -> AsyncCacheClient | AsyncLimitedClient:
+    """The same for an async httpx client."""
+    if not cache.enabled:
+        return AsyncLimitedClient(limiter, breaker, **options)
+    if cache.transport is not None:
+        given: AsyncCacheTransport = cache.transport
+        below = AsyncLimitedTransport(_AsyncNextOf(given), limiter=limiter, breaker=breaker)
+        shared = AsyncCacheTransport._sharing(given._engine, given._outer, transport=below)
+        return _AsyncCachingClient(limiter, breaker, transport=shared, **options)
+    parts = {} if reused is not None else {"controller": cache.controller, "storage": cache.storage}
+    return _AsyncCachingClient(limiter, breaker, reused, **parts, **options)

@@ -1,0 +1,90 @@
+"""The cache arguments of the WATS clients, checked once for all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..controller import Controller
+from ..errors import ConfigurationTypeError, flag, seconds, whole
+from ..storage.memory import MemoryStorage
+from .rules import wats_controller
+
+__all__ = ["DEFAULT_MAX_SIZE", "DEFAULT_TTL", "CacheOptions", "check_options"]
+
+# The vendor's defaults, as objects of their own: by identity they tell an argument given from one left out.
+DEFAULT_TTL = float("300")
+DEFAULT_MAX_SIZE = int("1000")
+
+
+@dataclass(frozen=True, slots=True)
+class CacheOptions:
+    """What a client is to mount: `transport` of the user's, or a controller and a storage for one of ours."""
+
+    enabled: bool
+    transport: Any = None
+    controller: Controller | None = None
+    storage: Any = None
+
+
+def check_options(
+    transport_class: type[Any],
+    *,
+    enable_cache: bool,
+    cache_ttl: float,
+    cache_max_size: int,
+    cache_ttl_seconds: float | None,
+    cache_transport: Any,
+    cache_storage: Any,
+    cache_controller: Controller | None,
+) -> CacheOptions:
+    """Check the cache arguments of a client, whether the cache is on or off.
+
+    - `enable_cache`: False mounts nothing; the other arguments are checked all the same.
+    - `cache_ttl`: seconds, the ceiling over the TTL of every route; `cache_ttl_seconds` is its other name.
+    - `cache_max_size`: entries at most.
+    - `cache_transport`: a cache transport of the caller's (`transport_class`), with its own policy and storage;
+      limiter and breaker come between it and its next transport.
+    - `cache_storage`, `cache_controller`: used in the place of ours.
+
+    Raises ConfigurationError (a ValueError) or ConfigurationTypeError (a TypeError) that names parameter, value and
+    what is allowed; the latter too for arguments that exclude each other.
+    """
+    enabled = flag("enable_cache", enable_cache)
+    if cache_ttl_seconds is not None:
+        if cache_ttl is not DEFAULT_TTL:
+            raise ConfigurationTypeError("cache_ttl and cache_ttl_seconds are two names of one thing: give only one")
+        ttl = seconds("cache_ttl_seconds", cache_ttl_seconds, infinite=True)
+    else:
+        ttl = seconds("cache_ttl", cache_ttl, infinite=True)
+    size = whole("cache_max_size", cache_max_size, least=1)
+    given = {
+        "cache_ttl": cache_ttl is not DEFAULT_TTL,
+        "cache_ttl_seconds": cache_ttl_seconds is not None,
+        "cache_max_size": cache_max_size is not DEFAULT_MAX_SIZE,
+        "cache_storage": cache_storage is not None,
+        "cache_controller": cache_controller is not None,
+    }
+    if cache_transport is not None:
+        if not isinstance(cache_transport, transport_class):
+            raise ConfigurationTypeError(
+                f"cache_transport must be a {transport_class.__module__}.{transport_class.__name__}, "
+                f"not {cache_transport!r}"
+            )
+        _exclude(given, "cache_transport", tuple(given))
+        return CacheOptions(enabled, transport=cache_transport)
+    if cache_controller is not None:
+        _exclude(given, "cache_controller", ("cache_ttl", "cache_ttl_seconds"))
+    if cache_storage is not None:
+        _exclude(given, "cache_storage", ("cache_max_size",))
+    return CacheOptions(
+        enabled,
+        controller=wats_controller(ttl) if cache_controller is None else cache_controller,
+        storage=MemoryStorage(max_entries=size) if cache_storage is None else cache_storage,
+    )
+
+
+def _exclude(given: dict[str, bool], governs: str, others: tuple[str, ...]) -> None:
+    for name in others:
+        if given[name]:
+            raise ConfigurationTypeError(f"{name} must not be given beside {governs}, which decides it")

@@ -1,0 +1,36 @@
+"""The SDK's `invalidate_cache(pattern)`: by a substring of its cache key, `GET:/api/Product/PN-1000?$top=5`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..key import normal_path
+
+if TYPE_CHECKING:
+    from ..mounting import Mounted
+
+__all__ = ["invalidate_matching"]
+
+
+def invalidate_matching(mounted: Mounted, pattern: str | None) -> None:
+    """Make invalid what is stored, or being fetched, under a path that contains `pattern` (case counts for nothing).
+
+    A superset of what the SDK drops: everything below such a path too, and everything at all for None or for a
+    pattern that may mean a part of a query, which is not kept.
+    """
+    engine = mounted._engine
+    storage = engine.storage
+    wanted = None if pattern is None else pattern.removeprefix("GET:").casefold()
+    # What only an outer storage still holds is not listed here.
+    if not wanted or any(mark in wanted for mark in "?=&$") or mounted._outer is not None:
+        storage.clear()
+        return
+    with storage.lock:
+        tags = {tag for entry in storage.lru.items.values() for tag in entry.tags}
+        tags.update(tag for flight in storage.flights._open.values() for tag in flight.tags)
+    spelled = "/".join(normal_path(wanted)) if wanted.startswith("/") else wanted
+    exact = [tag for tag in tags if tag[0] == "=" and (wanted in tag or spelled in tag)]
+    if exact:
+        storage.coherence.bump(exact)
+        with storage.lock:
+            storage.invalidations += 1

@@ -1,0 +1,56 @@
+"""The table of routes as rules of a Controller."""
+
+from __future__ import annotations
+
+from ..controller import Bypass, Controller, Read, Rule, Write
+from ..errors import seconds
+from .routes import ROUTES, Route
+
+__all__ = ["wats_controller", "wats_rules"]
+
+
+def wats_rules(cache_ttl: float = 300.0) -> tuple[Rule, ...]:
+    """The rules for a WATS server, no answer kept longer than `cache_ttl` seconds (0: none is kept).
+
+    Raises ConfigurationError or ConfigurationTypeError for a bad `cache_ttl`.
+    """
+    ceiling = seconds("cache_ttl", cache_ttl, infinite=True)
+    distinct = {(route.method, _shape(route.path)): route for route in reversed(ROUTES)}
+    return tuple(_rule(route, ceiling) for route in reversed(distinct.values()))
+
+
+def wats_controller(cache_ttl: float = 300.0) -> Controller:
+    """The policy for a WATS server; `cache_ttl` (seconds) is a ceiling over the TTL of each route.
+
+    - Routes that no rule names go around the cache: the server has GETs that write.
+    - Paths are matched without case, as the server does.
+    - Empty answers and `null` are not stored, so that "not found" does not last.
+    - A 401 drops all that the caller's credentials hold, a 403 that path.
+    """
+    return Controller(
+        wats_rules(cache_ttl),
+        ttl=seconds("cache_ttl", cache_ttl, infinite=True),
+        unmatched="bypass",
+        ignore_case=True,
+        store_empty=False,
+        drop_on=(401, 403),
+    )
+
+
+def _pattern(path: str) -> str:
+    """`path` as a pattern: a segment that is a template only in part (`userName={username}`) becomes one as a whole."""
+    return "/".join("*" if "{" in segment[1:] else segment for segment in path.split("/"))
+
+
+def _shape(path: str) -> str:
+    return "/".join("*" if "{" in segment else segment.casefold() for segment in path.split("/"))
+
+
+def _rule(route: Route, ceiling: float) -> Rule:
+    pattern = _pattern(route.path)
+    if route.kind == "read":
+        ttl = min(route.ttl, ceiling)
+        return Read(pattern, ttl, route.tags, (route.method,), bypass_query=route.bypass_query)
+    if route.kind == "write":
+        return Write(pattern, (route.method,), route.tags, route.settle)
+    return Bypass(pattern, (route.method,))

@@ -1,0 +1,124 @@
+"""Keys, partitions and paths."""
+
+from __future__ import annotations
+
+import pytest
+
+from pywats_cache.key import entry_key, is_credential, normal_path, partition_digest, sorted_query, variant_key
+
+SECRET = b"s" * 32
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Authorization",
+        "Proxy-Authorization",
+        "Cookie",
+        "X-API-Key",
+        "X-ApiKey",
+        "api-key",
+        "X-Auth-Token",
+        "X-CSRF-Token",
+        "X-Amz-Security-Token",
+        "Ocp-Apim-Subscription-Key",
+        "X-Functions-Key",
+        "X-Session-Id",
+        "X-Secret",
+        "X-Access-Key",
+        "Signature",
+    ],
+)
+def test_a_header_that_says_who_asks_is_a_credential(name: str) -> None:
+    assert is_credential(name)
+    assert is_credential(name.lower())
+
+
+@pytest.mark.parametrize("name", ["Accept", "Host", "User-Agent", "Content-Type", ":authority", "X-Request-ID", "Key"])
+def test_other_headers_are_no_credentials(name: str) -> None:
+    assert not is_credential(name)
+
+
+def test_a_partition_does_not_depend_on_the_order_of_the_headers() -> None:
+    one, other = (b"authorization", b"a"), (b"cookie", b"b")
+    assert partition_digest(SECRET, [one, other]) == partition_digest(SECRET, [other, one])
+
+
+def test_no_two_lists_of_headers_look_alike() -> None:
+    digests = {
+        partition_digest(SECRET, fields)
+        for fields in (
+            [(b"a", b"bc")],
+            [(b"ab", b"c")],
+            [(b"a", b"b"), (b"c", b"")],
+            [(b"a", b"b"), (b"a", b"b")],
+            [(b"a", b"b")],
+            [(b"a", b"b1:c=1:d")],
+            [],
+        )
+    }
+    assert len(digests) == 7
+
+
+def test_a_digest_depends_on_the_secret() -> None:
+    assert partition_digest(SECRET, [(b"a", b"b")]) != partition_digest(b"t" * 32, [(b"a", b"b")])
+    assert entry_key(SECRET, "GET") != entry_key(b"t" * 32, "GET")
+
+
+def test_a_key_tells_its_parts_apart() -> None:
+    assert entry_key(SECRET, "a", "bc") != entry_key(SECRET, "ab", "c")
+    assert entry_key(SECRET, "a", "") != entry_key(SECRET, "a")
+    assert entry_key(SECRET, "a", b"b") == entry_key(SECRET, b"a", "b")
+
+
+def test_a_key_tells_nothing_of_its_parts() -> None:
+    key = entry_key(SECRET, "GET", "https://host", "/secret-path")
+    assert len(key) == 32
+    assert set(key) <= set("0123456789abcdef")
+
+
+def test_a_key_takes_any_text() -> None:
+    assert entry_key(SECRET, "\udcff") != entry_key(SECRET, "\udcfe")
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("", ""),
+        ("b=1", "b=1"),
+        ("b=1&a=2", "a=2&b=1"),
+        ("a=2&b=1", "a=2&b=1"),
+        ("x=2&x=1&a", "a&x=2&x=1"),
+        ("b&a=", "a=&b"),
+        ("a=1&&b", "&a=1&b"),
+    ],
+)
+def test_a_query_is_sorted_by_name_and_stays_in_order_within_one(query: str, expected: str) -> None:
+    assert sorted_query(query) == expected
+
+
+def test_a_missing_header_and_an_empty_one_select_different_variants() -> None:
+    keys = {variant_key(SECRET, "k", values) for values in ([None], [""], ["-"], ["+"], [None, None], [])}
+    assert len(keys) == 6
+
+
+@pytest.mark.parametrize(
+    ("path", "segments"),
+    [
+        ("/", ()),
+        ("", ()),
+        ("/a", ("a",)),
+        ("/a/", ("a",)),
+        ("/Api/PRODUCT", ("api", "product")),
+        ("/a%20b", ("a b",)),
+        ("/a%20/b", ("a", "b")),
+        ("/%C3%84", ("ä",)),
+        ("/A%CC%88", ("ä",)),
+        ("/a%2Fb", ("a%2fb",)),
+        ("/stra%C3%9Fe", ("strasse",)),
+        ("/a//b", ("a", "", "b")),
+        ("/%41%62", ("ab",)),
+    ],
+)
+def test_paths_of_tags_are_compared_decoded_without_case(path: str, segments: tuple[str, ...]) -> None:
+    assert normal_path(path) == segments
