@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from ._version import __version__
 from .controller import Bypass, Controller, Read, Write
+from .diagnosis import Explanation, Finding
 from .errors import CachingError, ConfigurationError, ConfigurationTypeError, StorageError
 from .httpx import AsyncCacheClient, AsyncCacheTransport, CacheClient, CacheTransport
 from .outcome import REASONS, CacheOutcome
 from .stats import CacheStats
 from .storage.memory import MemoryStorage
 from .storage.tiered import TieredStorage
+from .warming import Warmed
 
 if TYPE_CHECKING:
     from .wats import AsyncWATS as AsyncWATS
@@ -40,10 +42,13 @@ __all__ = [
     "ConfigurationError",
     "ConfigurationTypeError",
     "Controller",
+    "Explanation",
+    "Finding",
     "MemoryStorage",
     "Read",
     "StorageError",
     "TieredStorage",
+    "Warmed",
     "Write",
     "__version__",
 ]

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from .background import Tasks
 from .freshness import Body
 from .mounting import Mounted
-from .steps import Fetch, Forward, Join
+from .steps import Fetch, Forward, Join, Stale
+from .warming import Progress, Warmed, warm_async
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from .flights import Owner
 
 __all__ = ["AsyncCache"]
+
+logger = logging.getLogger("pywats_cache.aio")
 
 
 def _waker(event: anyio.Event) -> Callable[[], None]:
@@ -68,6 +73,10 @@ class AsyncCache(Mounted):
                 return await self._fetch(step)
             if isinstance(step, Forward):
                 return await self._forward(step)
+            if isinstance(step, Stale):
+                if not self._tasks.start(step.refresh):
+                    engine.failed(step.refresh)
+                return step.response
             if not isinstance(step, Join):
                 return step
             step = await self._wait(step)
@@ -94,25 +103,42 @@ class AsyncCache(Mounted):
                 found = engine.loaded(fetch, await outer.aload(fetch, engine.decode, engine.now()))
                 if found is not None:
                     return found
-            response = await self.next_transport.handle_async_request(fetch.request)
+            response = await self.next_transport.handle_async_request(fetch.to_send)
             body = engine.arrived(fetch, response)
-            if body is Body.READ:
-                raw = await self._read(response)
-                answer = engine.finished(fetch, response, raw)
-                save = self._saver(fetch)
-                if save is not None:
-                    await save()
-                return answer
+            if body is Body.HAND_ON:
+                return response
+            save = self._saver(fetch)
             if body is Body.TEE:
-                collector = engine.collector(fetch, response)
-                response.stream = engine.library.async_tee(response.stream, collector, self._saver(fetch))
-            return response
-        except BaseException:
-            engine.failed(fetch)
+                response.stream = engine.library.async_tee(response.stream, engine.collector(fetch, response), save)
+                return response
+            raw = await self._read(response)
+            if body is Body.READ:
+                answer = engine.finished(fetch, response, raw)
+            elif body is Body.RENEW:
+                answer = engine.renewed(fetch, response)
+            else:
+                answer = engine.replaced(fetch)
+            if save is not None:
+                await save()
+        except BaseException as error:
+            answer = engine.failed(fetch, error)
             if response is not None:
                 with anyio.CancelScope(shield=True):
                     await response.aclose()
-            raise
+            if answer is None:
+                raise
+            return answer
+        return await self._fetch(fetch) if answer is None else answer
+
+    async def _refresh(self, fetch: Fetch) -> None:
+        """Fetch in the background; whatever comes of it is in the storage, or in the engine's memory of failures."""
+        try:
+            response = await self._fetch(fetch)
+            async for _ in response.stream:
+                pass
+            await response.aclose()
+        except Exception as error:  # noqa: BLE001 - nobody waits for it
+            logger.debug("a refresh failed: %s", type(error).__name__)
 
     def _saver(self, fetch: Fetch) -> Callable[[], Awaitable[None]] | None:
         """What writes to the outer storage what the answer became, or None without one."""
@@ -143,13 +169,35 @@ class AsyncCache(Mounted):
 
         - `path`: a path and all below it (`/api/Product` says nothing of `/api/Production`).
         - `tags`: what carries one of these tags.
+        - `soft`: make it stale instead: it may be served while it is fetched anew, where the controller allows that.
         """
         self._invalidate(path, tags, soft)
+
+    async def warm(
+        self, items: Iterable[Any], *, headers: Any = None, concurrency: int = 4, progress: Progress | None = None
+    ) -> Warmed:
+        """Fetch ahead what is not fresh: requests, or absolute URLs (with these `headers`), `concurrency` at a time.
+
+        Single-flight holds, so callers that come meanwhile share the fetches. Errors are counted, not raised.
+        """
+
+        async def send(item: Any) -> Any:
+            response = await self.handle_async_request(self._request_for(item, headers))
+            async for _ in response.stream:
+                pass
+            await response.aclose()
+            return response
+
+        return await warm_async(send, items, concurrency, progress)
 
     async def clear(self) -> None:
         """Forget everything stored."""
         self._engine.storage.clear()
 
+    def _prepare(self) -> None:
+        self._tasks = Tasks(self._refresh)
+
     async def aclose(self) -> None:
-        """Close the next transport."""
+        """Cancel the refreshes and close the next transport."""
+        await self._tasks.close()
         await self.next_transport.aclose()

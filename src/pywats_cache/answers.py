@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from .body import NO_TIME
 from .directives import EXTENSION
-from .outcome import CacheOutcome, Status
+from .outcome import CacheOutcome, Status, cache_status
 from .storage.entry import StoredResponse
+from .validators import not_modified_items
 
 if TYPE_CHECKING:
     from .library import Library
@@ -20,8 +21,27 @@ _new = tuple.__new__  # a hit makes one outcome; the constructor of a NamedTuple
 class Answers:
     """Builds Responses of one library. Each is its caller's own: nothing done to it changes the next one's."""
 
-    def __init__(self, library: Library) -> None:
+    def __init__(self, library: Library, name: str | None = None) -> None:
         self.library = library
+        self.name = name
+        """Of this cache in Cache-Status (RFC 9211), or None for no such header."""
+
+    def mark(self, response: Any, outcome: CacheOutcome) -> None:
+        """Tell the caller what happened: in the extensions, and as Cache-Status where that is wanted."""
+        response.extensions[EXTENSION] = outcome
+        if self.name is not None:
+            mine = f"{self.name};"
+            headers = response.headers
+            others = [v for v in headers.get_list("cache-status") if not v.startswith(mine)]
+            headers["Cache-Status"] = ", ".join([*others, cache_status(self.name, outcome)])
+
+    def not_modified(self, entry: StoredResponse, age: float) -> Any:
+        """The 304 to a caller who holds what is stored (RFC 9110 §15.4.5)."""
+        items = [(name, value) for name, _, value in not_modified_items(entry.headers)]
+        response = self.library.response(304, headers=items, content=b"")
+        response.elapsed = NO_TIME
+        self.mark(response, CacheOutcome("hit", "precondition", age, entry.ttl, entry.key, True, entry.rule))
+        return response
 
     def stored(
         self, entry: StoredResponse, status: Status, reason: str, age: float, *, head: bool = False, stored: bool = True
@@ -57,6 +77,8 @@ class Answers:
         response.headers = headers
         response.next_request = None
         response.extensions = {**entry.extensions, EXTENSION: outcome}
+        if self.name is not None:
+            self.mark(response, outcome)
         response.history = []
         response.is_closed = False
         response.is_stream_consumed = False
@@ -68,6 +90,7 @@ class Answers:
 
     def gateway_timeout(self, outcome: CacheOutcome) -> Any:
         """The answer to a caller who wants a stored one or none (RFC 9111 §5.2.1.7)."""
-        response = self.library.response(504, extensions={EXTENSION: outcome}, content=b"")
+        response = self.library.response(504, content=b"")
         response.elapsed = NO_TIME
+        self.mark(response, outcome)
         return response

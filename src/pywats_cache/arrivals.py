@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import datetime
+import random
 import time
 from typing import Any
 
 from .body import Collector
-from .core import Core
 from .directives import EXTENSION
-from .flights import Flight, Landing
-from .freshness import DECISIVE, Body, content_length, fields, is_empty, unstorable, vary_names
+from .flights import Landing
+from .freshness import DECISIVE, NEGATIVE, Body, content_length, fields, is_empty, unstorable, vary_names
 from .outcome import CacheOutcome
+from .staleness import Staleness
 from .steps import Fetch
 from .storage.entry import StoredResponse, header_items, lasting
+from .validators import selects, updated_items
 
 __all__ = ["Arrivals"]
 
 
-class Arrivals(Core):
+class Arrivals(Staleness):
     """The part of the engine between the next transport's answer and the caller's."""
 
     def may_load(self, fetch: Fetch) -> bool:
@@ -46,13 +48,19 @@ class Arrivals(Core):
         """What to do with the body of `response`: pass it on, read it now, or hand it on and store it at its end."""
         prepared = fetch.prepared
         assert prepared.decision is not None
-        self.distrust(response.status_code, prepared)
+        status = response.status_code
+        self.distrust(status, prepared)
+        self.answered(prepared.origin)
+        if status == 304 and fetch.validating:
+            return Body.RENEW
+        if self.fails_over(fetch, status):
+            return Body.REPLACE
         headers = fields(response.headers._list, DECISIVE)
         fetch.length, fetch.vary = content_length(headers), vary_names(headers)
-        reason = unstorable(response.status_code, headers, prepared.decision, self.storage.max_entry_bytes)
+        reason = unstorable(status, headers, prepared.decision, self.storage.max_entry_bytes)
         if reason is not None:
             self.release(fetch)
-            response.extensions[EXTENSION] = self._outcome(fetch, reason)
+            self.answers.mark(response, self._outcome(fetch, reason))
             return Body.HAND_ON
         if hasattr(response, "_content") or fetch.length is not None:
             return Body.READ
@@ -61,17 +69,6 @@ class Arrivals(Core):
     def release(self, fetch: Fetch) -> None:
         """The answer turned out uncacheable: let all joiners go at once, and do not collapse this key for a while."""
         self._land(fetch.flight, Landing.UNCACHEABLE)
-
-    def failed(self, fetch: Fetch) -> None:
-        """The fetch failed or was cancelled: hand over to the next joiner."""
-        self._land(fetch.flight, Landing.FAILED)
-
-    def _land(self, flight: Flight, landing: Landing, answer: StoredResponse | None = None) -> None:
-        with self.storage.lock:
-            self.storage.flights.remove(flight)
-            if landing is Landing.UNCACHEABLE and flight.shared:
-                self.storage.flights.make_solitary(flight.key, self.clock())
-        flight.land(landing, answer)
 
     def finished(self, fetch: Fetch, response: Any, raw: bytes | None) -> Any:
         """The whole body is there (None: the response holds it decoded only). Returns the Response for the caller."""
@@ -89,6 +86,9 @@ class Arrivals(Core):
             self.release(fetch)
             return self._undecoded(fetch, response, raw or b"", "too-large")
         entry, why_not = self._store(fetch, response, content if raw is None else raw, content)
+        if why_not is not None:
+            with self.storage.lock:
+                self.diary.noted(why_not)
         answer = self.answers.stored(entry, "miss", why_not or fetch.reason, 0.0, stored=why_not is None)
         answer._elapsed = datetime.timedelta(seconds=time.perf_counter() - fetch.sent)
         answer.extensions = {**response.extensions, EXTENSION: answer.extensions[EXTENSION]}
@@ -108,12 +108,12 @@ class Arrivals(Core):
     def _undecoded(self, fetch: Fetch, response: Any, raw: bytes, reason: str) -> Any:
         response.stream = self.library.byte_stream(raw)
         response.is_closed = False  # it was, with the connection; the caller reads the body from memory
-        response.extensions[EXTENSION] = self._outcome(fetch, reason)
+        self.answers.mark(response, self._outcome(fetch, reason))
         return response
 
     def collector(self, fetch: Fetch, response: Any) -> Collector:
         """Gathers the body of unknown length while it is handed on."""
-        response.extensions[EXTENSION] = self._outcome(fetch, fetch.reason)
+        self.answers.mark(response, self._outcome(fetch, fetch.reason))
 
         def done(raw: bytes) -> None:
             try:
@@ -149,6 +149,8 @@ class Arrivals(Core):
         names = fetch.vary
         if names or prepared.key in storage.varying:
             names = storage.vary_by(prepared.key, names)
+        unchanged = None if fetch.stale is None else content == fetch.stale.content
+        ttl, own_ttl = self.lifetime(fetch, response.status_code, unchanged)
         entry = StoredResponse(
             # By these names, not by what the storage knows now: it may have forgotten them again.
             key=self.variant_by(fetch.request, prepared.key, names) if names else prepared.key,
@@ -158,18 +160,26 @@ class Arrivals(Core):
             content=raw if content == raw else content,
             extensions=lasting(response.extensions),
             began=flight.began,
-            ttl=prepared.ttl,
-            own_ttl=prepared.own_ttl,
+            ttl=ttl,
+            own_ttl=own_ttl,
             tags=prepared.tags,
             epoch=flight.epoch,
             vary=names,
             rule=prepared.rule,
         )
+        return entry, self._keep(fetch, entry)
+
+    def _keep(self, fetch: Fetch, entry: StoredResponse) -> str | None:
+        """Store `entry` and land the flight with it. Returns why it was not stored, or None."""
+        prepared, flight, storage = fetch.prepared, fetch.flight, self.storage
+        ahead = None if prepared.decision is None else prepared.decision.refresh_ahead
+        if ahead is not None:
+            entry.ahead = entry.ttl * ahead
         why_not: str | None = None
         with storage.lock:
             if not flight.storable:
                 why_not = fetch.reason
-            elif not self.controller.store_empty and is_empty(content):
+            elif not self.controller.store_empty and is_empty(entry.content):
                 why_not = "empty"
             elif storage.coherence.dirtied_since(prepared.tags, flight.epoch):
                 why_not = "overtaken"
@@ -178,9 +188,67 @@ class Arrivals(Core):
             storage.flights.remove(flight)
         if why_not is None:
             fetch.stored = entry
+            self.refreshed(flight.key)
         flight.land(Landing.ANSWERED, entry)
-        return entry, why_not
+        return why_not
+
+    def renewed(self, fetch: Fetch, response: Any) -> Any:
+        """A 304 to our validators: what is stored is fresh again, with the new header fields (RFC 9111 §4.3.4).
+
+        Returns the Response; None if the 304 does not speak of what is stored, so that `fetch` must be sent plainly.
+        """
+        stale = fetch.stale
+        assert stale is not None
+        if not selects(fields(response.headers._list), fields(stale.headers)):
+            fetch.stale, fetch.to_send, fetch.validating = None, fetch.request, False
+            return None
+        ttl, own_ttl = self.lifetime(fetch, stale.status, unchanged=True)
+        entry = StoredResponse(
+            key=stale.key,
+            status=stale.status,
+            headers=header_items(updated_items(stale.headers, response.headers._list)),
+            raw=stale.raw,
+            content=stale.content,
+            extensions=stale.extensions,
+            began=fetch.flight.began,
+            ttl=ttl,
+            own_ttl=own_ttl,
+            tags=fetch.prepared.tags,
+            epoch=fetch.flight.epoch,
+            vary=stale.vary,
+            rule=fetch.prepared.rule,
+        )
+        why_not = self._keep(fetch, entry)
+        self.count(fetch, "revalidated")
+        answer = self.answers.stored(entry, "revalidated", "not-modified", 0.0, stored=why_not is None)
+        answer._elapsed = datetime.timedelta(seconds=time.perf_counter() - fetch.sent)
+        return answer
+
+    def lifetime(self, fetch: Fetch, status: int, unchanged: bool | None) -> tuple[float, bool]:
+        """The TTL of a new answer in seconds, and whether it is its own rather than the rule's.
+
+        - `unchanged`: whether it is what was stored before; None: nothing was.
+        """
+        prepared = fetch.prepared
+        decision = prepared.decision
+        assert decision is not None
+        ttl, own = prepared.ttl, prepared.own_ttl
+        if decision.negative_ttl is not None and status in NEGATIVE:
+            ttl = decision.negative_ttl
+        elif decision.adaptive is not None and not own:
+            least, most = decision.adaptive
+            if fetch.stale is None or unchanged is None:
+                ttl = min(most, max(least, ttl))
+            else:
+                ttl = min(most, fetch.stale.ttl * 2) if unchanged else max(least, fetch.stale.ttl / 2)
+            own = True
+        if self.controller.jitter:
+            ttl *= 1.0 - self.controller.jitter * random.random()  # noqa: S311 - spreads load, keeps no secret
+        return ttl, own
 
     def _outcome(self, fetch: Fetch, reason: str, *, stored: bool = False) -> CacheOutcome:
+        if reason != fetch.reason:
+            with self.storage.lock:
+                self.diary.noted(reason)
         prepared = fetch.prepared
         return CacheOutcome("miss", reason, 0.0, prepared.ttl, fetch.flight.key, stored, prepared.rule)

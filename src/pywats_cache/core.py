@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from .answers import Answers
 from .coherence import partition_tag
-from .flights import Owner
+from .diagnosis import Diary
+from .flights import Flight, Landing, Owner
 from .key import normal_path, variant_key
 from .outcome import Status
 from .prepared import Prepared, Preparer
@@ -49,8 +50,11 @@ class Core:
         self.clock = clock
         self.preparer = Preparer(controller, storage.secret)
         self.counters = Counters()
-        self.answers = Answers(library)
+        self.answers = Answers(library, controller.cache_status)
         self._owner = owner
+        self.diary = Diary()
+        self._down: dict[str, float] = {}
+        self._backoff: dict[str, tuple[float, float]] = {}
 
     def is_fresh(self, entry: StoredResponse, prepared: Prepared, age: float) -> bool:
         """Whether `entry` may answer: not past its TTL nor the caller's, not dirtied. A negative age is expired."""
@@ -58,9 +62,11 @@ class Core:
             return False
         coherence = self.storage.coherence
         epoch = coherence.epoch  # before the table: see the module coherence
+        if prepared.directed and coherence.dirtied_since(prepared.tags, entry.epoch):
+            return False
         if entry.valid_at == epoch:
             return True
-        if coherence.dirtied_since(entry.tags, entry.epoch):
+        if coherence.dirtied_since(entry.tags, entry.epoch) or coherence.softened_since(entry.tags, entry.epoch):
             return False
         entry.valid_at = epoch
         return True
@@ -99,6 +105,13 @@ class Core:
     def variant_by(self, request: Any, key: str, names: tuple[str, ...]) -> str:
         """The key of the variant that these headers of `request` select."""
         return variant_key(self.storage.secret, key, (request.headers.get(name) for name in names))
+
+    def _land(self, flight: Flight, landing: Landing, answer: StoredResponse | None = None) -> None:
+        with self.storage.lock:
+            self.storage.flights.remove(flight)
+            if landing is Landing.UNCACHEABLE and flight.shared:
+                self.storage.flights.make_solitary(flight.key, self.clock())
+        flight.land(landing, answer)
 
     def distrust(self, status: int, prepared: Prepared) -> None:
         """401: the caller's credentials are no longer good, so nothing stored for them is; 403: the same of a path."""

@@ -37,12 +37,13 @@ class Door:
     `_seen` says; any change empties it. It is replaced, never repaired, so threads share it without a lock.
     """
 
-    __slots__ = ("_client", "_engine", "_logger", "_memo", "_plain", "_seen")
+    __slots__ = ("_client", "_closed", "_engine", "_logger", "_memo", "_plain", "_seen")
 
     def __init__(self, client: Any, engine: Engine, base: type[Any]) -> None:
         self._client = client
         self._engine = engine
         self._logger = logging.getLogger(engine.library.name)
+        self._closed = type(client._state).CLOSED
         self._memo: dict[Any, Any] = {}
         self._seen: tuple[Any, ...] = ()
         kind = type(client)
@@ -62,7 +63,16 @@ class Door:
         response.default_encoding = self._client._default_encoding
         return response
 
-    def entry(self, method: str, url: Any, params: Any, headers: Any, content: Any, json: Any) -> StoredResponse | None:
+    def entry(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
+        content: bytes | str | None = None,
+        json: Any = None,
+    ) -> StoredResponse | None:
         """The stored answer itself, for callers that make something else of it than a Response."""
         found = self._find(method, url, params, headers, content, json, at_once=True)
         return None if found is None else found[0]
@@ -105,7 +115,7 @@ class Door:
         if entry is None or entry.status != 200:
             return None
         age = engine.now() - entry.began
-        if not engine.is_fresh(entry, prepared, age):
+        if age >= entry.ahead or not engine.is_fresh(entry, prepared, age):
             return None
         engine.touch(entry_key, entry, lookup=True)
         return entry, pattern, age
@@ -121,7 +131,7 @@ class Door:
         hooks = client._event_hooks
         return (
             self._plain
-            and client._state.name != "CLOSED"
+            and client._state is not self._closed
             and client._auth is None
             and not hooks["request"]
             and not hooks["response"]

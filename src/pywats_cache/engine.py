@@ -18,12 +18,18 @@ from .arrivals import Arrivals
 from .core import in_time
 from .directives import EXTENSION, Directives
 from .flights import Flight, Landing, Owner
-from .outcome import CacheOutcome
+from .freshness import fields
+from .outcome import CacheOutcome, Status
 from .prepared import Prepared
-from .steps import Fetch, Join
+from .steps import Fetch, Join, Stale
+from .storage.entry import StoredResponse
+from .validators import Precondition, entity_tag, evaluate
 from .writes import Writes
 
 __all__ = ["Engine"]
+
+NOBODY: Owner = (0, None)
+"""The owner of a flight in the background: no thread that might wait for itself."""
 
 
 class Engine(Arrivals, Writes):
@@ -43,10 +49,16 @@ class Engine(Arrivals, Writes):
             or "target" in extensions
             or getattr(request, "_content", None) != b""
         ):
-            prepared = self._particular(request, prepared)
+            prepared = self.particular(request, prepared)
             if prepared.kind != "read":
+                if prepared.kind == "bypass" and prepared.reason == "conditional":
+                    answer = self._precondition(request, prepared)
+                    if answer is not None:
+                        return answer
                 if prepared.only_if_cached and prepared.kind == "bypass":
-                    return self._gateway_timeout(prepared)
+                    return self._gateway_timeout(prepared, "only-if-cached", "miss")
+                if self.controller.offline == "only":
+                    return self._gateway_timeout(prepared, "offline", "bypass")
                 return self._forward(request, prepared, prepared.reason, "bypass")
         storage = self.storage
         now = self.clock()
@@ -68,15 +80,18 @@ class Engine(Arrivals, Writes):
                 and age < prepared.ttl
                 and prepared.max_age is None
                 and not prepared.refresh
+                and not prepared.directed
             ) or self.is_fresh(entry, prepared, age):
                 with storage.lock:
                     self.counters.hit += 1
                     if items.get(key) is entry:
                         items.move_to_end(key)
+                if age >= entry.ahead:
+                    return self._ahead(request, prepared, key, entry, now)
                 return self.answers.stored(entry, "hit", "fresh", age, head=prepared.head)
         return self._cold(request, prepared, key, now, time.monotonic() + self._patience(request))
 
-    def _particular(self, request: Any, prepared: Prepared) -> Prepared:
+    def particular(self, request: Any, prepared: Prepared) -> Prepared:
         """`prepared` for this one request: with its body and its directives."""
         given = request.extensions.get(EXTENSION)
         directives = None if given is None else Directives.parse(given)
@@ -99,10 +114,10 @@ class Engine(Arrivals, Writes):
 
     def _cold(self, request: Any, prepared: Prepared, key: str, now: float, deadline: float) -> Any:
         storage = self.storage
-        coherence = storage.coherence
         with storage.lock:
             # Again, under the lock: a flight stores its answer and leaves the table in one step.
             entry = storage.find(key)
+            stale: StoredResponse | None = None
             reason = prepared.reason
             if reason == "unknown" and key != prepared.key:
                 reason = "vary"
@@ -111,16 +126,23 @@ class Engine(Arrivals, Writes):
                 if self.is_fresh(entry, prepared, age):
                     self.touch(key, entry)
                     return self.answers.stored(entry, "hit", "fresh", age, head=prepared.head)
-                if coherence.dirtied_since(entry.tags, entry.epoch):
-                    reason = "dirtied"
+                reason = self.why_not_fresh(entry, prepared, age)
+                if reason == "expired":
+                    self.diary.expired(prepared.rule, age, entry.ttl)
+                if reason == "dirtied":
                     storage.drop(entry)
-                elif not 0.0 <= age < entry.ttl:
-                    reason = "expired"
+                elif reason == "expired" and not self.is_worth_keeping(entry, prepared, age):
                     storage.drop(entry, expired=True)
                 else:
-                    reason = "refresh"
+                    stale = entry
             if prepared.only_if_cached:
-                return self._gateway_timeout(prepared)
+                return self._gateway_timeout(prepared, "only-if-cached", "miss")
+            if stale is not None:
+                why = self.why_stale_now(stale, prepared, now)
+                if why is not None:
+                    return self._stale_now(request, prepared, key, stale, now, why)
+            if self.controller.offline == "only":
+                return self._gateway_timeout(prepared, "offline", "miss")
             if prepared.head:
                 return self._forward(request, prepared, "head", "miss")
             owner = self._owner()
@@ -131,7 +153,61 @@ class Engine(Arrivals, Writes):
                     solo, reason = True, "own-flight"
                 elif self._may_join(prepared, flight, now):
                     return Join(request, prepared, key, flight, deadline)
-            return self._take_off(request, prepared, key, now, owner, reason, solo=solo)
+            fetch = self._take_off(request, prepared, key, now, owner, reason, solo=solo)
+        if stale is not None and fetch.flight.storable:
+            fetch.stale = stale
+            self.ask(fetch)
+        return fetch
+
+    def _stale_now(
+        self, request: Any, prepared: Prepared, key: str, stale: StoredResponse, now: float, reason: str
+    ) -> Any:
+        """Serve what is stored past its TTL without asking the server first; one refresh runs, if one may."""
+        self._count("stale")
+        response = self.answers.stored(stale, "stale", reason, now - stale.began, head=prepared.head)
+        if reason == "offline" or prepared.head:
+            return response
+        return self._with_refresh(request, prepared, key, stale, now, response)
+
+    def _ahead(self, request: Any, prepared: Prepared, key: str, entry: StoredResponse, now: float) -> Any:
+        """A hit close to the end of its TTL: answer it, and refresh it before it ends."""
+        response = self.answers.stored(entry, "hit", "ahead", now - entry.began, head=prepared.head)
+        if prepared.head or self.controller.offline == "only":
+            return response
+        return self._with_refresh(request, prepared, key, entry, now, response)
+
+    def _with_refresh(
+        self, request: Any, prepared: Prepared, key: str, entry: StoredResponse, now: float, response: Any
+    ) -> Any:
+        """`response`, with a refresh in the background unless one runs or the last one has just failed."""
+        storage = self.storage
+        with storage.lock:
+            if storage.flights.get(key) is not None or not self.may_refresh(key, now):
+                return response
+            fetch = self._take_off(
+                request, prepared, key, now, NOBODY, "while-revalidate", solo=False, stale=entry, background=True
+            )
+        self.ask(fetch)
+        return Stale(response, fetch)
+
+    def _precondition(self, request: Any, prepared: Prepared) -> Any:
+        """Answer a caller's own conditional request from a fresh answer with validators (RFC 9110 §13), or None."""
+        storage = self.storage
+        key = self.variant(request, prepared.key)
+        entry = storage.find(key)
+        if entry is None or "range" in request.headers:
+            return None
+        age = self.now() - entry.began
+        if not self.is_fresh(entry, prepared, age):
+            return None
+        headers = fields(entry.headers)
+        asked = evaluate(fields(request.headers._list), headers, entry.status)
+        if asked is Precondition.FORWARD or not (entity_tag(headers) or "last-modified" in headers):
+            return None
+        self.touch(key, entry)
+        if asked is Precondition.NOT_MODIFIED:
+            return self.answers.not_modified(entry, age)
+        return self.answers.stored(entry, "hit", "precondition", age, head=prepared.head)
 
     def _may_join(self, prepared: Prepared, flight: Flight, now: float) -> bool:
         """Whether a flight may answer a read that begins now.
@@ -145,7 +221,17 @@ class Engine(Arrivals, Writes):
         )
 
     def _take_off(
-        self, request: Any, prepared: Prepared, key: str, now: float, owner: Owner, reason: str, *, solo: bool
+        self,
+        request: Any,
+        prepared: Prepared,
+        key: str,
+        now: float,
+        owner: Owner,
+        reason: str,
+        *,
+        solo: bool,
+        stale: StoredResponse | None = None,
+        background: bool = False,
     ) -> Fetch:
         """Open a flight. With `solo` nobody may join it."""
         storage = self.storage
@@ -166,8 +252,11 @@ class Engine(Arrivals, Writes):
         with storage.lock:
             if flight.shared:
                 storage.flights.add(flight)
-            self._count("miss")
-        return Fetch(request, prepared, flight, "settling" if settling else reason)
+            if not background:
+                self._count("miss")
+                self.diary.missed(prepared, request.url._uri_reference.query)
+                self.diary.noted(reason)
+        return Fetch(request, prepared, flight, "settling" if settling else reason, stale, background=background)
 
     def rejoin(self, join: Join) -> Any:
         """After a wait: the Response of the other's answer, a Fetch of its own, or the next Join."""
@@ -184,6 +273,16 @@ class Engine(Arrivals, Writes):
                     return self.answers.stored(entry, "collapsed", "joined", age)
                 return self._cold(request, prepared, self.variant(request, prepared.key), now, join.deadline)
             reason = "not-shared"
+        elif flight.landing is Landing.STALE:
+            entry = flight.answer
+            decision = prepared.decision
+            assert decision is not None
+            window = max(decision.stale_if_error, decision.offline_for)
+            if entry is not None and self.may_serve_stale(entry, prepared, now, window):
+                with self.storage.lock:
+                    self._count("stale")
+                return self.answers.stored(entry, "stale", "if-error", now - entry.began)
+            reason = "not-shared"
         elif flight.landing is Landing.FAILED:
             return self._cold(request, prepared, join.key, now, join.deadline)
         elif flight.landing is Landing.UNCACHEABLE:
@@ -195,8 +294,8 @@ class Engine(Arrivals, Writes):
         with self.storage.lock:
             self._count("miss")
 
-    def _gateway_timeout(self, prepared: Prepared) -> Any:
+    def _gateway_timeout(self, prepared: Prepared, reason: str, status: Status) -> Any:
         with self.storage.lock:
-            self._count("miss")
-        outcome = CacheOutcome("miss", "only-if-cached", 0.0, prepared.ttl, prepared.key, False, prepared.rule)
-        return self.answers.gateway_timeout(outcome)
+            self._count(status)
+        key = prepared.key if status == "miss" else None
+        return self.answers.gateway_timeout(CacheOutcome(status, reason, 0.0, prepared.ttl, key, False, prepared.rule))

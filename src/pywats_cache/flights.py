@@ -5,6 +5,7 @@ A flight is opened by its leader and landed exactly once:
 - with an answer: every joiner takes it;
 - *failed* (error, cancellation, a body closed early): the joiners wake, the first of them opens the next flight and
   the others join that one, so a failure costs one more request, not one for each;
+- *stale*: the server failed, and what was stored before stands in, for the joiners too;
 - *uncacheable*: the joiners go to the server at once, in parallel, and for a while that key is not collapsed.
 """
 
@@ -32,6 +33,7 @@ class Landing(Enum):
     ANSWERED = "answered"
     FAILED = "failed"
     UNCACHEABLE = "uncacheable"
+    STALE = "stale"
 
 
 class Flight:

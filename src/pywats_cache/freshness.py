@@ -12,6 +12,7 @@ from .directives import parse_cache_control
 __all__ = ["Body", "content_length", "fields", "is_empty", "unstorable", "vary_names"]
 
 MAX_VARY = 16
+NEGATIVE = frozenset({404, 410})
 _STREAMS = (
     "text/event-stream",
     "application/x-ndjson",
@@ -31,6 +32,10 @@ class Body(Enum):
     HAND_ON = "hand on"
     READ = "read"
     TEE = "tee"
+    RENEW = "renew"
+    """A 304 to our own validators: no body, and what is stored is fresh again."""
+    REPLACE = "replace"
+    """A failure of the server in whose place a stale answer is served."""
 
 
 DECISIVE = frozenset(
@@ -50,7 +55,8 @@ def fields(items: Iterable[tuple[bytes, bytes, bytes]], only: frozenset[bytes] |
 
 def unstorable(status: int, headers: Mapping[str, list[str]], decision: Decision, bound: int) -> str | None:
     """Why an answer is never stored in TTL mode (DESIGN: 200 only, others by rule), or None."""
-    if status not in decision.statuses or status == 206:
+    negative = decision.negative_ttl is not None and status in NEGATIVE
+    if (status not in decision.statuses and not negative) or status == 206:
         return "status"
     if "set-cookie" in headers:
         return "set-cookie"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import httpx
@@ -12,6 +13,7 @@ from .body import AsyncTee, LookedUp, StoredBody, Tee
 from .clients import CachingClient
 from .library import Library
 from .sync import SyncCache
+from .warming import Progress, Warmed, warm, warm_async
 
 __all__ = ["AsyncCacheClient", "AsyncCacheTransport", "CacheClient", "CacheTransport"]
 
@@ -34,6 +36,7 @@ class _AsyncTee(AsyncTee, httpx.AsyncByteStream):
 
 LIBRARY = Library(
     name="httpx",
+    request=httpx.Request,
     response=httpx.Response,
     cached_response=CachedResponse,
     looked_up_response=LookedUpResponse,
@@ -43,6 +46,7 @@ LIBRARY = Library(
     async_tee=_AsyncTee,
     encode_json=lambda json: b"".join(encode_json(json)[1]),
     not_sent=(httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol),
+    unreachable=(httpx.TimeoutException, httpx.NetworkError, httpx.RemoteProtocolError, httpx.ProxyError),
 )
 
 
@@ -78,6 +82,15 @@ class CacheClient(CachingClient, httpx.Client):  # type: ignore[misc]
     _client_class = httpx.Client
     _transport: CacheTransport
 
+    def warm(
+        self, items: Iterable[str | httpx.Request], *, concurrency: int = 4, progress: Progress | None = None
+    ) -> Warmed:
+        """Fetch ahead what is not fresh, as this client would: requests, or URLs. See `CacheTransport.warm`."""
+        return warm(self._send_or_get, items, concurrency, progress)
+
+    def _send_or_get(self, item: str | httpx.Request) -> httpx.Response:
+        return self.get(item) if isinstance(item, str) else self.send(item)
+
     @property
     def cache(self) -> CacheTransport:
         """The cache transport: `.stats`, `.invalidate()`, `.clear()`, `.controller`, `.storage`."""
@@ -99,6 +112,15 @@ class AsyncCacheClient(CachingClient, httpx.AsyncClient):  # type: ignore[misc]
     _transport_class = AsyncCacheTransport
     _client_class = httpx.AsyncClient
     _transport: AsyncCacheTransport
+
+    async def warm(
+        self, items: Iterable[str | httpx.Request], *, concurrency: int = 4, progress: Progress | None = None
+    ) -> Warmed:
+        """Fetch ahead what is not fresh, as this client would: requests, or URLs. See `AsyncCacheTransport.warm`."""
+        return await warm_async(self._send_or_get, items, concurrency, progress)
+
+    async def _send_or_get(self, item: str | httpx.Request) -> httpx.Response:
+        return await (self.get(item) if isinstance(item, str) else self.send(item))
 
     @property
     def cache(self) -> AsyncCacheTransport:

@@ -17,9 +17,11 @@ class Library:
 
     - `cached_response`: its Response with `StoredBody` in front; `looked_up_response`: with `LookedUp`.
     - `not_sent`: exceptions that prove that no byte of a request was sent.
+    - `unreachable`: exceptions that say that the server cannot be reached, or does not answer.
     """
 
     name: str
+    request: type[Any]
     response: type[Any]
     cached_response: type[Any]
     looked_up_response: type[Any]
@@ -29,6 +31,7 @@ class Library:
     async_tee: type[Any]
     encode_json: Callable[[Any], bytes]
     not_sent: tuple[type[BaseException], ...]
+    unreachable: tuple[type[BaseException], ...]
 
     def decode(self, headers: list[tuple[bytes, bytes, bytes]], raw: bytes, bound: int) -> bytes | None:
         """`raw` without its content encodings, or None once that is more than `bound` bytes.

@@ -9,8 +9,9 @@ import hishel
 
 from .clock import Clock, monotonic
 from .controller import Controller
+from .diagnosis import Explanation, Finding, explain, findings
 from .engine import Engine
-from .errors import ConfigurationError, ConfigurationTypeError, words
+from .errors import ConfigurationError, ConfigurationTypeError, flag, words
 from .forking import renew_in_child
 from .storage.memory import MemoryStorage
 from .storage.tiered import TieredStorage
@@ -78,9 +79,15 @@ class Mounted:
         """Go on to `transport`, or to what `factory` makes, again in each forked child."""
         self._factory = factory
         self.next_transport: Any = factory() if factory is not None else transport
+        self._prepare()
         renew_in_child(self)
 
+    def _prepare(self) -> None:
+        """Make what runs refreshes; a forked child has no threads and no loop of its parent."""
+        raise NotImplementedError
+
     def _renew(self) -> None:
+        self._prepare()
         # Two processes must not talk over one connection. One that was handed in is its owner's to renew.
         if self._factory is not None:
             self.next_transport = self._factory()
@@ -143,6 +150,17 @@ class Mounted:
         """Where answers are kept."""
         return self._outer or self._engine.storage
 
+    def _request_for(self, item: Any, headers: Any) -> Any:
+        return self._library.request("GET", item, headers=headers) if isinstance(item, str) else item
+
+    def explain(self, request: Any) -> Explanation:
+        """Say what would happen to `request` now, and why. Nothing is sent, counted or changed."""
+        return explain(self._engine, request)
+
+    def doctor(self) -> list[Finding]:
+        """What the requests so far say is wrong with this cache, in words; [] if nothing is."""
+        return findings(self._engine)
+
     def _invalidate(self, path: str | None, tags: tuple[str, ...], soft: bool) -> None:
         if path is not None and not isinstance(path, str):
             raise ConfigurationTypeError(f"path must be a string such as '/api/Product', not {path!r}")
@@ -151,9 +169,7 @@ class Mounted:
         tags = words("tags", tags)
         if path is None and not tags:
             raise ConfigurationTypeError("invalidate needs a path, or tags; clear() forgets everything")
-        if soft:
-            raise ConfigurationError("soft=True needs stale serving, which this version does not have")
-        self._engine.invalidate(path, tags)
+        self._engine.invalidate(path, tags, soft=flag("soft", soft))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({type(self.next_transport).__name__}, {self.storage!r}, {self.controller!r})"

@@ -56,6 +56,7 @@ class Prepared:
     - `key`: names the answer of a read; `tags`: what it carries, or what a write dirties.
     - `head`: answered from the stored GET; `refresh`: a new answer is wanted; `max_age`: seconds at most.
     - `own_ttl`: the caller set the TTL for this one request, so the rule's is no bound for what it stores.
+    - `directed`: the caller gave directives, so its tags may be others than those of what is stored.
     - `body_fields`: the header values that say what a body means; see `Preparer.with_body`.
     """
 
@@ -74,6 +75,7 @@ class Prepared:
     only_if_cached: bool = False
     max_age: float | None = None
     own_ttl: bool = False
+    directed: bool = False
     body_fields: tuple[bytes, ...] | None = None
 
 
@@ -242,7 +244,7 @@ class Preparer:
             return prepared
         if directives.bypass:
             return self.bypassed(prepared, "caller-bypass")
-        changed: dict[str, Any] = {"tags": (*prepared.tags, *tags)}
+        changed: dict[str, Any] = {"tags": (*prepared.tags, *tags), "directed": True}
         if directives.refresh:
             changed.update(refresh=True, reason="refresh")
         if directives.ttl is not None:

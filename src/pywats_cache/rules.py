@@ -149,6 +149,7 @@ class Decision:
 
 
 def check_part(name: str, value: object) -> float:
+    """Check that `value` is a part from 0 to 1 and return it as a float."""
     part = seconds(name, value)
     if part > 1:
         raise ConfigurationError(f"{name} must be a part from 0 to 1, not {value!r}")
@@ -165,6 +166,7 @@ def _check_bounds(value: object) -> tuple[float, float]:
 
 
 def check_statuses(name: str, value: object) -> tuple[int, ...]:
+    """Check that `value` holds status codes from 200 to 599 and return a tuple."""
     if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
         raise ConfigurationTypeError(f"{name} must be a tuple of status codes, not {value!r}")
     result = tuple(whole(name, status, least=200) for status in value)

@@ -11,7 +11,7 @@ from .outcome import CacheOutcome
 from .prepared import Prepared
 from .storage.entry import StoredResponse
 
-__all__ = ["Fetch", "Forward", "Join", "Step"]
+__all__ = ["Fetch", "Forward", "Join", "Stale", "Step"]
 
 
 class Step:
@@ -34,15 +34,47 @@ class Join(Step):
 
 
 class Fetch(Step):
-    """Send the request; its answer may be stored and shared."""
+    """Send `to_send`; its answer may be stored and shared.
 
-    __slots__ = ("flight", "length", "outdated", "prepared", "reason", "request", "sent", "stored", "vary")
+    - `stale`: what is stored under the key and may be validated, or stand in if the server fails.
+    - `validating`: `to_send` carries the validators of `stale`, so a 304 is an answer to us.
+    - `background`: nobody waits for it; it is no request of a caller and does not count as one.
+    """
 
-    def __init__(self, request: Any, prepared: Prepared, flight: Flight, reason: str) -> None:
+    __slots__ = (
+        "background",
+        "flight",
+        "length",
+        "outdated",
+        "prepared",
+        "reason",
+        "request",
+        "sent",
+        "stale",
+        "stored",
+        "to_send",
+        "validating",
+        "vary",
+    )
+
+    def __init__(
+        self,
+        request: Any,
+        prepared: Prepared,
+        flight: Flight,
+        reason: str,
+        stale: StoredResponse | None = None,
+        *,
+        background: bool = False,
+    ) -> None:
         self.request = request
         self.prepared = prepared
         self.flight = flight
         self.reason = reason
+        self.stale = stale
+        self.background = background
+        self.to_send = request
+        self.validating = False
         self.length: int | None = None
         """Of the answer's body, as announced."""
         self.vary: tuple[str, ...] = ()
@@ -51,6 +83,16 @@ class Fetch(Step):
         """What the answer became in memory; an outer storage gets it too."""
         self.outdated: list[uuid.UUID] = []
         """Records of an outer storage that nobody can use any more."""
+
+
+class Stale(Step):
+    """Answer with `response` at once, and let `refresh` run in the background."""
+
+    __slots__ = ("refresh", "response")
+
+    def __init__(self, response: Any, refresh: Fetch) -> None:
+        self.response = response
+        self.refresh = refresh
 
 
 class Forward(Step):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from .background import Threads
 from .freshness import Body
 from .mounting import Mounted
-from .steps import Fetch, Forward, Join
+from .steps import Fetch, Forward, Join, Stale
+from .warming import Progress, Warmed, warm
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
     from .flights import Owner
 
 __all__ = ["SyncCache"]
+
+logger = logging.getLogger("pywats_cache.sync")
 
 
 class SyncCache(Mounted):
@@ -46,6 +51,10 @@ class SyncCache(Mounted):
                 return self._fetch(step)
             if isinstance(step, Forward):
                 return self._forward(step)
+            if isinstance(step, Stale):
+                if not self._threads.start(step.refresh):
+                    engine.failed(step.refresh)
+                return step.response
             if not isinstance(step, Join):
                 return step
             step = self._wait(step)
@@ -70,24 +79,41 @@ class SyncCache(Mounted):
                 found = engine.loaded(fetch, outer.load(fetch, engine.decode, engine.now()))
                 if found is not None:
                     return found
-            response = self.next_transport.handle_request(fetch.request)
+            response = self.next_transport.handle_request(fetch.to_send)
             body = engine.arrived(fetch, response)
-            if body is Body.READ:
-                raw = self._read(response)
-                answer = engine.finished(fetch, response, raw)
-                save = self._saver(fetch)
-                if save is not None:
-                    save()
-                return answer
+            if body is Body.HAND_ON:
+                return response
+            save = self._saver(fetch)
             if body is Body.TEE:
-                collector = engine.collector(fetch, response)
-                response.stream = engine.library.tee(response.stream, collector, self._saver(fetch))
-            return response
-        except BaseException:
-            engine.failed(fetch)
+                response.stream = engine.library.tee(response.stream, engine.collector(fetch, response), save)
+                return response
+            raw = self._read(response)
+            if body is Body.READ:
+                answer = engine.finished(fetch, response, raw)
+            elif body is Body.RENEW:
+                answer = engine.renewed(fetch, response)
+            else:
+                answer = engine.replaced(fetch)
+            if save is not None:
+                save()
+        except BaseException as error:
+            answer = engine.failed(fetch, error)
             if response is not None:
                 response.close()
-            raise
+            if answer is None:
+                raise
+            return answer
+        return self._fetch(fetch) if answer is None else answer
+
+    def _refresh(self, fetch: Fetch) -> None:
+        """Fetch in the background; whatever comes of it is in the storage, or in the engine's memory of failures."""
+        try:
+            response = self._fetch(fetch)
+            for _ in response.stream:
+                pass
+            response.close()
+        except Exception as error:  # noqa: BLE001 - nobody waits for it
+            logger.debug("a refresh failed: %s", type(error).__name__)
 
     def _saver(self, fetch: Fetch) -> Callable[[], None] | None:
         """What writes to the outer storage what the answer became, or None without one."""
@@ -118,13 +144,36 @@ class SyncCache(Mounted):
 
         - `path`: a path and all below it (`/api/Product` says nothing of `/api/Production`).
         - `tags`: what carries one of these tags.
+        - `soft`: make it stale instead: it may be served while it is fetched anew, where the controller allows that.
         """
         self._invalidate(path, tags, soft)
+
+    def warm(
+        self, items: Iterable[Any], *, headers: Any = None, concurrency: int = 4, progress: Progress | None = None
+    ) -> Warmed:
+        """Fetch ahead what is not fresh: requests, or absolute URLs (with these `headers`), `concurrency` at a time.
+
+        Single-flight holds, so callers that come meanwhile share the fetches. Errors are counted, not raised.
+        """
+
+        def send(item: Any) -> Any:
+            response = self.handle_request(self._request_for(item, headers))
+            for _ in response.stream:
+                pass
+            response.close()
+            return response
+
+        return warm(send, items, concurrency, progress)
 
     def clear(self) -> None:
         """Forget everything stored."""
         self._engine.storage.clear()
 
+    def _prepare(self) -> None:
+        self._threads = Threads(self._refresh)
+
     def close(self) -> None:
-        """Close the next transport."""
+        """End the refreshes and close the next transport."""
+        for fetch in self._threads.close():
+            self._engine.failed(fetch)
         self.next_transport.close()

@@ -6,7 +6,6 @@ from typing import Any
 
 from .coherence import explicit_tag
 from .core import Core
-from .directives import EXTENSION
 from .freshness import default_settle
 from .key import normal_path
 from .outcome import CacheOutcome, Status
@@ -22,6 +21,7 @@ class Writes(Core):
     def _forward(self, request: Any, prepared: Prepared, reason: str, status: Status) -> Forward:
         with self.storage.lock:
             self._count(status)
+            self.diary.noted(reason)
         if prepared.kind == "write":
             self.storage.coherence.saw(prepared.origin)
         return Forward(request, prepared, CacheOutcome(status, reason, rule=prepared.rule))
@@ -33,7 +33,7 @@ class Writes(Core):
         if prepared.kind == "write" and (200 <= status < 400 or status >= 500):
             self._wrote(forward, unknown=status >= 500)
         self.distrust(status, prepared)
-        response.extensions[EXTENSION] = forward.outcome
+        self.answers.mark(response, forward.outcome)
 
     def forward_failed(self, forward: Forward, error: BaseException) -> None:
         """A write failed: its outcome is unknown, unless the error proves that nothing was sent."""
@@ -59,8 +59,8 @@ class Writes(Core):
         with self.storage.lock:
             self.storage.invalidations += 1
 
-    def invalidate(self, path: str | None, tags: tuple[str, ...]) -> None:
-        """Make a path and all below it, and all that carries one of `tags`, invalid."""
+    def invalidate(self, path: str | None, tags: tuple[str, ...], *, soft: bool = False) -> None:
+        """Make a path and all below it, and all that carries one of `tags`, invalid; with `soft` only stale."""
         coherence = self.storage.coherence
         origins = coherence.origins()
         dirty: list[str] = []
@@ -71,6 +71,6 @@ class Writes(Core):
                 if path is not None:
                     dirty.append(f"^{origin}/{'/'.join(normal_path(path))}")
                 dirty.extend(explicit_tag(origin, tag) for tag in tags)
-            coherence.bump(dirty)
+            (coherence.soften if soft else coherence.bump)(dirty)
         with self.storage.lock:
             self.storage.invalidations += 1

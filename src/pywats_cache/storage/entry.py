@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 __all__ = ["HeaderItems", "StoredResponse", "header_items", "lasting"]
@@ -45,10 +46,12 @@ class StoredResponse:
     - `vary`: names (lower case) of the request headers that select it; their values are in the key only.
     - `encoding`: of the header fields, once known; finding it out costs more than the rest of a hit.
     - `stream`: `raw` as a stream of the library that asked last, which hits share: it has no state.
+    - `ahead`: the age at which a hit starts a refresh.
     - `derived`: a value made of the content by a layer above (a parsed form), or None; see `MemoryStorage.derive`.
     """
 
     __slots__ = (
+        "ahead",
         "began",
         "content",
         "derived",
@@ -100,6 +103,7 @@ class StoredResponse:
         self.valid_at = epoch
         self.vary = vary
         self.rule = rule
+        self.ahead = inf
         self.derived: Any = None
         self.stream: Any = None
         self.encoding: str | None = None

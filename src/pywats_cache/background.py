@@ -1,0 +1,137 @@
+"""Work behind the caller's back: a few daemon threads, or tasks of the caller's event loop."""
+
+from __future__ import annotations
+
+import queue
+import sys
+import threading
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+if TYPE_CHECKING:
+    from .steps import Fetch
+
+__all__ = ["Tasks", "Threads"]
+
+WORKERS = 2
+BACKLOG = 64
+IDLE_SECONDS = 10.0
+
+
+class Threads:
+    """Runs refreshes in at most `WORKERS` daemon threads, which end when they have nothing to do.
+
+    Daemon threads, for those of a ThreadPoolExecutor are joined at the exit of the interpreter. Guarded by `_lock`.
+    """
+
+    def __init__(self, run: Callable[[Fetch], None]) -> None:
+        self._run = run
+        self._lock = threading.Lock()
+        self._jobs: queue.SimpleQueue[Fetch | None] = queue.SimpleQueue()
+        self._workers = 0
+        self._waiting = 0
+        self._closed = False
+
+    def start(self, fetch: Fetch) -> bool:
+        """Run `fetch` soon. False if this is closed or has too much to do."""
+        with self._lock:
+            if self._closed or self._jobs.qsize() >= BACKLOG:
+                return False
+            self._jobs.put(fetch)
+            if self._workers < WORKERS and self._waiting < self._jobs.qsize():
+                self._workers += 1
+                threading.Thread(target=self._work, name="pywats-cache-refresh", daemon=True).start()
+            return True
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                self._waiting += 1
+            try:
+                job = self._jobs.get(timeout=IDLE_SECONDS)
+            except queue.Empty:
+                job = None
+            with self._lock:
+                self._waiting -= 1
+                if job is None:
+                    if not self._closed and not self._jobs.empty():
+                        continue
+                    self._workers -= 1
+                    return
+            self._run(job)
+
+    def close(self) -> list[Fetch]:
+        """Start no more. Returns what was not begun. A refresh under way ends with its connection."""
+        left: list[Fetch] = []
+        with self._lock:
+            self._closed = True
+            while True:
+                try:
+                    job = self._jobs.get_nowait()
+                except queue.Empty:
+                    break
+                if job is not None:
+                    left.append(job)
+            for _ in range(self._workers):
+                self._jobs.put(None)
+        return left
+
+
+class Tasks:
+    """Runs refreshes as tasks of the loop that is running: `create_task` on asyncio, a system task on trio.
+
+    Each is tracked with its loop, for a task can only be cancelled there. Guarded by `_lock`.
+    """
+
+    def __init__(self, run: Callable[[Fetch], Coroutine[Any, Any, None]]) -> None:
+        self._run = run
+        self._lock = threading.Lock()
+        self._cancels: dict[object, Callable[[], object]] = {}
+        self._closed = False
+
+    def start(self, fetch: Fetch) -> bool:
+        """Run `fetch` in the loop that is running now. False if this is closed or has too much to do."""
+        with self._lock:
+            if self._closed or len(self._cancels) >= BACKLOG:
+                return False
+        token = object()
+        trio = sys.modules.get("trio")
+        if trio is not None and trio.lowlevel.in_trio_run():
+            scope = trio.CancelScope()
+            entry = trio.lowlevel.current_trio_token()
+            with self._lock:
+                self._cancels[token] = lambda: entry.run_sync_soon(scope.cancel)
+            trio.lowlevel.spawn_system_task(self._in_trio, fetch, token, scope)
+            return True
+        import asyncio  # here: users of the sync transport do without its 20 ms
+
+        loop = asyncio.get_running_loop()
+        task: asyncio.Task[None] = loop.create_task(self._run(fetch))
+        with self._lock:
+            # The strong reference that asyncio asks for.
+            self._cancels[token] = lambda: loop.call_soon_threadsafe(task.cancel)
+        task.add_done_callback(lambda _: self._ended(token))
+        return True
+
+    async def _in_trio(self, fetch: Fetch, token: object, scope: Any) -> None:
+        with scope:
+            await self._run(fetch)
+        self._ended(token)
+
+    def _ended(self, token: object) -> None:
+        with self._lock:
+            self._cancels.pop(token, None)
+
+    async def close(self) -> None:
+        """Start no more and cancel what runs, each in its own loop."""
+        with self._lock:
+            self._closed = True
+            cancels = list(self._cancels.values())
+        for cancel in cancels:
+            try:
+                cancel()
+            except RuntimeError:  # that loop has ended
+                pass
+        await anyio.lowlevel.checkpoint()

@@ -1,0 +1,209 @@
+"""Explanations: what would happen to one request and why, and what makes a whole cache useless."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .engine import Engine
+    from .prepared import Prepared
+
+__all__ = ["Diary", "Explanation", "Finding", "explain", "findings"]
+
+ENOUGH = 20
+"""Requests before a judgement is made of them."""
+MAX_RULES = 256
+MAX_PARAMETERS = 32
+MAX_VALUES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What would happen to a request now, and why. No credential and no query is in it.
+
+    - `status`, `reason`: as `CacheOutcome` would give them if the server answered with something that can be stored.
+    - `kind`: `read`, `write` or `bypass`; `rule`: the pattern that decided.
+    - `key`: the digest that names the answer; `partition`: that of the credentials, "" without any.
+    - `tags`: what the answer carries, or what the write would dirty.
+    - `stored`: whether there is a stored answer; then `age`, `ttl`, `left` (seconds) and its `validators`.
+    - `dirtied_by`: the tag that was dirtied after it was fetched, if any; `softened`: a soft purge hit it.
+    - `settling`: a write to one of the tags may still be taking effect; `in_flight`: a fetch is under way.
+    """
+
+    status: str
+    reason: str
+    kind: str
+    rule: str
+    key: str | None
+    partition: str
+    tags: tuple[str, ...]
+    ttl: float | None
+    stored: bool = False
+    age: float | None = None
+    left: float | None = None
+    validators: tuple[str, ...] = ()
+    dirtied_by: str | None = None
+    softened: bool = False
+    settling: bool = False
+    in_flight: bool = False
+
+    def __str__(self) -> str:
+        lines = [f"{self.status}: {self.reason}", f"  rule: {self.rule} ({self.kind})"]
+        if self.key is not None:
+            lines.append(f"  key: {self.key}, partition {self.partition or '(no credentials)'}")
+        if self.stored:
+            lines.append(f"  stored: age {self.age:.1f} s, TTL {self.ttl:.1f} s, {self.left:.1f} s left")
+            lines.append(f"  validators: {', '.join(self.validators) or 'none'}")
+        if self.dirtied_by is not None:
+            lines.append(f"  dirtied by a write to {self.dirtied_by}")
+        lines.append(f"  tags: {', '.join(self.tags) or 'none'}")
+        return "\n".join(lines)
+
+
+def explain(engine: Engine, request: Any) -> Explanation:
+    """Say what would happen to `request`. Nothing is sent, counted or changed."""
+    prepared = engine.particular(request, engine.preparer.prepare(request))
+    if prepared.kind != "read":
+        return Explanation("bypass", prepared.reason, prepared.kind, prepared.rule, None, "", prepared.tags, None)
+    storage, coherence = engine.storage, engine.storage.coherence
+    now = engine.clock()
+    key = engine.variant(request, prepared.key)
+    entry = storage.find(key)
+    settling = coherence.is_settling(prepared.tags, now)
+    status, reason = "miss", "settling" if settling else prepared.reason
+    details: dict[str, Any] = {}
+    if entry is not None:
+        age = now - entry.began
+        validators = tuple(n.decode() for n in (b"etag", b"last-modified") if any(i[1] == n for i in entry.headers))
+        details = {"stored": True, "age": age, "left": entry.ttl - age, "validators": validators}
+        if engine.is_fresh(entry, prepared, age):
+            status, reason = "hit", "fresh"
+        else:
+            why = engine.why_stale_now(entry, prepared, now)
+            status, reason = ("stale", why) if why else ("miss", engine.why_not_fresh(entry, prepared, age))
+        tag, epoch = coherence.dirtiest(entry.tags)
+        if epoch > entry.epoch:
+            details["dirtied_by"] = tag or "invalidate or clear"
+        details["softened"] = coherence.softened_since(entry.tags, entry.epoch)
+    return Explanation(
+        status,
+        reason,
+        "read",
+        prepared.rule,
+        key,
+        prepared.partition,
+        prepared.tags,
+        entry.ttl if entry is not None else prepared.ttl,
+        settling=settling,
+        in_flight=storage.flights.get(key) is not None,
+        **details,
+    )
+
+
+class Diary:
+    """What the misses of an engine had in common, bounded. Guarded by the storage's lock."""
+
+    __slots__ = ("gaps", "reasons", "rules", "values")
+
+    def __init__(self) -> None:
+        self.reasons: Counter[str] = Counter()
+        self.rules: Counter[str] = Counter()
+        self.values: dict[tuple[str, str], tuple[int, set[int]]] = {}
+        self.gaps: dict[str, tuple[float, float]] = {}
+
+    def missed(self, prepared: Prepared, query: str | None) -> None:
+        """A read was not answered from the storage."""
+        rule = prepared.rule
+        if rule not in self.rules and len(self.rules) >= MAX_RULES:
+            return
+        self.rules[rule] += 1
+        for part in (query or "").split("&")[:MAX_PARAMETERS]:
+            name, _, value = part.partition("=")
+            if name and (rule, name) not in self.values and len(self.values) < MAX_RULES * 4:
+                self.values[rule, name] = (0, set())
+            seen, different = self.values.get((rule, name), (0, None))
+            if different is not None:
+                if len(different) < MAX_VALUES:
+                    different.add(hash(value))
+                self.values[rule, name] = (seen + 1, different)
+
+    def noted(self, reason: str) -> None:
+        """A request went this way."""
+        self.reasons[reason] += 1
+
+    def expired(self, rule: str, age: float, ttl: float) -> None:
+        """What was stored was asked for at this age, past its TTL."""
+        if rule in self.gaps or len(self.gaps) < MAX_RULES:
+            before = self.gaps.get(rule)
+            self.gaps[rule] = (age if before is None else before[0] * 0.8 + age * 0.2, ttl)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that makes a cache useless, in words. `code` is stable, `text` is for people."""
+
+    code: str
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+_NOT_STORED = {
+    "no-store": "the answers say Cache-Control: no-store (a rule with ignore_no_store=True stores them all the same)",
+    "set-cookie": "the answers set a cookie",
+    "vary-any": "the answers say Vary: *",
+    "status": "the answers have a status code that no rule stores",
+    "too-large": "the answers are larger than max_entry_bytes",
+    "stream": "the answers are event streams",
+    "empty": "the answers are empty or null",
+    "incomplete": "the bodies are not read to their end",
+    "settling": "writes keep their tags in a settle window",
+    "overtaken": "writes to the same tags come in between",
+}
+
+
+def findings(engine: Engine) -> list[Finding]:
+    """What the statistics so far say is wrong, the worst first; [] if nothing is."""
+    stats, diary = engine.stats, engine.diary
+    with engine.storage.lock:
+        reasons = Counter(diary.reasons)
+        values = {key: (seen, len(known)) for key, (seen, known) in diary.values.items()}
+        gaps = dict(diary.gaps)
+    found: list[Finding] = []
+    requests = stats.requests
+    if requests < ENOUGH:
+        return found
+    if stats.bypassed == requests:
+        top = reasons.most_common(1)[0][0] if reasons else "rule-bypass"
+        found.append(Finding("all-bypassed", f"all {requests} requests went around the cache, mostly: {top}"))
+    fetched = stats.misses + stats.revalidated
+    for reason, words in _NOT_STORED.items():
+        count = reasons[reason]
+        if count >= ENOUGH and count * 2 >= fetched:
+            found.append(Finding(reason, f"{count} of {fetched} answers were not stored: {words}"))
+    for (rule, name), (misses, different) in sorted(values.items()):
+        if misses >= ENOUGH and different >= min(misses, MAX_VALUES) * 0.9:
+            text = (
+                f"every query of rule {rule!r} is another: parameter {name!r} had {different} values in {misses} misses"
+            )
+            found.append(Finding("unique-query", text + " (a time stamp? round it, or leave it out)"))
+    for rule, (gap, ttl) in sorted(gaps.items()):
+        if reasons["expired"] >= ENOUGH and gap > ttl and stats.hits * 2 < stats.misses:
+            found.append(
+                Finding(
+                    "short-ttl", f"rule {rule!r} has a TTL of {ttl:g} s, shorter than the {gap:.0f} s between calls"
+                )
+            )
+    if stats.evictions > stats.hits and stats.evictions >= ENOUGH:
+        text = (
+            f"{stats.evictions} evictions for {stats.hits} hits: more is asked for than fits (max_entries, max_bytes)"
+        )
+        found.append(Finding("too-small", text))
+    if reasons["dirtied"] >= ENOUGH and reasons["dirtied"] * 2 >= fetched:
+        found.append(Finding("dirtied", f"{reasons['dirtied']} of {fetched} misses came from writes to the same tags"))
+    if stats.storage_errors:
+        found.append(Finding("storage-errors", f"the outer storage failed {stats.storage_errors} times"))
+    return found

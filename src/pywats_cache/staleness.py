@@ -1,0 +1,192 @@
+"""What is past its TTL: whether it may be served all the same, validated, or refreshed behind the caller's back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .core import Core
+from .flights import Landing
+from .freshness import fields
+from .http_dates import date_field
+from .validators import conditional_fields, entity_tag
+
+if TYPE_CHECKING:
+    from .outcome import Status
+    from .prepared import Prepared
+    from .steps import Fetch
+    from .storage.entry import StoredResponse
+
+__all__ = ["Staleness"]
+
+MAX_REMEMBERED = 1024
+BACKOFF_FIRST = 1.0
+BACKOFF_MOST = 60.0
+"""Seconds after a refresh that failed until the next one is tried; doubled with each failure."""
+
+
+class Staleness(Core):
+    """The part of the engine that serves stale.
+
+    What a write has dirtied, or may be about to, is never served stale; neither is anything to a caller who asked for
+    a new answer.
+    """
+
+    def why_not_fresh(self, entry: StoredResponse, prepared: Prepared, age: float) -> str:
+        """The reason code of a stored answer that may not answer as fresh."""
+        coherence = self.storage.coherence
+        if coherence.dirtied_since((*entry.tags, *prepared.tags), entry.epoch):
+            return "dirtied"
+        if coherence.softened_since(entry.tags, entry.epoch):
+            return "softened"
+        return "refresh" if 0.0 <= age < entry.ttl else "expired"
+
+    def is_worth_keeping(self, entry: StoredResponse, prepared: Prepared, age: float) -> bool:
+        """Whether an expired answer can still be of use: to be validated, or to be served stale."""
+        decision = prepared.decision
+        assert decision is not None
+        window = max(decision.stale_while_revalidate, decision.stale_if_error, decision.offline_for)
+        return age >= 0.0 and (age < entry.ttl + window or bool(self._validators(entry)))
+
+    def may_serve_stale(self, entry: StoredResponse, prepared: Prepared, now: float, window: float) -> bool:
+        """Whether a stored answer may be served up to `window` seconds after its TTL."""
+        coherence = self.storage.coherence
+        return (
+            0.0 <= now - entry.began < entry.ttl + window
+            and not prepared.refresh
+            and prepared.max_age is None
+            and not coherence.is_settling(prepared.tags, now)
+            and not coherence.dirtied_since((*entry.tags, *prepared.tags), entry.epoch)
+        )
+
+    def why_stale_now(self, entry: StoredResponse, prepared: Prepared, now: float) -> str | None:
+        """The reason to serve a stored answer stale without asking the server first, or None."""
+        decision, offline = prepared.decision, self.controller.offline
+        assert decision is not None
+        if (offline == "only" or (offline == "auto" and self.is_down(prepared.origin, now))) and self.may_serve_stale(
+            entry, prepared, now, decision.offline_for
+        ):
+            return "offline"
+        if self.may_serve_stale(entry, prepared, now, decision.stale_while_revalidate):
+            return "while-revalidate" if decision.stale_while_revalidate else None
+        return None
+
+    def count(self, fetch: Fetch, status: Status) -> None:
+        """A fetch that counted as a miss when it began turned out otherwise."""
+        if not fetch.background:
+            with self.storage.lock:
+                self.counters.miss -= 1
+                self._count(status)
+
+    # ── validation ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _validators(self, entry: StoredResponse) -> list[tuple[str, str]]:
+        """The fields that ask whether `entry` is still what the server has; [] where no answer could be trusted."""
+        headers = fields(entry.headers)
+        if entity_tag(headers) is None:
+            # A Last-Modified of the very second of the answer says nothing of a change later in that second
+            # (RFC 9110 §8.8.2.2).
+            modified, date = date_field(headers, "last-modified"), date_field(headers, "date")
+            if modified is None or date is None or date - modified < 1.0:
+                return []
+        return conditional_fields(headers)
+
+    def ask(self, fetch: Fetch) -> None:
+        """Make a fetch conditional on what is stored, where that has validators (RFC 9111 §4.3.1)."""
+        if fetch.stale is None:
+            return
+        validators = self._validators(fetch.stale)
+        if validators:
+            request = fetch.request
+            asking = object.__new__(type(request))
+            asking.__dict__.update(request.__dict__)
+            asking.headers = request.headers.copy()
+            for name, value in validators:
+                asking.headers[name] = value
+            fetch.to_send, fetch.validating = asking, True
+
+    # ── failure ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def failed(self, fetch: Fetch, error: BaseException | None = None) -> Any:
+        """The fetch failed or was cancelled. Returns a stale Response where one may stand in, else None.
+
+        Without one, the flight is handed over to the next joiner.
+        """
+        stale = self._stand_in(fetch, error)
+        if stale is not None:
+            return stale
+        if fetch.background:
+            self._back_off(fetch.flight.key)
+        self._land(fetch.flight, Landing.FAILED)
+        return None
+
+    def replaced(self, fetch: Fetch) -> Any:
+        """The Response served in the place of an answer for which `arrived` said so."""
+        assert fetch.stale is not None
+        return self._served(fetch, fetch.stale, "if-error")
+
+    def fails_over(self, fetch: Fetch, status: int) -> bool:
+        """Whether a stale answer is served in the place of one with this status (RFC 5861 §4)."""
+        decision = fetch.prepared.decision
+        assert decision is not None
+        return (
+            status >= 500
+            and fetch.stale is not None
+            and decision.stale_if_error > 0
+            and self.may_serve_stale(fetch.stale, fetch.prepared, self.now(), decision.stale_if_error)
+        )
+
+    def _stand_in(self, fetch: Fetch, error: BaseException | None) -> Any:
+        away = isinstance(error, self.library.unreachable) or getattr(error, "request_not_sent", False) is True
+        if not away:
+            return None
+        prepared, stale, decision = fetch.prepared, fetch.stale, fetch.prepared.decision
+        assert decision is not None
+        now = self.now()
+        if self.controller.offline == "auto":
+            self._went_down(prepared.origin, now)
+        if stale is None:
+            return None
+        if decision.offline_for and self.may_serve_stale(stale, prepared, now, decision.offline_for):
+            return self._served(fetch, stale, "offline")
+        if decision.stale_if_error and self.may_serve_stale(stale, prepared, now, decision.stale_if_error):
+            return self._served(fetch, stale, "if-error")
+        return None
+
+    def _served(self, fetch: Fetch, stale: StoredResponse, reason: str) -> Any:
+        self.count(fetch, "stale")
+        if fetch.background:
+            self._back_off(fetch.flight.key)
+        self._land(fetch.flight, Landing.STALE, stale)
+        return self.answers.stored(stale, "stale", reason, self.now() - stale.began, head=fetch.prepared.head)
+
+    # ── memory of failures ────────────────────────────────────────────────────────────────────────────────────────
+
+    def is_down(self, origin: str, now: float) -> bool:
+        """Whether the server could not be reached a short while ago, so that asking it again would only cost time."""
+        until = self._down.get(origin)
+        return until is not None and now < until <= now + self.controller.down_for
+
+    def _went_down(self, origin: str, now: float) -> None:
+        if len(self._down) >= MAX_REMEMBERED:
+            self._down.clear()
+        self._down[origin] = now + self.controller.down_for
+
+    def answered(self, origin: str) -> None:
+        """The server can be reached."""
+        self._down.pop(origin, None)
+
+    def _back_off(self, key: str) -> None:
+        if len(self._backoff) >= MAX_REMEMBERED:
+            self._backoff.clear()
+        _, wait = self._backoff.get(key, (0.0, BACKOFF_FIRST / 2))
+        wait = min(BACKOFF_MOST, wait * 2)
+        self._backoff[key] = (self.clock() + wait, wait)
+
+    def may_refresh(self, key: str, now: float) -> bool:
+        """Whether a refresh may be started: the last one did not just fail."""
+        until, wait = self._backoff.get(key, (now, 0.0))
+        return not now < until <= now + wait
+
+    def refreshed(self, key: str) -> None:
+        """A refresh worked."""
+        self._backoff.pop(key, None)
