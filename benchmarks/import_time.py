@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import sys
+import tempfile
 from typing import Any
 
 from .harness import Goal, Options, Row, span
@@ -27,33 +29,44 @@ import json, sys, time
 start = time.perf_counter()
 import httpx, hishel
 base = time.perf_counter() - start
+theirs = sorted(sys.modules)
 """
 ADDED = """
 start = time.perf_counter()
 import pywats_cache
 pywats_cache.CacheTransport, pywats_cache.AsyncCacheTransport, pywats_cache.CacheClient, pywats_cache.Controller
-print(json.dumps({"base": base, "added": time.perf_counter() - start, "modules": sorted(sys.modules)}))
+added = time.perf_counter() - start
+print(json.dumps({"base": base, "added": added, "theirs": theirs, "modules": sorted(sys.modules)}))
 """
 WHOLE = """
 import json, sys, time
 start = time.perf_counter()
 import pywats_cache
 pywats_cache.CacheTransport
-print(json.dumps({"whole": time.perf_counter() - start, "modules": sorted(sys.modules)}))
+print(json.dumps({"whole": time.perf_counter() - start}))
 """
 
 
 def run(options: Options) -> list[Row]:
-    added, base, whole, modules = [], [], [], set()
-    _child(WHOLE)  # writes the bytecode
+    with tempfile.TemporaryDirectory() as cache:
+        # Bytecode of its own, whatever the caller's environment says of writing it.
+        environment = {**os.environ, "PYTHONPYCACHEPREFIX": cache}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        return _measure(options, environment)
+
+
+def _measure(options: Options, environment: dict[str, str]) -> list[Row]:
+    added, base, whole = [], [], []
+    _child(BASE + ADDED, environment)  # writes the bytecode
+    _child(WHOLE, environment)
     for _ in range(options.pick(5, 31)):
-        one = _child(BASE + ADDED)
+        one = _child(BASE + ADDED, environment)
         added.append(one["added"])
         base.append(one["base"])
-        other = _child(WHOLE)
+        other = _child(WHOLE, environment)
         whole.append(other["whole"])
-        modules.update(other["modules"])
-    eager = sorted(name for name in LAZY if name in modules)
+        theirs, modules = set(one["theirs"]), set(one["modules"])
+    eager = sorted(name for name in LAZY if name in modules - theirs)
     median = statistics.median(added)
     return [
         Row(
@@ -70,11 +83,11 @@ def run(options: Options) -> list[Row]:
             ", ".join(eager) or "nothing",
             goal="nothing",
             met=not eager,
-            detail={"modules": len(modules), "looked_for": LAZY},
+            detail={"modules": sorted(modules - theirs), "looked_for": LAZY},
         ),
     ]
 
 
-def _child(code: str) -> dict[str, Any]:
-    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+def _child(code: str, environment: dict[str, str]) -> dict[str, Any]:
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment)
     return dict(json.loads(found.stdout))

@@ -84,5 +84,6 @@ def _preface(about: dict[str, Any]) -> str:
         f"`{about['command']}`, {about['date']}, {about['seconds']} s\n\n"
         f"{about['cpu']}, {about['cores']} cores; {about['system']}; {about['python']}; {versions}\n\n"
         "Cases of one comparison take turns in many short rounds; a ratio is the median of the rounds' ratios, "
-        "beside it the ratio of the fastest rounds. Durations are medians per operation.\n"
+        "beside it the ratio of the fastest rounds. Durations are medians per operation: processor time for what "
+        "neither waits nor uses the network, else wall time.\n"
     )

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import random
 import statistics
+import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -46,20 +46,21 @@ class Scenario:
     goal: Goal
     no_stale: bool = False
 
-    def unavoidable(self) -> list[Operation]:
-        """Return the operations that must reach the server: writes, and each first read after one."""
-        known: set[int] = set()
-        result = []
-        for operation in self.operations:
-            method, key = operation
-            if method == "PUT":
-                known.discard(key)
-            elif key in known:
-                continue
-            else:
-                known.add(key)
-            result.append(operation)
-        return result
+
+def unavoidable(operations: Sequence[Operation]) -> list[Operation]:
+    """Return the operations that must reach the server: writes, and each first read of a key after one."""
+    known: set[int] = set()
+    result = []
+    for operation in operations:
+        method, key = operation
+        if method == "PUT":
+            known.discard(key)
+        elif key in known:
+            continue
+        else:
+            known.add(key)
+        result.append(operation)
+    return result
 
 
 def mix(length: int, seed: int = 1) -> list[Operation]:
@@ -132,7 +133,7 @@ def _subjects(server: Server, scenario: Scenario) -> dict[str, Callable[[], Clie
 def _measure(options: Options, server: Server, scenario: Scenario) -> dict[str, Found]:
     plain: Callable[[], Client] = lambda: httpx.Client(limits=LIMITS)  # noqa: E731
     plans: dict[str, tuple[Callable[[], Client], Sequence[Operation]]] = {
-        "limit": (plain, scenario.unavoidable()),
+        "limit": (plain, unavoidable(scenario.operations)),
         **{name: (make, scenario.operations) for name, make in _subjects(server, scenario).items()},
     }
     found = {name: Found() for name in ["bare", *plans]}
@@ -150,7 +151,7 @@ def _once(
     """Play the operations with a new client; count stale reads, and what the server saw."""
     server.forget()
     client = make()
-    written = [0] * KEYS
+    written, read = [0] * KEYS, list[int]()
     stale = 0
 
     def play(operation: Operation) -> None:
@@ -165,19 +166,35 @@ def _once(
         body = answer.data if hasattr(answer, "data") else answer.json()
         check(body["key"] == f"/items/{key}", "the answer of another key")
         stale += body["version"] < written[key]
+        read.append(key)
 
     start = perf()
     if workers == 1:
         for operation in operations:
             play(operation)
     else:
-        with ThreadPoolExecutor(workers) as pool:
-            list(pool.map(play, operations))
+        _share(operations, play, workers)
     found.seconds.append(perf() - start)
     client.close()
+    found.reads = _reads(operations)
+    check(len(read) == found.reads, "some reads failed")
     found.stale = max(found.stale, stale)
     found.sent = max(found.sent, server.seen().get("GET", 0))
-    found.reads = sum(method == "GET" for method, _ in operations)
+
+
+def _share(operations: Sequence[Operation], play: Callable[[Operation], None], workers: int) -> None:
+    """Let threads take the operations one by one; a bare iterator, for an executor costs as much as a hit."""
+    following = iter(operations)
+
+    def work() -> None:
+        for operation in following:
+            play(operation)
+
+    threads = [threading.Thread(target=work) for _ in range(workers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 def _rows(scenario: Scenario, found: dict[str, Found]) -> list[Row]:
@@ -212,21 +229,29 @@ def _hit_rate(server: Server, scenario: Scenario) -> Row:
     """Play the scenario cold, then ten times longer with the same client, and ask the cache's own statistics."""
     server.forget()
     client = ours.CacheClient()
-    rates = []
     longer = mix(10 * CALLS, seed=2) if scenario.no_stale else READS * 10
+    rates = []
     for operations in (scenario.operations, longer):
         before = client.cache.stats
         for method, key in operations:
             client.request(method, f"{server.url}/items/{key}")
         after = client.cache.stats
         hits, misses = after.hits - before.hits, after.misses - before.misses
-        check(hits + misses == sum(method == "GET" for method, _ in operations), "the statistics miss some reads")
+        check(hits + misses == _reads(operations), "the statistics miss some reads")
         rates.append(100 * hits / (hits + misses))
     client.close()
     cold, steady = rates
+    whole = [*scenario.operations, *longer]
+    needed = _reads(unavoidable(whole)) - _reads(unavoidable(scenario.operations))
+    possible = 100 * (1 - needed / _reads(longer))
     return Row(
         f"hit rate, {scenario.name}",
         f"{cold:.0f} % cold, {steady:.0f} % steady",
+        f"possible without a stale read: {possible:.0f} % steady",
         goal="reported (85-92 % expected)",
-        detail={"cold": cold, "steady": steady},
+        detail={"cold": cold, "steady": steady, "possible": possible},
     )
+
+
+def _reads(operations: Sequence[Operation]) -> int:
+    return sum(method == "GET" for method, _ in operations)

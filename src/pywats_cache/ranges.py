@@ -45,7 +45,7 @@ def requested_range(request: Headers, stored: Headers, length: int) -> ByteRange
         return ByteRange(max(0, length - _number(suffix, length)), length)
     start = _number(first, length)
     stop = length if not last else min(length, _number(last, length) + 1)
-    if last and (len(last), last) < (len(first), first):
+    if last and _rank(last) < _rank(first):
         return None  # §14.1.1: invalid
     return ByteRange(start, max(start, stop))
 
@@ -53,6 +53,12 @@ def requested_range(request: Headers, stored: Headers, length: int) -> ByteRange
 def _number(digits: str, length: int) -> int:
     """A position, at most the length of the body: numbers of any size may be sent."""
     return length if len(digits.lstrip("0")) > 20 else min(int(digits), length)
+
+
+def _rank(digits: str) -> tuple[int, str]:
+    """Orders numbers of any size: Python refuses to read those of more than 4300 digits."""
+    significant = digits.lstrip("0")
+    return len(significant), significant
 
 
 def _if_range_holds(request: Headers, stored: Headers) -> bool:

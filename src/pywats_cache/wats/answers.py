@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import marshal
-from typing import Any, NamedTuple
+from typing import Any
 
 import httpx
 from pywats.core.client import Response
@@ -19,11 +19,11 @@ from ..storage.memory import MemoryStorage
 __all__ = ["response_of"]
 
 
-class _Parsed(NamedTuple):
-    """What is kept: the data in marshal form (None: too deeply nested for it), and the headers."""
+_Parsed = tuple[bytes | None, dict[str, str]]
+"""What is kept: the data in marshal form (None: too deeply nested for it), and the headers."""
 
-    data: bytes | None
-    headers: dict[str, str]
+_FIELDS = ("status_code", "data", "headers", "raw")
+_set = object.__setattr__
 
 
 def response_of(entry: StoredResponse, storage: MemoryStorage) -> Response:
@@ -31,9 +31,17 @@ def response_of(entry: StoredResponse, storage: MemoryStorage) -> Response:
     parsed: _Parsed | None = entry.derived
     if parsed is None:
         parsed = storage.derive(entry, lambda content: _parse(entry, content), _size)
-    data = _data(entry, entry.content) if parsed.data is None else marshal.loads(parsed.data)  # noqa: S302 - our own
-    # The model copies the headers.
-    return Response(status_code=entry.status, data=data, headers=parsed.headers, raw=entry.content)
+    packed, headers = parsed
+    content = entry.content
+    data = _data(entry, content) if packed is None else marshal.loads(packed)  # noqa: S302 - our own
+    # What Response(…) comes to, without checking what is known to be right: 0.7 µs instead of 1.3.
+    response = Response.__new__(Response)
+    values = {"status_code": entry.status, "data": data, "headers": headers.copy(), "raw": content}
+    _set(response, "__dict__", values)
+    _set(response, "__pydantic_fields_set__", set(_FIELDS))
+    _set(response, "__pydantic_extra__", None)
+    _set(response, "__pydantic_private__", None)
+    return response
 
 
 def _parse(entry: StoredResponse, content: bytes) -> _Parsed:
@@ -41,7 +49,7 @@ def _parse(entry: StoredResponse, content: bytes) -> _Parsed:
         data = marshal.dumps(_data(entry, content))
     except ValueError:
         data = None
-    return _Parsed(data, dict(httpx.Headers([(name, value) for name, _, value in entry.headers])))
+    return data, dict(httpx.Headers([(name, value) for name, _, value in entry.headers]))
 
 
 def _data(entry: StoredResponse, content: bytes) -> Any:
@@ -56,4 +64,5 @@ def _data(entry: StoredResponse, content: bytes) -> Any:
 
 def _size(parsed: _Parsed) -> int:
     # 200 for the objects themselves; the header values are mostly shared with nobody.
-    return 200 + len(parsed.data or b"") + sum(100 + len(name) + len(value) for name, value in parsed.headers.items())
+    data, headers = parsed
+    return 200 + len(data or b"") + sum(100 + len(name) + len(value) for name, value in headers.items())

@@ -73,24 +73,28 @@ class Exchange:
         client = self._client
         if storage is None or client is None:
             return None
-        headers: dict[str, str] | None = None
-        if options:
-            if not _KNOWN_ARGUMENTS.issuperset(options):
-                return None
-            headers = options.get("headers")
-        if self._headers != self._mounted_headers:
-            headers = {**self._headers, **(headers or {})}
         if endpoint[:1] != "/":
             endpoint = f"/{endpoint}"
-        if params:
-            params = {name: value for name, value in params.items() if value is not None}
-        if data is None:
-            entry = client.lookup(method, endpoint, params=params or None, headers=headers)
-        elif isinstance(data, (dict, list)):
-            entry = client.lookup(method, endpoint, params=params or None, headers=headers, json=data)
+        if not options and not params and data is None and self._headers == self._mounted_headers:
+            entry = client.lookup(method, endpoint)
         else:
-            entry = client.lookup(method, endpoint, params=params or None, headers=headers, content=data)
+            if not _KNOWN_ARGUMENTS.issuperset(options):
+                return None
+            entry = client.lookup(method, endpoint, **self._particulars(params, data, options.get("headers")))
         return None if entry is None else response_of(entry, storage)
+
+    def _particulars(self, params: dict[str, Any] | None, data: Any, headers: dict[str, str] | None) -> dict[str, Any]:
+        """What a lookup must know beyond method and endpoint."""
+        given: dict[str, Any] = {}
+        if self._headers != self._mounted_headers:
+            headers = {**self._headers, **(headers or {})}
+        if headers:
+            given["headers"] = headers
+        if params:
+            given["params"] = {name: value for name, value in params.items() if value is not None}
+        if data is not None:
+            given["json" if isinstance(data, (dict, list)) else "content"] = data
+        return given
 
     async def _exchange(
         self,

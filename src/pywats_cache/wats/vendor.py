@@ -12,7 +12,6 @@ __all__ = [
     "SyncServiceWrapper",
     "VendorWATS",
     "correlation_id_var",
-    "generate_correlation_id",
     "with_retry",
 ]
 
@@ -22,5 +21,4 @@ VendorWATS: Any = _module.pyWATS
 SyncServiceWrapper: Any = _module.SyncServiceWrapper
 SyncProductServiceWrapper: Any = _module.SyncProductServiceWrapper
 correlation_id_var: ContextVar[str | None] = _module.correlation_id_var
-generate_correlation_id: Callable[[], str] = _module.generate_correlation_id
 with_retry: Callable[..., Callable[..., Any]] = _module._with_retry

@@ -31,7 +31,6 @@ def entry(key: str = "k", *, size: int = 0, epoch: int = 0, began: float = 0.0) 
         epoch=epoch,
         vary=(),
         rule="default",
-        path="/",
     )
 
 
