@@ -15,8 +15,8 @@ def wats_rules(cache_ttl: float = 300.0) -> tuple[Rule, ...]:
     Raises ConfigurationError or ConfigurationTypeError for a bad `cache_ttl`.
     """
     ceiling = seconds("cache_ttl", cache_ttl, infinite=True)
-    distinct = {(route.method, _shape(route.path)): route for route in reversed(ROUTES)}
-    return tuple(_rule(route, ceiling) for route in reversed(distinct.values()))
+    distinct = {(route.method, _shape(route.path)): route for route in ROUTES}
+    return tuple(_rule(route, ceiling) for route in distinct.values())
 
 
 def wats_controller(cache_ttl: float = 300.0) -> Controller:

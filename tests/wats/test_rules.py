@@ -1,0 +1,78 @@
+"""The table of routes, and the policy made of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from sdk_calls import KNOWN_FAILURES, arguments, service, service_methods
+
+from pywats_cache import pyWATS
+from pywats_cache.wats import ROUTES, wats_controller, wats_rules
+
+
+def test_the_table_has_every_row() -> None:
+    assert len(ROUTES) == 229
+    assert Counter(route.kind for route in ROUTES) == {"read": 88, "write": 88, "bypass": 53}
+
+
+def test_every_row_is_a_rule_or_repeats_one() -> None:
+    rules = wats_rules()
+    named = {(rule.pattern.casefold(), method) for rule in rules for method in rule.methods}
+    missing = [r for r in ROUTES if "=" not in r.path and (r.path.casefold(), r.method) not in named]
+    assert missing == []
+    # /api/App/Processes is called by two domains; userName={username} is any one segment, as {user_id} is.
+    assert len(rules) == 227
+
+
+def test_every_row_decides_as_it_says() -> None:
+    controller = wats_controller(86400.0)
+    for route in ROUTES:
+        decision = controller.decide(route.method, route.path.replace("{", "x").replace("}", "x"))
+        assert decision.kind == route.kind, route
+        assert set(route.tags) <= set(decision.tags), route
+        assert decision.ttl == route.ttl, route
+        assert decision.settle == route.settle, route
+        assert decision.bypass_query == route.bypass_query, route
+
+
+def test_cache_ttl_is_a_ceiling() -> None:
+    controller = wats_controller(100.0)
+    assert controller.decide("GET", "/api/Product/A").ttl == 100.0
+    assert controller.decide("GET", "/api/Asset").ttl == 30.0
+    assert wats_controller(0).decide("GET", "/api/Asset").ttl == 0.0
+    assert wats_controller(float("inf")).decide("GET", "/api/Product/A").ttl == 1800.0
+
+
+def test_paths_match_without_case() -> None:
+    assert wats_controller().decide("GET", "/API/product/vendors").tags == ("vendor",)
+
+
+def test_what_no_rule_names_goes_around_the_cache() -> None:
+    controller = wats_controller()
+    assert controller.decide("GET", "/api/Product/A/B/C").kind == "bypass"
+    assert controller.decide("POST", "/api/Unknown").kind == "write"
+
+
+@pytest.mark.parametrize("bad", [-1, float("nan"), True, "60", None])
+def test_a_bad_ttl_is_named(bad: object) -> None:
+    with pytest.raises((ValueError, TypeError), match="cache_ttl must be a number of seconds >= 0"):
+        wats_rules(bad)  # type: ignore[arg-type]
+
+
+def test_every_call_of_the_sdk_has_a_rule(server) -> None:
+    controller = wats_controller()
+    unlisted = set()
+    with pyWATS(base_url=server.base_url, token=server.token) as api:
+        for domain, name in service_methods():
+            server.reset()
+            api.cache.clear()
+            args, kwargs = arguments(domain, name, server)
+            try:
+                getattr(service(api, domain), name)(*args, **kwargs)
+            except tuple({*KNOWN_FAILURES.values()}):
+                assert (domain, name) in KNOWN_FAILURES
+            for request in server.requests:
+                if controller.decide(request.method, request.path).rule in ("default", "unmatched"):
+                    unlisted.add((domain, name, request.method, request.path))
+    assert unlisted == set()
