@@ -52,7 +52,8 @@ def requested_range(request: Headers, stored: Headers, length: int) -> ByteRange
 
 def _number(digits: str, length: int) -> int:
     """A position, at most the length of the body: numbers of any size may be sent."""
-    return length if len(digits.lstrip("0")) > 20 else min(int(digits), length)
+    significant = digits.lstrip("0") or "0"
+    return length if len(significant) > 20 else min(int(significant), length)
 
 
 def _rank(digits: str) -> tuple[int, str]:

@@ -75,7 +75,9 @@ def _delta(value: str | None) -> float | None:
     """Delta-seconds: digits only, large ones clamped (RFC 9111 §1.2.2); None for anything else."""
     if value is None or not (value.isascii() and value.isdigit()):
         return None
-    return float(MAX_DELTA) if len(value.lstrip("0")) > 10 else float(min(int(value), MAX_DELTA))
+    # Python refuses to read a number of more than 4300 digits.
+    significant = value.lstrip("0") or "0"
+    return float(MAX_DELTA if len(significant) > 10 else min(int(significant), MAX_DELTA))
 
 
 def _seconds(directives: Directives, name: str, invalid: float | None = None) -> float | None:
