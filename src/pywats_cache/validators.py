@@ -61,7 +61,7 @@ _OF_THE_BODY = frozenset({"content-encoding", "content-length", "content-range"}
 _NOT_IN_304 = _OF_THE_BODY | {"content-disposition", "content-language", "content-md5", "content-type", "digest"}
 
 _ENTITY_TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')  # RFC 9110 §8.8.3
-_LISTED_TAG = re.compile(r'[\s,]*((?:W/)?"[^"]*"|[^\s,]+)')
+_LISTED_TAG = re.compile(r'(?:W/)?"[^"]*"|[^\s,]+')
 
 
 class Precondition(Enum):
