@@ -26,24 +26,24 @@ LAZY = (
 )
 BASE = """
 import json, sys, time
-start = time.perf_counter()
+start = time.process_time()
 import httpx, hishel
-base = time.perf_counter() - start
+base = time.process_time() - start
 theirs = sorted(sys.modules)
 """
 ADDED = """
-start = time.perf_counter()
+start = time.process_time()
 import pywats_cache
 pywats_cache.CacheTransport, pywats_cache.AsyncCacheTransport, pywats_cache.CacheClient, pywats_cache.Controller
-added = time.perf_counter() - start
+added = time.process_time() - start
 print(json.dumps({"base": base, "added": added, "theirs": theirs, "modules": sorted(sys.modules)}))
 """
 WHOLE = """
 import json, sys, time
-start = time.perf_counter()
+start = time.process_time()
 import pywats_cache
 pywats_cache.CacheTransport
-print(json.dumps({"whole": time.perf_counter() - start}))
+print(json.dumps({"whole": time.process_time() - start}))
 """
 
 

@@ -138,7 +138,7 @@ def _measure(options: Options, server: Server, scenario: Scenario) -> dict[str, 
     }
     found = {name: Found() for name in ["bare", *plans]}
     _once(server, plain, scenario.operations, scenario.workers, found["bare"])
-    for turn in range(options.pick(1, 9)):
+    for turn in range(options.pick(1, 7)):
         for name in list(plans) if turn % 2 else reversed(plans):
             make, operations = plans[name]
             _once(server, make, operations, scenario.workers, found[name])
