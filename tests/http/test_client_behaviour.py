@@ -272,7 +272,7 @@ async def test_a_read_timeout_is_raised_as_ever(make: Make, server: Server, lib:
     caller = make()
     for method in ("GET", "POST"):
         with pytest.raises(lib.http.ReadTimeout):
-            await caller.request(method, "/slow", timeout=0.05)
+            await caller.request(method, "/slow", timeout=lib.http.Timeout(LONG, read=0.05))
     leave.set()
 
 

@@ -957,6 +957,14 @@ def test_invalidate_refuses_what_it_cannot_mean(client: Any, arguments: Any, opt
     assert client.cache.stats.invalidations == 0
 
 
+def test_soft_invalidation_without_a_stale_window_is_a_miss(client: Any, outcome: Outcome) -> None:
+    client.get("/a")
+    client.cache.invalidate("/a", soft=True)
+    response = client.get("/a")
+    assert response.text == "2"
+    assert outcome(response)[:2] == ("miss", "softened")
+
+
 def test_invalidations_are_counted(client: Any) -> None:
     client.cache.invalidate("/a")
     client.cache.invalidate(tags=("t",))

@@ -128,12 +128,6 @@ def test_a_repr_shows_the_parts(lib: SimpleNamespace) -> None:
     )
 
 
-def test_soft_invalidation_is_no_silent_no_op(client: Any) -> None:
-    client.get("/a")
-    with pytest.raises(ValueError, match="soft"):
-        client.cache.invalidate("/a", soft=True)
-
-
 def test_both_libraries_have_the_same_public_names() -> None:
     assert pywats_cache.httpx.__all__ == pywats_cache.httpx2.__all__
     for name in pywats_cache.httpx.__all__:
