@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 
 import pytest
@@ -54,22 +53,3 @@ def api(server: SimulatedWATS, _client: pyWATS, api_clock: FakeClock) -> pyWATS:
     api_clock.advance(3600)  # settle windows are over
     _client.cache.clear()
     return _client
-
-
-def in_thread(function, *arguments):
-    """Run `function` in a new thread and return what it returned or raise what it raised."""
-    outcome = []
-
-    def target() -> None:
-        try:
-            outcome.append((function(*arguments), None))
-        except BaseException as error:
-            outcome.append((None, error))
-
-    thread = threading.Thread(target=target)
-    thread.start()
-    thread.join(60)
-    result, error = outcome[0]
-    if error is not None:
-        raise error
-    return result
