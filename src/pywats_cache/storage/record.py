@@ -23,7 +23,7 @@ _CHECKSUM = 16
 def pack(entry: StoredResponse, *, wall: float, generation: str) -> bytes:
     """`entry` as bytes.
 
-    - `wall`: when its request was sent, as `time.time()`: a monotonic clock means nothing to another process.
+    - `wall`: when its request was sent, as `time.time()`, for other processes, to which our clock means nothing.
     - `generation`: names the counter that its epoch is of.
     """
     head = json.dumps(
@@ -33,6 +33,7 @@ def pack(entry: StoredResponse, *, wall: float, generation: str) -> bytes:
             "headers": [(name.decode("latin-1"), value.decode("latin-1")) for name, _, value in entry.headers],
             "extensions": {name: value.decode("latin-1") for name, value in entry.extensions.items()},
             "wall": wall,
+            "began": entry.began,
             "ttl": entry.ttl,
             "own_ttl": entry.own_ttl,
             "tags": entry.tags,
@@ -87,6 +88,7 @@ _FIELDS: dict[str, type | tuple[type, ...]] = {
     "headers": list,
     "extensions": dict,
     "wall": (int, float),
+    "began": (int, float),
     "ttl": (int, float),
     "own_ttl": bool,
     "tags": list,

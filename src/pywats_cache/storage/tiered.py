@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import hishel
 
 from ..errors import ConfigurationTypeError, StorageError
+from ..forking import renew_in_child
 from .memory import MemoryStorage
 from .record import pack, unpack
 
@@ -37,7 +38,7 @@ class TieredStorage:
     What reaches `outer` holds no credential and no query: keys are digests keyed by this storage's own secret, request
     headers are not kept, and each record has a checksum. A record that this storage did not write, or that a write
     has dirtied since, is never served. A failure of `outer` counts, is logged once a minute and sends the request to
-    the server.
+    the server. A forked child does without `outer`: what it inherited is its parent's connection.
 
     Raises ConfigurationTypeError for anything else.
     """
@@ -52,39 +53,54 @@ class TieredStorage:
         self.is_async = isinstance(outer, hishel.AsyncBaseStorage)
         self._generation = uuid.uuid4().hex
         self._warned = float("-inf")
+        self._usable = True
+        renew_in_child(self)
+
+    def _renew(self) -> None:
+        # A database connection must not be used in two processes, nor closed in the second; so it is only kept.
+        self._usable = False
+        self._generation = uuid.uuid4().hex
 
     def load(self, fetch: Fetch, decode: Decode, now: float) -> list[StoredResponse]:
         """What `outer` holds for this fetch, newest first; nothing if it fails. Blocks for I/O."""
         key = fetch.prepared.key
-        found: list[StoredResponse] = []
+        found: list[tuple[uuid.UUID, StoredResponse]] = []
+        newest: list[StoredResponse] = []
+        if not self._usable:
+            return newest
         try:
             for entry in self.outer.get_entries(key):
                 body = b"".join(entry.response.stream)
                 self._sort(entry.id, body, found, fetch, decode, now)
+            newest = self._newest(found, fetch)
             for id in fetch.outdated:
                 self.outer.remove_entry(id)
         except Exception as error:  # noqa: BLE001 - a cache failure never fails a request
             self._failed("reading", error)
-        return sorted(found, key=lambda e: (e.epoch, e.began), reverse=True)
+        return newest
 
     async def aload(self, fetch: Fetch, decode: Decode, now: float) -> list[StoredResponse]:
         """The same for an async `outer`; suspends for I/O."""
         key = fetch.prepared.key
-        found: list[StoredResponse] = []
+        found: list[tuple[uuid.UUID, StoredResponse]] = []
+        newest: list[StoredResponse] = []
+        if not self._usable:
+            return newest
         try:
             for entry in await self.outer.get_entries(key):
                 body = b"".join([chunk async for chunk in entry.response.stream])
                 self._sort(entry.id, body, found, fetch, decode, now)
+            newest = self._newest(found, fetch)
             for id in fetch.outdated:
                 await self.outer.remove_entry(id)
         except Exception as error:  # noqa: BLE001 - a cache failure never fails a request
             self._failed("reading", error)
-        return sorted(found, key=lambda e: (e.epoch, e.began), reverse=True)
+        return newest
 
     def save(self, fetch: Fetch, now: float) -> None:
         """Write what was stored of `fetch` to `outer`, or count that it failed. Blocks for I/O."""
         entry = fetch.stored
-        if entry is None:
+        if entry is None or not self._usable:
             return
         try:
             kept = self.outer.create_entry(*self._parts(entry, now, iter), fetch.prepared.key, ttl=entry.ttl)
@@ -96,7 +112,7 @@ class TieredStorage:
     async def asave(self, fetch: Fetch, now: float) -> None:
         """The same for an async `outer`; suspends for I/O."""
         entry = fetch.stored
-        if entry is None:
+        if entry is None or not self._usable:
             return
         try:
             kept = await self.outer.create_entry(*self._parts(entry, now, _as_async), fetch.prepared.key, ttl=entry.ttl)
@@ -111,11 +127,21 @@ class TieredStorage:
         data = pack(entry, wall=time.time() - (now - entry.began), generation=self._generation)
         return hishel.Request(_METHOD, _URL), hishel.Response(200, stream=stream([data]))
 
+    @staticmethod
+    def _newest(found: list[tuple[uuid.UUID, StoredResponse]], fetch: Fetch) -> list[StoredResponse]:
+        """The newest record of each variant; what it has replaced is outdated. Of equal ones the last written."""
+        newest: dict[str, tuple[uuid.UUID, StoredResponse]] = {}
+        for id, entry in sorted(found, key=lambda pair: (pair[1].epoch, pair[1].began)):
+            if entry.key in newest:
+                fetch.outdated.append(newest[entry.key][0])
+            newest[entry.key] = (id, entry)
+        return [entry for _, entry in newest.values()]
+
     def _sort(
         self,
         id: uuid.UUID,
         data: bytes,
-        found: list[StoredResponse],
+        found: list[tuple[uuid.UUID, StoredResponse]],
         fetch: Fetch,
         decode: Decode,
         now: float,
@@ -123,13 +149,14 @@ class TieredStorage:
         """Put a record among what was `found`, or among the outdated ones to remove."""
         try:
             record = unpack(data)
-            age = time.time() - record.head["wall"]
+            # Of this very storage, so on its clock, which nobody sets back.
+            age = now - record.head["began"]
             if record.head["generation"] == self._generation and 0.0 <= age < record.head["ttl"]:
                 content = decode(record.items(), record.raw)
                 if content is not None:
                     entry = record.entry(content=content, began=now - age)
                     if not self.memory.coherence.dirtied_since(entry.tags, entry.epoch):
-                        found.append(entry)
+                        found.append((id, entry))
                         return
         except Exception as error:  # noqa: BLE001 - damaged, or of another version
             self._failed("reading", error)
