@@ -15,12 +15,12 @@ from .background import Tasks
 from .freshness import Body
 from .mounting import Mounted
 from .steps import Fetch, Forward, Join, Stale
-from .warming import Progress, Warmed, warm_async
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
     from .flights import Owner
+    from .warming import Progress, Warmed
 
 __all__ = ["AsyncCache"]
 
@@ -187,6 +187,8 @@ class AsyncCache(Mounted):
                 pass
             await response.aclose()
             return response
+
+        from .warming import warm_async
 
         return await warm_async(send, items, concurrency, progress)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .answers import Answers
 from .coherence import partition_tag
-from .diagnosis import Diary
+from .diary import Diary
 from .flights import Flight, Landing, Owner
 from .key import normal_path, variant_key
 from .outcome import Status

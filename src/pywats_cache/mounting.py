@@ -9,7 +9,6 @@ import hishel
 
 from .clock import Clock, monotonic
 from .controller import Controller
-from .diagnosis import Explanation, Finding, explain, findings
 from .engine import Engine
 from .errors import ConfigurationError, ConfigurationTypeError, flag, words
 from .forking import renew_in_child
@@ -17,6 +16,7 @@ from .storage.memory import MemoryStorage
 from .storage.tiered import TieredStorage
 
 if TYPE_CHECKING:
+    from .diagnosis import Explanation, Finding
     from .flights import Owner
     from .library import Library
     from .stats import CacheStats
@@ -155,10 +155,14 @@ class Mounted:
 
     def explain(self, request: Any) -> Explanation:
         """Say what would happen to `request` now, and why. Nothing is sent, counted or changed."""
+        from .diagnosis import explain
+
         return explain(self._engine, request)
 
     def doctor(self) -> list[Finding]:
         """What the requests so far say is wrong with this cache, in words; [] if nothing is."""
+        from .diagnosis import findings
+
         return findings(self._engine)
 
     def _invalidate(self, path: str | None, tags: tuple[str, ...], soft: bool) -> None:

@@ -12,12 +12,12 @@ from .background import Threads
 from .freshness import Body
 from .mounting import Mounted
 from .steps import Fetch, Forward, Join, Stale
-from .warming import Progress, Warmed, warm
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
     from .flights import Owner
+    from .warming import Progress, Warmed
 
 __all__ = ["SyncCache"]
 
@@ -162,6 +162,8 @@ class SyncCache(Mounted):
                 pass
             response.close()
             return response
+
+        from .warming import warm
 
         return warm(send, items, concurrency, progress)
 
