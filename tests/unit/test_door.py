@@ -107,14 +107,17 @@ def test_cookies_in_the_jar_leave_it_to_the_client(client: Any, origin: Any) -> 
     assert lookups(client) == 1
 
 
-def test_auth_of_the_client_leaves_it_to_the_client(make: Make, origin: Any) -> None:
-    client = make(auth=("user", "pw"))
-    client.get("/a")
-    assert decline(client).text == "1"
-    client.auth = None
+def test_auth_of_the_client_leaves_it_to_the_client(client: Any, origin: Any) -> None:
+    for _ in range(3):
+        client.get("/a")  # what is stored for nobody is not for this user
+    before = lookups(client)
+    client.auth = ("user", "pw")
     assert decline(client).text == "2"
-    assert client.get("/a").text == "2"
-    assert lookups(client) == 1
+    assert origin.requests[-1].headers["authorization"].startswith("Basic ")
+    assert decline(client).text == "2"
+    client.auth = None
+    assert client.get("/a").text == "1"
+    assert lookups(client) == before + 1
 
 
 @pytest.mark.parametrize(
