@@ -40,6 +40,8 @@ class Arrivals(Staleness):
                     storage.flights.remove(flight)
                     self.counters.miss -= 1
                     self.counters.hit += 1
+                    self.counters.tier += 1
+                    entry.hits += 1
                 flight.land(Landing.ANSWERED, entry)
                 return self.answers.stored(entry, "hit", "fresh", age)
         return None
@@ -49,6 +51,9 @@ class Arrivals(Staleness):
         prepared = fetch.prepared
         assert prepared.decision is not None
         status = response.status_code
+        fetch.took = time.perf_counter() - fetch.sent
+        with self.storage.lock:
+            self.origin_times.answered(fetch.took)
         self.distrust(status, prepared)
         self.answered(prepared.origin)
         if status == 304 and fetch.validating:
@@ -72,6 +77,7 @@ class Arrivals(Staleness):
 
     def finished(self, fetch: Fetch, response: Any, raw: bytes | None) -> Any:
         """The whole body is there (None: the response holds it decoded only). Returns the Response for the caller."""
+        fetch.took = time.perf_counter() - fetch.sent
         announced = fetch.length
         if raw is not None and announced is not None and announced != len(raw):
             # Next transports other than httpx's may not check; what is not whole is never stored.
@@ -90,7 +96,7 @@ class Arrivals(Staleness):
             with self.storage.lock:
                 self.diary.noted(why_not)
         answer = self.answers.stored(entry, "miss", why_not or fetch.reason, 0.0, stored=why_not is None)
-        answer._elapsed = datetime.timedelta(seconds=time.perf_counter() - fetch.sent)
+        answer._elapsed = datetime.timedelta(seconds=fetch.took)
         answer.extensions = {**response.extensions, EXTENSION: answer.extensions[EXTENSION]}
         return answer
 
@@ -166,6 +172,7 @@ class Arrivals(Staleness):
             epoch=flight.epoch,
             vary=names,
             rule=prepared.rule,
+            took=fetch.took,
         )
         return entry, self._keep(fetch, entry)
 
@@ -217,6 +224,7 @@ class Arrivals(Staleness):
             epoch=fetch.flight.epoch,
             vary=stale.vary,
             rule=fetch.prepared.rule,
+            took=fetch.took,
         )
         why_not = self._keep(fetch, entry)
         self.count(fetch, "revalidated")

@@ -179,6 +179,11 @@ class Coherence:
             return True
         return now < self._settle_all  # last: a full table goes into it before it is emptied
 
+    def settling_tags(self, now: float) -> int:
+        """How many tags are in a settle window at `now`."""
+        with self._lock:
+            return sum(end > now for end in self._settling.values()) + (now < self._settle_all)
+
     def saw(self, origin: str) -> None:
         """Remember an origin, so that `invalidate` of a path reaches it."""
         if origin not in self._origins and len(self._origins) <= MAX_ORIGINS:

@@ -10,7 +10,9 @@ from .answers import Answers
 from .coherence import partition_tag
 from .diary import Diary
 from .flights import Flight, Landing, Owner
+from .forking import renew_in_child
 from .key import normal_path, variant_key
+from .origin_times import OriginTimes
 from .outcome import Status
 from .prepared import Prepared, Preparer
 from .stats import CacheStats, Counters
@@ -55,6 +57,12 @@ class Core:
         self.diary = Diary()
         self._down: dict[str, float] = {}
         self._backoff: dict[str, tuple[float, float]] = {}
+        self.origin_times = OriginTimes()
+        renew_in_child(self)
+
+    def _renew(self) -> None:
+        # Each process counts what it does itself, so that the sum over processes is true.
+        self.counters, self.diary, self.origin_times = Counters(), Diary(), OriginTimes()
 
     def is_fresh(self, entry: StoredResponse, prepared: Prepared, age: float) -> bool:
         """Whether `entry` may answer: not past its TTL nor the caller's, not dirtied. A negative age is expired."""
@@ -80,6 +88,7 @@ class Core:
             if lookup:
                 counters.lookups += 1
             items = storage.lru.items
+            entry.hits += 1
             if items.get(key) is entry:
                 items.move_to_end(key)
 
@@ -145,6 +154,7 @@ class Core:
                 expirations=storage.expirations,
                 invalidations=storage.invalidations,
                 storage_errors=storage.errors,
+                tier_hits=counters.tier,
                 entries=len(storage),
                 size_bytes=storage.size_bytes,
             )

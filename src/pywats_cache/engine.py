@@ -84,6 +84,7 @@ class Engine(Arrivals, Writes):
             ) or self.is_fresh(entry, prepared, age):
                 with storage.lock:
                     self.counters.hit += 1
+                    entry.hits += 1
                     if items.get(key) is entry:
                         items.move_to_end(key)
                 if age >= entry.ahead:

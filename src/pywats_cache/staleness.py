@@ -111,6 +111,9 @@ class Staleness(Core):
 
         Without one, the flight is handed over to the next joiner.
         """
+        if error is not None:
+            with self.storage.lock:
+                self.origin_times.failed(self._cause(error))
         stale = self._stand_in(fetch, error)
         if stale is not None:
             return stale
@@ -135,9 +138,14 @@ class Staleness(Core):
             and self.may_serve_stale(fetch.stale, fetch.prepared, self.now(), decision.stale_if_error)
         )
 
+    def _cause(self, error: BaseException) -> str:
+        """`unreachable`, `cancelled` or `other`."""
+        if isinstance(error, self.library.unreachable) or getattr(error, "request_not_sent", False) is True:
+            return "unreachable"
+        return "other" if isinstance(error, Exception) else "cancelled"
+
     def _stand_in(self, fetch: Fetch, error: BaseException | None) -> Any:
-        away = isinstance(error, self.library.unreachable) or getattr(error, "request_not_sent", False) is True
-        if not away:
+        if error is None or self._cause(error) != "unreachable":
             return None
         prepared, stale, decision = fetch.prepared, fetch.stale, fetch.prepared.decision
         assert decision is not None

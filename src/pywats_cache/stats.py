@@ -29,6 +29,8 @@ class CacheStats:
     invalidations: int = 0
     """Writes and calls of `invalidate` that dirtied something."""
     storage_errors: int = 0
+    tier_hits: int = 0
+    """Of the hits, those that an outer storage answered."""
     entries: int = 0
     size_bytes: int = 0
 
@@ -48,7 +50,9 @@ class CacheStats:
 class Counters:
     """The running numbers behind the first fields of CacheStats. Guarded by the lock of the storage."""
 
-    __slots__ = ("bypass", "collapsed", "hit", "lookups", "miss", "revalidated", "stale")
+    __slots__ = ("bypass", "collapsed", "hit", "lookups", "miss", "revalidated", "stale", "tier")
 
     def __init__(self) -> None:
-        self.hit = self.stale = self.revalidated = self.miss = self.collapsed = self.bypass = self.lookups = 0
+        self.hit = self.stale = self.revalidated = self.miss = self.collapsed = self.bypass = self.lookups = (
+            self.tier
+        ) = 0

@@ -53,6 +53,7 @@ class Fetch(Step):
         "stale",
         "stored",
         "to_send",
+        "took",
         "validating",
         "vary",
     )
@@ -79,6 +80,8 @@ class Fetch(Step):
         """Of the answer's body, as announced."""
         self.vary: tuple[str, ...] = ()
         self.sent = time.perf_counter()
+        self.took = 0.0
+        """Seconds until the head of the answer was there, then until its body was."""
         self.stored: StoredResponse | None = None
         """What the answer became in memory; an outer storage gets it too."""
         self.outdated: list[uuid.UUID] = []

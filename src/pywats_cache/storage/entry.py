@@ -46,6 +46,7 @@ class StoredResponse:
     - `vary`: names (lower case) of the request headers that select it; their values are in the key only.
     - `encoding`: of the header fields, once known; finding it out costs more than the rest of a hit.
     - `stream`: `raw` as a stream of the library that asked last, which hits share: it has no state.
+    - `took`: seconds its fetch took, which every hit saves; `hits`: how often it answered (under the storage's lock).
     - `ahead`: the age at which a hit starts a refresh.
     - `derived`: a value made of the content by a layer above (a parsed form), or None; see `MemoryStorage.derive`.
     """
@@ -59,6 +60,7 @@ class StoredResponse:
         "epoch",
         "extensions",
         "headers",
+        "hits",
         "key",
         "own_ttl",
         "raw",
@@ -67,6 +69,7 @@ class StoredResponse:
         "status",
         "stream",
         "tags",
+        "took",
         "ttl",
         "valid_at",
         "vary",
@@ -88,6 +91,7 @@ class StoredResponse:
         epoch: int,
         vary: tuple[str, ...],
         rule: str,
+        took: float = 0.0,
     ) -> None:
         self.key = key
         self.status = status
@@ -103,6 +107,8 @@ class StoredResponse:
         self.valid_at = epoch
         self.vary = vary
         self.rule = rule
+        self.took = took
+        self.hits = 0
         self.ahead = inf
         self.derived: Any = None
         self.stream: Any = None

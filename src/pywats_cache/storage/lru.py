@@ -25,7 +25,7 @@ class BoundedLRU(Generic[_T]):
     finalizer may call the cache in a thread that holds it; a plain lock would never be released then.
     """
 
-    __slots__ = ("evictions", "items", "lock", "max_bytes", "max_entries", "size_bytes", "stores")
+    __slots__ = ("evictions", "items", "lock", "max_bytes", "max_entries", "size_bytes", "squeezed", "stores")
 
     def __init__(self, max_entries: int, max_bytes: int) -> None:
         self.max_entries = max_entries
@@ -35,6 +35,8 @@ class BoundedLRU(Generic[_T]):
         self.size_bytes = 0
         self.stores = 0
         self.evictions = 0
+        self.squeezed = 0
+        """Of the evictions, those for the bound in bytes."""
 
     def put(self, key: str, item: _T) -> list[tuple[str, _T]] | None:
         """Store `item` as the most recently used. Returns what was taken out for it, or None if it can never fit."""
@@ -51,6 +53,8 @@ class BoundedLRU(Generic[_T]):
                 victim, gone = items.popitem(last=False)
                 self.size_bytes -= gone.size
                 self.evictions += 1
+                if len(items) + 1 < self.max_entries:
+                    self.squeezed += 1
                 out.append((victim, gone))
             items[key] = item
             self.size_bytes += item.size

@@ -16,6 +16,7 @@ from ..forking import renew_in_child
 from .entry import StoredResponse
 from .hishel_face import AsyncFace, HishelFace
 from .lru import BoundedLRU
+from .tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,6 +80,7 @@ class MemoryStorage(HishelFace):
         self.expirations = 0
         self.invalidations = 0
         self.errors = 0
+        self.tally = Tally()
         self._start_face()
 
     _renew = _start
@@ -112,6 +114,7 @@ class MemoryStorage(HishelFace):
             if gone is None:
                 return False
             for key, item in gone:
+                self.tally.left(item)
                 self._left(key, item)
             return True
 
@@ -128,8 +131,10 @@ class MemoryStorage(HishelFace):
     def drop(self, entry: StoredResponse, *, expired: bool = False) -> None:
         """Take out `entry`, if it is still there."""
         with self.lock:
-            if self.lru.drop(entry.key, entry) and expired:
-                self.expirations += 1
+            if self.lru.drop(entry.key, entry):
+                self.tally.left(entry)
+                if expired:
+                    self.expirations += 1
 
     def derive(self, entry: StoredResponse, make: Callable[[bytes], Any], sizeof: Callable[[Any], int]) -> Any:
         """`entry.derived`, made of its content by `make` at the first call and kept if its bytes fit the bounds."""
@@ -144,6 +149,8 @@ class MemoryStorage(HishelFace):
         """Forget everything stored. A fetch under way is not stored either."""
         with self.lock:
             self.coherence.bump_all()
+            for item in self.lru.items.values():
+                self.tally.left(item)
             self.lru.clear()
             self.varying.clear()
             self._start_face()
