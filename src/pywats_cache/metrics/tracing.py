@@ -1,0 +1,41 @@
+"""What the cache did, as attributes of the current OpenTelemetry span (extra `opentelemetry`).
+
+```python
+client = httpx.Client(transport=CacheTransport(), event_hooks={"response": [annotate]})
+client = httpx.AsyncClient(transport=AsyncCacheTransport(), event_hooks={"response": [annotate_async]})
+```
+An instrumentation of httpx that has response hooks of its own can call `annotate` there too. A client with event
+hooks gets no lookups, so its hits cost what httpx's own work costs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from opentelemetry import trace
+
+from ..directives import EXTENSION
+
+__all__ = ["annotate", "annotate_async"]
+
+
+def annotate(response: Any) -> None:
+    """Set `pywats_cache.status`, `.reason`, `.rule`, `.age` (seconds) and `.stored` on the span that is current.
+
+    Does nothing without an outcome or without a recording span. No URL and no key is set.
+    """
+    outcome = response.extensions.get(EXTENSION)
+    span = trace.get_current_span()
+    if outcome is None or not span.is_recording():
+        return
+    span.set_attribute("pywats_cache.status", outcome.status)
+    span.set_attribute("pywats_cache.reason", outcome.reason)
+    span.set_attribute("pywats_cache.age", outcome.age)
+    span.set_attribute("pywats_cache.stored", outcome.stored)
+    if outcome.rule is not None:
+        span.set_attribute("pywats_cache.rule", outcome.rule)
+
+
+async def annotate_async(response: Any) -> None:
+    """The same for the event hooks of an async client."""
+    annotate(response)
