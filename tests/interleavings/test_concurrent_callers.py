@@ -437,7 +437,9 @@ async def test_a_stream_left_open_by_a_task_does_not_make_it_wait_for_itself() -
 
 
 @pytest.mark.parametrize("backends", [("asyncio", "asyncio"), ("trio", "trio"), ("asyncio", "trio")], ids="-".join)
-def test_threads_and_two_event_loops_wait_for_one_flight(backends: tuple[str, str], joined: threading.Semaphore) -> None:
+def test_threads_and_two_event_loops_wait_for_one_flight(
+    backends: tuple[str, str], joined: threading.Semaphore
+) -> None:
     storage = MemoryStorage()
     origin = Origin(value)
     sync = CacheTransport(origin, storage=storage)
