@@ -60,6 +60,7 @@ class AsyncCache(Mounted):
         return self
 
     async def __aexit__(self, *error: Any) -> None:
+        await self._tasks.close()
         await self.next_transport.__aexit__(*error)
 
     async def handle_async_request(self, request: Any) -> Any:

@@ -38,6 +38,7 @@ class SyncCache(Mounted):
         return self
 
     def __exit__(self, *error: Any) -> None:
+        self._end_refreshes()
         self.next_transport.__exit__(*error)
 
     def handle_request(self, request: Any) -> Any:
@@ -176,8 +177,11 @@ class SyncCache(Mounted):
     def _prepare(self) -> None:
         self._threads = Threads(self._refresh)
 
-    def close(self) -> None:
-        """End the refreshes and close the next transport."""
+    def _end_refreshes(self) -> None:
         for fetch in self._threads.close():
             self._engine.failed(fetch)
+
+    def close(self) -> None:
+        """End the refreshes and close the next transport."""
+        self._end_refreshes()
         self.next_transport.close()
