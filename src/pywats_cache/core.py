@@ -122,6 +122,10 @@ class Core:
                 self.storage.flights.make_solitary(flight.key, self.clock())
         flight.land(landing, answer)
 
+    def answered(self, origin: str) -> None:
+        """The server can be reached."""
+        self._down.pop(origin, None)
+
     def distrust(self, status: int, prepared: Prepared) -> None:
         """401: the caller's credentials are no longer good, so nothing stored for them is; 403: the same of a path."""
         if status in self.controller.drop_on:

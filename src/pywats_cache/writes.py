@@ -30,6 +30,7 @@ class Writes(Core):
         """The answer to a write or bypass is there, and is returned after this."""
         status = response.status_code
         prepared = forward.prepared
+        self.answered(prepared.origin)
         if prepared.kind == "write" and (200 <= status < 400 or status >= 500):
             self._wrote(forward, unknown=status >= 500)
         self.distrust(status, prepared)
