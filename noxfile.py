@@ -96,6 +96,13 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def service(session: nox.Session) -> None:
+    """The station service, for real. A session of its own: PySide6-Essentials is 100 MB."""
+    _install(session, "test", extras="service")
+    session.run("pytest", "tests/service", *session.posargs)
+
+
+@nox.session
 def examples(session: nox.Session) -> None:
     """Each example, as a user runs it."""
     _install(session, "test")

@@ -153,6 +153,11 @@ class Mounted:
         """Where answers are kept."""
         return self._outer or self._engine.storage
 
+    def _succeed(self, before: Mounted) -> None:
+        """Go on with the counts of a transport that this one replaces; it must use the same storage."""
+        mine, theirs = self._engine, before._engine
+        mine.counters, mine.diary, mine.origin_times = theirs.counters, theirs.diary, theirs.origin_times
+
     def _request_for(self, item: Any, headers: Any) -> Any:
         if not isinstance(item, str):
             return item

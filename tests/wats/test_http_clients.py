@@ -153,7 +153,6 @@ def test_empty_answers_and_errors_are_not_kept(server) -> None:
     assert server.request_count == 2
 
 
-
 def test_metrics_count_what_was_sent(server) -> None:
     metrics = Metrics()
     client = HttpClient(server.base_url, server.token, metrics_collector=metrics)

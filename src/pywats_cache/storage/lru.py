@@ -61,6 +61,18 @@ class BoundedLRU(Generic[_T]):
             self.stores += 1
         return out
 
+    def resize(self, max_entries: int) -> list[tuple[str, _T]]:
+        """Set another bound on entries. Returns what was taken out for it, O(1) each."""
+        out: list[tuple[str, _T]] = []
+        with self.lock:
+            self.max_entries = max_entries
+            while len(self.items) > max_entries:
+                victim, gone = self.items.popitem(last=False)
+                self.size_bytes -= gone.size
+                self.evictions += 1
+                out.append((victim, gone))
+        return out
+
     def drop(self, key: str, item: _T | None = None) -> bool:
         """Take out what is under `key` (only if it is `item`, where one is given)."""
         with self.lock:

@@ -118,6 +118,15 @@ class MemoryStorage(HishelFace):
                 self._left(key, item)
             return True
 
+    def resize(self, max_entries: int) -> None:
+        """Set another bound on entries; the least recently used go if there are more. Raises as the constructor."""
+        most = whole("max_entries", max_entries, least=1)
+        with self.lock:
+            self.max_entries = most
+            for key, item in self.lru.resize(most):
+                self.tally.left(item)
+                self._left(key, item)
+
     def vary_by(self, key: str, names: tuple[str, ...]) -> tuple[str, ...]:
         """Note that answers of `key` vary by these request headers too; returns all names known by now."""
         with self.lock:

@@ -7,11 +7,19 @@ api = pyWATS(base_url="https://wats.example", token="…")
 ```
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from .clients import AsyncWATS, pyWATS
 from .http import AsyncHttpClient, HttpClient
 from .limits import AsyncLimitedTransport, LimitedTransport
 from .routes import ROUTES, Route
 from .rules import wats_controller, wats_rules
+
+if TYPE_CHECKING:
+    from .config import ClientConfig as ClientConfig
+    from .service import AsyncClientService as AsyncClientService
 
 __all__ = [
     "ROUTES",
@@ -25,3 +33,14 @@ __all__ = [
     "wats_controller",
     "wats_rules",
 ]
+
+# PEP 562: the station service imports Qt, and most have no use for it (extra `service`).
+_LAZY = {"AsyncClientService": ".service", "ClientConfig": ".config"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        from importlib import import_module
+
+        return getattr(import_module(_LAZY[name], __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -250,3 +250,21 @@ def test_what_is_larger_than_max_entry_bytes_passes_through_unstored(
     assert client.cache.stats.entries == 0
     origin.reply = {"content": b"x" * 1000}
     assert outcome(client.get("/small")).stored
+
+
+def test_another_bound_on_entries_holds_at_once(cached: Callable[..., Any]) -> None:
+    storage = MemoryStorage(max_entries=4)
+    client = cached(storage=storage)
+    for n in range(4):
+        client.get(f"/{n}")
+    client.get("/0")
+    storage.resize(2)
+    assert len(storage) == storage.max_entries == 2
+    assert storage.size_bytes == sum(entry.size for entry in storage.lru.items.values())
+    assert client.get("/0").extensions["pywats_cache"].status == "hit"
+    assert client.cache.stats.evictions == 2
+    storage.resize(3)
+    client.get("/5")
+    assert len(storage) == 3
+    with pytest.raises(ValueError, match="max_entries must be a whole number >= 1, not 0"):
+        storage.resize(0)

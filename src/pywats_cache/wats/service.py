@@ -1,0 +1,321 @@
+"""The SDK's station service with the cache mounted, and an HTTP face that works (extra `service`).
+
+```
+python -m pywats_cache.wats.service --config /etc/pywats/config.json --port 8080
+```
+It is the vendor's service with another client below it and another server beside it; nothing installed is changed, and
+it needs no display.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from datetime import datetime, timezone
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import CachingError
+from ..web import Guard, Listener, Subject, build_app
+from ..web.guard import LOOPBACK
+from .clients import AsyncWATS
+from .config import ClientConfig
+from .reconfigure import CacheSettings, reconfigure
+from .service_metrics import ServiceMetrics
+
+if TYPE_CHECKING:
+    _Vendor = Any
+else:
+    _Vendor = import_module("pywats_client.service.async_client_service").AsyncClientService
+
+__all__ = ["AsyncClientService", "main", "run_service"]
+
+logger = logging.getLogger("pywats_cache.wats.service")
+
+TOKEN_VARIABLE = "PYWATS_CACHE_TOKEN"  # noqa: S105 - the name of a variable
+HOST_VARIABLE = "PYWATS_HEALTH_HOST"
+
+
+class AsyncClientService(_Vendor):  # type: ignore[misc]
+    """The vendor's `AsyncClientService` over our `AsyncWATS`. For one event loop, as the vendor's.
+
+    ```python
+    asyncio.run(AsyncClientService(config_path=Path("config.json")).run())
+    ```
+    - `config_path`: the file; None takes that of the instance, and makes it if it is not there.
+    - `health_host`, `health_port`: where it listens: loopback and 8080 unless told otherwise (`PYWATS_HEALTH_HOST`,
+      `PYWATS_HEALTH_PORT`); port 0 takes any that is free, and `url` says which.
+    - `PYWATS_CACHE_TOKEN` in the environment: what a request that changes something must bring; without it changes
+      are off.
+
+    It answers `/health`, `/health/live`, `/health/ready`, `/health/details`, `/metrics` (Prometheus text; JSON for
+    who accepts `application/json`, for `?format=json`, and with `enable_metrics` off) and `/cache/…`.
+
+    A changed file is applied within five seconds, or at once by `reload()`; what is stored stays where it still holds.
+    A file with a bad cache field is refused, at the start with ConfigurationError, later with a line in the log.
+    """
+
+    def __init__(
+        self,
+        instance_id: str = "default",
+        config_path: Path | None = None,
+        *,
+        health_host: str | None = None,
+        health_port: int | None = None,
+    ) -> None:
+        super().__init__(instance_id, config_path)
+        self.config: ClientConfig
+        self._metrics_collector: ServiceMetrics | None = None
+        self._health_server: Listener | None = None
+        self._config_path = Path(self.config.config_path if config_path is None else config_path)
+        self.config = ClientConfig.load(self._config_path)
+        self._settings = CacheSettings(self.config)
+        self._health_host = health_host or os.environ.get(HOST_VARIABLE) or LOOPBACK[0]
+        if health_port is not None:
+            self._health_port = health_port
+        self._left: list[Any] = []
+        self.reloads = 0
+        """How often a changed configuration was applied."""
+
+    @property
+    def url(self) -> str | None:
+        """Where it listens; None before it does."""
+        return self._health_server.url if self._health_server else None
+
+    async def _initialize_api(self) -> None:
+        logger.info("connecting to the server")
+        try:
+            if self.config.enable_metrics:
+                self._start_metrics()
+            address, token = await self._credentials_now()
+            self.api = AsyncWATS(
+                base_url=address,
+                token=token,
+                instance_id=self.instance_id,
+                **self._settings.arguments(self._settings.storage()),
+            )
+            self._wire_metrics()
+            await self.api.__aenter__()
+            await self._check_server()
+            if self.config.registration_enabled and self._credentials is not None:
+                await self._fetch_server_info()
+                await self._send_client_update(status="Online")
+        except Exception as error:
+            # As the vendor's: the service runs on, so that the configuration can be mended.
+            logger.exception("connecting to the server failed: %s", type(error).__name__)
+            self._stats["api_status"] = "Error"
+
+    async def _credentials_now(self) -> tuple[str, str]:
+        if self.config.registration_enabled:
+            registered: tuple[str, str] = await self._resolve_registration_credentials()
+            return registered
+        address, token = self.config.get_runtime_credentials()
+        return address, token
+
+    async def _check_server(self) -> None:
+        version = await self.api.get_version()
+        self._stats["api_status"] = "Online"
+        logger.info("connected to a WATS server of version %s", version)
+
+    def _start_metrics(self) -> None:
+        if self._metrics_collector is None:
+            collector = import_module("pywats.core.metrics").MetricsCollector()
+            if collector.enabled:
+                self._metrics_collector = ServiceMetrics(collector)
+            else:
+                logger.warning("enable_metrics needs prometheus-client: pip install 'pywats-cache[service]'")
+
+    def _wire_metrics(self) -> None:
+        """Let the HTTP client count into the collector, and the collector show the cache."""
+        if self._metrics_collector is None or self.api is None:
+            return
+        self.api._http_client._metrics_collector = self._metrics_collector
+        self._metrics_collector.watch(self.api, self.instance_id)
+
+    # ── reload ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def reload(self) -> bool:
+        """Apply the file as it is now. False if it cannot be; then everything goes on as it was."""
+        try:
+            config = ClientConfig.load(self._config_path)
+            settings = CacheSettings(config)
+        except (CachingError, OSError, ValueError, TypeError) as error:
+            logger.error("the configuration was not applied: %s", error)
+            return False
+        self.config = config
+        if config.enable_metrics:
+            self._start_metrics()
+        if self.api is None:
+            self._settings = settings
+            await self._initialize_api()
+        else:
+            address, token = await self._credentials_now()
+            before, self._settings = self._settings, settings
+            left = reconfigure(self.api, address, token, settings, before)
+            if left is not None:
+                self._left.append(left)
+            self._wire_metrics()
+            try:
+                await self._check_server()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the server cannot be used
+                logger.warning("the server does not answer: %s", type(error).__name__)
+                self._stats["api_status"] = "Error"
+        if self._converter_pool:
+            await self._converter_pool.reload_config(config)
+        self.reloads += 1
+        logger.info("the configuration was applied")
+        return True
+
+    async def _reload_config(self) -> None:
+        await self.reload()
+
+    async def stop(self) -> None:
+        """Stop as the vendor's does, and close the connections of before each reload."""
+        await super().stop()
+        left, self._left = self._left, []
+        for client in left:
+            await client.aclose()
+
+    # ── HTTP ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _start_health_server(self) -> None:
+        hosts = LOOPBACK if self._health_host in LOOPBACK else None
+        app = build_app(
+            lambda: Subject(self.api, self.instance_id) if self.api is not None else None,
+            Guard(hosts, os.environ.get(TOKEN_VARIABLE)),
+            health=self._health,
+            summary=self._summary,
+            exposition=self._exposition,
+        )
+        try:
+            self._health_server = Listener(app, self._health_port, self._health_host)
+        except OSError as error:
+            logger.warning("not listening on %s:%s: %s", self._health_host, self._health_port, error)
+            return
+        self._health_server.start()
+        logger.info("listening on %s", self._health_server.url)
+
+    async def _stop_health_server(self) -> None:
+        server, self._health_server = self._health_server, None
+        if server is not None:
+            await server.stop()
+
+    def _health(self) -> tuple[bool, bool, dict[str, Any]]:
+        connected = self.api is not None and self._stats.get("api_status") == "Online"
+        details: dict[str, Any] = {
+            "service_status": self._status.value,
+            "api_status": self._stats.get("api_status", "Unknown"),
+            "api_connected": connected,
+            "uptime_seconds": self._get_uptime_seconds(),
+            "instance_id": self.instance_id,
+            "reloads": self.reloads,
+            "cache": self._cache_health(),
+        }
+        status = "running" if self.is_running else "stopped"
+        document: dict[str, Any] = {"status": status, "timestamp": _now(), "details": details}
+        reasons = [] if self.is_running else [f"the service is {status}"]
+        if not connected:
+            reasons.append("the WATS server is not connected")
+        if reasons:
+            document["reason"] = details["reason"] = ", ".join(reasons)
+        return self.is_running, self.is_running and connected, document
+
+    def _cache_health(self) -> dict[str, Any]:
+        cache = self.api.cache if self.api is not None else None
+        settings = {
+            "ttl_seconds": self._settings.ttl,
+            "max_size": self._settings.size,
+            "storage": self._settings.url.partition(":")[0] or "memory",
+            "offline": self._settings.offline,
+        }
+        if cache is None:
+            return {"enabled": False, **settings}
+        stats = cache.stats
+        return {
+            "enabled": True,
+            **settings,
+            "entries": stats.entries,
+            "size_bytes": stats.size_bytes,
+            "hit_rate": stats.hit_rate,
+            "storage_errors": stats.storage_errors,
+        }
+
+    def _summary(self) -> dict[str, Any]:
+        summary: dict[str, Any] = {"timestamp": _now(), "service": "pywats_client"}
+        pool = self._converter_pool
+        if pool is not None and hasattr(pool, "queue_size"):
+            summary["converter_queue"] = {
+                "size": pool.queue_size,
+                "active_workers": getattr(pool, "active_workers", 0),
+                "total_processed": getattr(pool, "total_processed", 0),
+            }
+        return summary
+
+    def _exposition(self) -> bytes | None:
+        if self._metrics_collector is None or not self.config.enable_metrics:
+            return None
+        text: bytes = self._metrics_collector.text()
+        return text
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat().replace("+00:00", "Z")
+
+
+def run_service(config_path: Path | None = None, instance_id: str = "default", **options: Any) -> None:
+    """Run a service until SIGINT or SIGTERM; SIGHUP, where there is one, reloads the configuration."""
+
+    async def run() -> None:
+        service = AsyncClientService(instance_id, config_path, **options)
+        reloading: set[asyncio.Task[bool]] = set()
+
+        def reload() -> None:
+            task = asyncio.get_running_loop().create_task(service.reload())
+            reloading.add(task)
+            task.add_done_callback(reloading.discard)
+
+        _on_signal("SIGINT", service.request_shutdown)
+        _on_signal("SIGTERM", service.request_shutdown)
+        _on_signal("SIGHUP", reload)
+        await service.run()
+
+    asyncio.run(run())
+
+
+def _on_signal(name: str, call: Callable[[], object]) -> None:
+    number = getattr(signal, name, None)
+    if number is None:
+        return
+    loop = asyncio.get_running_loop()
+    try:
+        loop.add_signal_handler(number, call)
+    except (NotImplementedError, RuntimeError):  # Windows
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(call))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the service from the command line. Returns the exit code: 2 for a configuration that cannot be used."""
+    parser = argparse.ArgumentParser(prog="python -m pywats_cache.wats.service", description=__doc__)
+    parser.add_argument("--config", type=Path, help="the configuration file")
+    parser.add_argument("--instance", default="default", help="the instance (default: %(default)s)")
+    parser.add_argument("--host", help="the address to listen on (default: 127.0.0.1)")
+    parser.add_argument("--port", type=int, help="the port to listen on (default: 8080; 0: any that is free)")
+    parser.add_argument("--log-level", default="INFO", help="(default: %(default)s)")
+    given = parser.parse_args(arguments)
+    logging.basicConfig(level=given.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        run_service(given.config, given.instance, health_host=given.host, health_port=given.port)
+    except (CachingError, OSError) as error:
+        print(f"the service cannot start: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

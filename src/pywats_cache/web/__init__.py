@@ -1,0 +1,11 @@
+"""A cache over HTTP: its figures, its entries, and what an operator may do with it (starlette and uvicorn).
+
+The client service and `pywats-cache serve` listen with it; the command line asks it.
+"""
+
+from .app import build_app
+from .guard import Guard
+from .serving import Listener
+from .subject import Subject
+
+__all__ = ["Guard", "Listener", "Subject", "build_app"]

@@ -1,0 +1,93 @@
+"""What is shown of a cache, as JSON documents. No credential and no query is in any."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from math import isinf
+from typing import Any
+
+from ..figures import Figures
+from ..storage.entry import StoredResponse
+
+__all__ = ["SORTABLE", "entry_document", "stats_document", "vendor_document"]
+
+SORTABLE = ("age", "hits", "left", "path", "rule", "saved_seconds", "size")
+
+
+def stats_document(name: str, figures: Figures | None) -> dict[str, Any]:
+    """All figures of a cache."""
+    if figures is None:
+        return {"client": name, "enabled": False}
+    stats = figures.stats
+    return {
+        "client": name,
+        "enabled": True,
+        "requests": stats.requests,
+        **asdict(stats),
+        "hit_rate": stats.hit_rate,
+        "saved_seconds": figures.saved_seconds,
+        "max_entries": figures.max_entries,
+        "max_bytes": figures.max_bytes,
+        "evictions_by": figures.evictions,
+        "settling_tags": figures.settling,
+        "reasons": figures.reasons,
+        "failures": figures.failures,
+        "rules": [
+            {"rule": rule, "fetches": figures.fetches.get(rule, 0), **_tally(figures, rule)}
+            for rule in sorted({*figures.rules, *figures.fetches})
+        ],
+        "origin_seconds": {
+            "bounds": list(figures.origin_bounds),
+            "counts": list(figures.origin_buckets),
+            "sum": figures.origin_seconds,
+        },
+    }
+
+
+def _tally(figures: Figures, rule: str) -> dict[str, Any]:
+    there = figures.rules.get(rule)
+    if there is None:
+        return {"hits": 0, "saved_seconds": 0.0, "entries": 0, "size_bytes": 0}
+    return asdict(there)
+
+
+def vendor_document(figures: Figures | None) -> dict[str, Any]:
+    """The statistics as the SDK's service documents them; `hit_rate` is in percent of all requests."""
+    if figures is None:
+        return {
+            "enabled": False, "size": 0, "max_size": 0, "requests": 0, "hits": 0, "misses": 0, "hit_rate": 0.0,
+            "evictions": 0,
+        }  # fmt: skip
+    stats = figures.stats
+    hits = stats.hits + stats.stale + stats.collapsed
+    misses = stats.misses + stats.revalidated
+    return {
+        "enabled": True,
+        "size": stats.entries,
+        "max_size": figures.max_entries,
+        "requests": hits + misses,
+        "hits": hits,
+        "misses": misses,
+        "hit_rate": 100.0 * stats.hit_rate,
+        "evictions": stats.evictions,
+    }
+
+
+def entry_document(entry: StoredResponse, now: float) -> dict[str, Any]:
+    """One stored answer: where it is from, how old, how large, how often used, and what makes it invalid."""
+    path = next((tag[1:] for tag in entry.tags if tag.startswith("=")), "")
+    age = now - entry.began
+    left = entry.ttl - age
+    return {
+        "rule": entry.rule,
+        "path": path,
+        "status": entry.status,
+        "age": age,
+        "ttl": None if isinf(entry.ttl) else entry.ttl,
+        "left": None if isinf(left) else left,
+        "size": entry.size,
+        "hits": entry.hits,
+        "saved_seconds": entry.hits * entry.took,
+        "tags": [tag.rsplit("#", 1)[-1] for tag in entry.tags if tag.startswith("#")],
+        "key": entry.key,
+    }

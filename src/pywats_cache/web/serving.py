@@ -1,0 +1,87 @@
+"""Listening, in an event loop that runs already or in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import uvicorn
+
+__all__ = ["Listener"]
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to the program."""
+        yield
+
+
+class Listener:
+    """Serves an ASGI application on one socket.
+
+    - `port`: 0 takes any that is free; `port` then says which.
+    - `host`: loopback unless told otherwise.
+
+    Raises OSError where the port is taken.
+    """
+
+    def __init__(self, app: Any, port: int, host: str = "127.0.0.1") -> None:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._socket = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            if os.name == "posix":  # elsewhere it lets another program take the port away
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._socket.bind((host, port))
+        except BaseException:
+            self._socket.close()
+            raise
+        self.host = host
+        self.port: int = self._socket.getsockname()[1]
+        self._server = _Server(
+            uvicorn.Config(
+                app, log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=2
+            )
+        )
+        self._task: asyncio.Task[None] | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def url(self) -> str:
+        """The address to ask."""
+        return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
+
+    def start(self) -> None:
+        """Serve in the loop that runs now."""
+        self._task = asyncio.get_running_loop().create_task(self._serve(), name="pywats-cache-http")
+
+    async def stop(self) -> None:
+        """End what `start` began; answers under way get 2 seconds."""
+        self._server.should_exit = True
+        if self._task is not None:
+            await self._task
+
+    def start_thread(self) -> None:
+        """Serve in a thread of its own; returns when the first request can be answered."""
+        self._thread = threading.Thread(target=self.run, name="pywats-cache-http", daemon=True)
+        self._thread.start()
+
+    def stop_thread(self) -> None:
+        """End what `start_thread` began."""
+        self._server.should_exit = True
+        if self._thread is not None:
+            self._thread.join()
+
+    def run(self) -> None:
+        """Serve in this thread until `stop_thread`, or a KeyboardInterrupt."""
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        # Listening from the start, so nobody is refused who asks before the server runs.
+        self._socket.listen(128)
+        await self._server.serve(sockets=[self._socket])

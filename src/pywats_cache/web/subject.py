@@ -1,0 +1,102 @@
+"""The cache that is looked at, whatever client it is in."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from anyio import to_thread
+
+from ..errors import ConfigurationTypeError
+from ..figures import Figures, measure
+from ..mounting import Mounted
+
+if TYPE_CHECKING:
+    from ..diagnosis import Explanation, Finding
+    from ..storage.entry import StoredResponse
+    from ..warming import Warmed
+
+__all__ = ["Subject"]
+
+
+class Subject:
+    """One cache, asked and told things from an event loop.
+
+    - `client`: a `CacheTransport`, a `CacheClient`, a `pyWATS`, the async ones. With a client, paths are relative to
+      its base URL, and its own credentials are used.
+    - `name`: how it is called in figures.
+
+    Raises ConfigurationTypeError for anything else.
+    """
+
+    def __init__(self, client: Any, name: str = "default") -> None:
+        self.name = name
+        self._client = client
+        if self.transport is None and not hasattr(client, "cache"):
+            raise ConfigurationTypeError(f"client must be a cache transport or a client with a cache, not {client!r}")
+
+    @property
+    def transport(self) -> Mounted | None:
+        """The cache as it is now; None while it is off."""
+        mounted = self._client if isinstance(self._client, Mounted) else getattr(self._client, "cache", None)
+        return mounted if isinstance(mounted, Mounted) else None
+
+    @property
+    def _http(self) -> Any:
+        """The httpx client, or the transport where there is none."""
+        inner = getattr(self._client, "_http_client", self._client)
+        return getattr(inner, "_client", None) or inner
+
+    def _mounted(self) -> Mounted:
+        mounted = self.transport
+        if mounted is None:
+            raise LookupError("the cache is off")
+        return mounted
+
+    def figures(self) -> Figures | None:
+        """All figures; None while the cache is off."""
+        mounted = self.transport
+        return None if mounted is None else measure(mounted._engine)
+
+    def now(self) -> float:
+        """The time on the cache's clock."""
+        return self._mounted()._engine.now()
+
+    def entries(self) -> list[StoredResponse]:
+        """What is in memory now."""
+        storage = self._mounted()._engine.storage
+        with storage.lock:
+            return [item for item in storage.lru.items.values() if hasattr(item, "rule")]
+
+    def findings(self) -> list[Finding]:
+        """What the doctor says."""
+        return self._mounted().doctor()
+
+    def explain(self, method: str, url: str) -> Explanation:
+        """What would happen to a request of this client now."""
+        mounted, http = self._mounted(), self._http
+        build = getattr(http, "build_request", None) or mounted._library.request
+        return mounted.explain(build(method.upper(), url))
+
+    async def invalidate(self, path: str | None, tags: tuple[str, ...], soft: bool) -> None:
+        """As the transport's `invalidate`."""
+        mounted: Any = self._mounted()
+        await _done(lambda: mounted.invalidate(path, tags=tags, soft=soft))
+
+    async def clear(self) -> None:
+        """As the transport's `clear`."""
+        mounted: Any = self._mounted()
+        await _done(mounted.clear)
+
+    async def warm(self, urls: Iterable[str], concurrency: int) -> Warmed:
+        """Fetch ahead what is not fresh; URLs without a host are relative to the client's base URL."""
+        warm: Any = getattr(self._http, "warm", None) or getattr(self._mounted(), "warm")  # noqa: B009
+        result: Warmed = await _done(lambda: warm(list(urls), concurrency=concurrency))
+        return result
+
+
+async def _done(call: Any) -> Any:
+    """The result of a call that may be sync (then in a thread: it may block) or async."""
+    result = await to_thread.run_sync(call)
+    return await result if inspect.isawaitable(result) else result

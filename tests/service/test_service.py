@@ -1,0 +1,257 @@
+"""The station service in this process, and as a program with a file, scraped, reloaded and stopped by a signal."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from pywats_cache import ConfigurationError, TieredStorage
+from pywats_cache.testing import SimulatedWATS
+from pywats_cache.wats import AsyncClientService, ClientConfig
+
+TOKEN = {"Authorization": "Bearer hush"}
+
+
+@pytest.fixture
+def wats() -> Iterator[SimulatedWATS]:
+    with SimulatedWATS() as server:
+        yield server
+
+
+@pytest.fixture
+def path(tmp_path: Path, wats: SimulatedWATS) -> Path:
+    write(tmp_path / "config.json", wats)
+    return tmp_path / "config.json"
+
+
+def write(path: Path, wats: SimulatedWATS, **fields: Any) -> None:
+    given = {"service_address": wats.base_url, "api_token": wats.token, "cache_ttl_seconds": 60, **fields}
+    ClientConfig(**given).save(path)
+
+
+@asynccontextmanager
+async def running(path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Any, httpx.AsyncClient]]:
+    """The service, started, and a client of its HTTP face."""
+    monkeypatch.setenv("PYWATS_CACHE_TOKEN", "hush")
+    service = AsyncClientService(f"test-{os.getpid()}", path, health_port=0)
+    await service.start()
+    try:
+        async with httpx.AsyncClient(base_url=service.url) as http:
+            yield service, http
+    finally:
+        await service.stop()
+
+
+def test_the_probes_and_the_figures(path: Path, wats: SimulatedWATS, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def check() -> None:
+        async with running(path, monkeypatch) as (service, http):
+            assert service.url.startswith("http://127.0.0.1:")
+            for _ in range(3):
+                await service.api.product.get_product("PN-1000")
+            await service.api.product.get_product("PN-1001")
+            for probe, status in (("", "ok"), ("/live", "alive"), ("/ready", "ready")):
+                answer = await http.get(f"/health{probe}")
+                assert (answer.status_code, answer.json()["status"]) == (200, status)
+            details = (await http.get("/health/details")).json()
+            assert details["healthy"] is True
+            assert details["details"]["api_connected"] is True
+            assert details["details"]["cache"]["entries"] == 2
+            summary = (await http.get("/metrics", headers={"Accept": "application/json"})).json()
+            assert summary["http_cache"] == {
+                "enabled": True, "size": 2, "max_size": 1000, "requests": 4, "hits": 2, "misses": 2,
+                "hit_rate": 50.0, "evictions": 0,
+            }  # fmt: skip
+            assert summary["service"] == "pywats_client"
+            answer = await http.get("/metrics")
+            assert answer.headers["content-type"].startswith("text/plain")
+            samples = {
+                (s.name, frozenset(s.labels.values())): s.value
+                for family in text_string_to_metric_families(answer.text)
+                for s in family.samples
+            }
+            name = service.instance_id
+            assert samples["pywats_cache_requests_total", frozenset((name, "hit"))] == 2
+            assert samples["pywats_http_requests_total", frozenset(("GET", "/api/Product/{part_number}", "200"))] == 2
+            assert "PN-1000" not in answer.text
+            assert wats.token not in answer.text
+
+    asyncio.run(check())
+
+
+def test_ready_says_why_not(tmp_path: Path, wats: SimulatedWATS, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "config.json", wats, api_token="wrong")
+
+    async def check() -> None:
+        async with running(tmp_path / "config.json", monkeypatch) as (service, http):
+            answer = await http.get("/health/ready")
+            assert answer.status_code == 503
+            assert "not connected" in answer.json()["reason"]
+            assert (await http.get("/health/live")).status_code == 200
+            write(service._config_path, wats)
+            assert await service.reload()
+            assert (await http.get("/health/ready")).status_code == 200
+
+    asyncio.run(check())
+
+
+def test_a_changed_configuration_keeps_the_cache(
+    path: Path, wats: SimulatedWATS, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def check() -> None:
+        async with running(path, monkeypatch) as (service, http):
+            product = service.api.product
+            for number in range(4):
+                await product.get_product(f"PN-{1000 + number}")
+            asked = len(wats.requests)
+            write(path, wats, cache_ttl_seconds=600, cache_max_size=2, cache_offline="auto")
+            assert await service.reload()
+            assert service.api.cache.stats.misses == 4  # the counts go on
+            assert service.api.cache.stats.entries == 2
+            await product.get_product("PN-1003")
+            await product.get_product("PN-1002")
+            assert service.api.cache.stats.hits == 2
+            assert len(wats.requests) == asked + 1  # the version, and no product
+            assert service.api.cache.controller.offline == "auto"
+            write(path, wats, enable_cache=False)
+            assert await service.reload()
+            assert service.api.cache is None
+            assert (await http.get("/metrics?format=json")).json()["http_cache"]["enabled"] is False
+            assert "pywats_cache_entries{" not in (await http.get("/metrics")).text
+            assert (await http.post("/cache/clear", headers=TOKEN)).status_code == 409
+            await product.get_product("PN-1003")
+            write(path, wats)
+            assert await service.reload()
+            assert service.api.cache.stats.entries == 0  # writes went unseen meanwhile
+            await product.get_product("PN-1003")
+            assert service.api.cache.stats.misses == 1
+
+    asyncio.run(check())
+
+
+def test_a_bad_configuration_changes_nothing(
+    path: Path, wats: SimulatedWATS, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def check() -> None:
+        async with running(path, monkeypatch) as (service, _):
+            await service.api.product.get_product("PN-1000")
+            write(path, wats, cache_ttl_seconds=-5)
+            assert not await service.reload()
+            assert "cache_ttl_seconds must be" in caplog.text
+            await service.api.product.get_product("PN-1000")
+            assert service.api.cache.stats.hits == 1
+            path.write_text("{", "utf-8")
+            for backup in path.parent.glob("*.bak"):
+                backup.unlink()
+            assert not await service.reload()
+
+    asyncio.run(check())
+    write(path, wats, cache_max_size=0)
+    with pytest.raises(ConfigurationError, match="cache_max_size must be a whole number >= 1, not 0"):
+        AsyncClientService("bad", path)
+
+
+def test_answers_can_be_kept_in_a_database(
+    path: Path, wats: SimulatedWATS, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(path, wats, cache_storage_url=f"sqlite://{(tmp_path / 'cache.db').as_posix()}", cache_max_size=1)
+
+    async def check() -> None:
+        async with running(path, monkeypatch) as (service, _):
+            for number in (1000, 1001, 1000):
+                await service.api.product.get_product(f"PN-{number}")
+            assert isinstance(service.api.cache.storage, TieredStorage)
+            assert service.api.cache.stats.tier_hits == 1
+
+    asyncio.run(check())
+    assert (tmp_path / "cache.db").exists()
+
+
+def test_changes_need_the_token_and_the_own_site(
+    path: Path, wats: SimulatedWATS, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def check() -> None:
+        async with running(path, monkeypatch) as (service, http):
+            await service.api.product.get_product("PN-1000")
+            entries = (await http.get("/cache/entries")).json()
+            assert entries["entries"][0]["path"].endswith("/api/product/pn-1000")
+            assert (await http.get("/cache/entries", headers={"Host": "evil.example"})).status_code == 403
+            for headers in ({}, {"Authorization": "Bearer no"}, {**TOKEN, "Sec-Fetch-Site": "cross-site"}):
+                answer = await http.post("/cache/invalidate", json={"path": "/api/Product"}, headers=headers)
+                assert answer.status_code == 403, headers
+            assert (await http.get("/cache/clear", headers=TOKEN)).status_code == 405
+            assert (await http.post("/cache/invalidate", json={"path": "x"}, headers=TOKEN)).status_code == 400
+            explained = await http.get("/cache/explain", params={"url": "/api/Product/PN-1000"})
+            assert explained.json()["status"] == "hit"
+            answer = await http.post("/cache/invalidate", json={"path": "/api/Product"}, headers=TOKEN)
+            assert answer.status_code == 200
+            explained = await http.get("/cache/explain", params={"url": "/api/Product/PN-1000"})
+            assert explained.json()["reason"] == "dirtied"
+            warmed = await http.post("/cache/warm", json={"urls": ["/api/Product/PN-1000"]}, headers=TOKEN)
+            assert warmed.json() == {"total": 1, "fetched": 1, "fresh": 0, "failed": 0}
+            assert (await http.post("/cache/clear", headers=TOKEN)).json() == {"cleared": 1}
+
+    asyncio.run(check())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_program_is_scraped_reloaded_and_stopped(path: Path, wats: SimulatedWATS, number: int) -> None:
+    environment = {name: text for name, text in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
+    command = [sys.executable, "-m", "pywats_cache.wats.service", "--config", str(path), "--port", "0"]
+    command += ["--instance", f"program-{os.getpid()}"]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    lines: list[str] = []
+
+    def seen(pattern: str) -> re.Match[str]:
+        for line in process.stderr:  # type: ignore[union-attr]
+            lines.append(line)
+            found = re.search(pattern, line)
+            if found:
+                return found
+        raise AssertionError("".join(lines))
+
+    try:
+        url = seen(r"listening on (http://127\.0\.0\.1:\d+)")[1]
+        seen("Service status: .* -> Running")
+        with httpx.Client(base_url=url) as http:
+            assert http.get("/health/ready").status_code == 200
+            assert 'pywats_cache_requests_total{client="program-' in http.get("/metrics").text
+            assert http.post("/cache/clear").status_code == 403
+            document = json.loads(path.read_text("utf-8"))
+            path.write_text(json.dumps({**document, "cache_ttl_seconds": 7, "cache_max_size": 3}), "utf-8")
+            process.send_signal(signal.SIGHUP)
+            seen("the configuration was applied")
+            cache = http.get("/health/details").json()["details"]["cache"]
+            assert (cache["ttl_seconds"], cache["max_size"]) == (7, 3)
+            assert http.get("/metrics?format=json").json()["http_cache"]["max_size"] == 3
+        process.send_signal(number)
+        rest = process.communicate(timeout=30)[1]
+        assert process.returncode == 0, rest
+        assert "stopped successfully" in rest
+        assert wats.token not in "".join(lines) + rest
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+
+
+def test_a_program_that_cannot_start_says_why(tmp_path: Path, wats: SimulatedWATS) -> None:
+    write(tmp_path / "config.json", wats, cache_ttl_seconds="abc")
+    command = [sys.executable, "-m", "pywats_cache.wats.service", "--config", str(tmp_path / "config.json")]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 2
+    assert "cache_ttl_seconds must be a number of seconds" in result.stderr
