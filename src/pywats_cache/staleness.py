@@ -140,7 +140,9 @@ class Staleness(Core):
 
     def _cause(self, error: BaseException) -> str:
         """`unreachable`, `cancelled` or `other`."""
-        if isinstance(error, self.library.unreachable) or getattr(error, "request_not_sent", False) is True:
+        # A caller's own deadline that ran out before anything was sent says nothing of the server.
+        not_sent = getattr(error, "request_not_sent", False) is True and not isinstance(error, TimeoutError)
+        if not_sent or isinstance(error, self.library.unreachable):
             return "unreachable"
         return "other" if isinstance(error, Exception) else "cancelled"
 

@@ -43,6 +43,7 @@ class Fetch(Step):
 
     __slots__ = (
         "background",
+        "encoded",
         "flight",
         "length",
         "outdated",
@@ -78,6 +79,8 @@ class Fetch(Step):
         self.validating = False
         self.length: int | None = None
         """Of the answer's body, as announced."""
+        self.encoded = False
+        """Whether the answer's body has a content encoding."""
         self.vary: tuple[str, ...] = ()
         self.sent = time.perf_counter()
         self.took = 0.0
