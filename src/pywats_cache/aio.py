@@ -69,6 +69,17 @@ class AsyncCache(Mounted):
         step = engine.begin(request)
         if step.__class__ is engine.library.cached_response:
             return step
+        began = time.perf_counter()
+        try:
+            response = await self._follow(step)
+        except BaseException as error:
+            engine.journal.failed(request, error, time.perf_counter() - began)
+            raise
+        engine.answered_request(request, response, time.perf_counter() - began)
+        return response
+
+    async def _follow(self, step: Any) -> Any:
+        engine = self._engine
         while True:
             if isinstance(step, Fetch):
                 return await self._fetch(step)
@@ -198,6 +209,7 @@ class AsyncCache(Mounted):
     async def clear(self) -> None:
         """Forget everything stored."""
         self._engine.storage.clear()
+        self._engine.dirtied(None, "clear")
 
     def _prepare(self) -> None:
         self._tasks = Tasks(self._refresh)

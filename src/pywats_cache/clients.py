@@ -21,7 +21,7 @@ class CachingClient:
 
     It goes in front of a client of httpx; all arguments but these are that client's.
 
-    - `controller`, `storage`, `clock`: see the transport.
+    - `controller`, `storage`, `clock`, `record`, `log_hits`: see the transport.
     - `transport`: the next transport, as everywhere in httpx; a cache transport is used as it is.
     """
 
@@ -31,9 +31,19 @@ class CachingClient:
     _mounts: dict[Any, Any]
 
     def __init__(
-        self, *, controller: Any = None, storage: Any = None, clock: Any = None, transport: Any = None, **options: Any
+        self,
+        *,
+        controller: Any = None,
+        storage: Any = None,
+        clock: Any = None,
+        record: Any = None,
+        log_hits: bool = False,
+        transport: Any = None,
+        **options: Any,
     ) -> None:
-        self._cache_parts = {"controller": controller, "storage": storage, "clock": clock}
+        self._cache_parts = {"controller": controller, "storage": storage, "clock": clock, "record": record}
+        if log_hits is not False:
+            self._cache_parts["log_hits"] = log_hits
         if isinstance(transport, Mounted):
             if not isinstance(transport, self._transport_class):
                 raise ConfigurationTypeError(

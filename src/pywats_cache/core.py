@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from .answers import Answers
@@ -11,6 +11,7 @@ from .coherence import partition_tag
 from .diary import Diary
 from .flights import Flight, Landing, Owner
 from .forking import renew_in_child
+from .journal import Journal
 from .key import normal_path, variant_key
 from .origin_times import OriginTimes
 from .outcome import Status
@@ -58,11 +59,13 @@ class Core:
         self._down: dict[str, float] = {}
         self._backoff: dict[str, tuple[float, float]] = {}
         self.origin_times = OriginTimes()
+        self.journal = Journal()
         renew_in_child(self)
 
     def _renew(self) -> None:
         # Each process counts what it does itself, so that the sum over processes is true.
         self.counters, self.diary, self.origin_times = Counters(), Diary(), OriginTimes()
+        self.journal = Journal()
 
     def is_fresh(self, entry: StoredResponse, prepared: Prepared, age: float) -> bool:
         """Whether `entry` may answer: not past its TTL nor the caller's, not dirtied. A negative age is expired."""
@@ -126,11 +129,21 @@ class Core:
         """The server can be reached."""
         self._down.pop(origin, None)
 
+    def answered_request(self, request: Any, response: Any, took: float) -> None:
+        """A request got its answer after `took` seconds, by another way than as a plain hit."""
+        self.journal.answered(request, response, took)
+
+    def dirtied(self, tags: Iterable[str] | None, reason: str, rule: str = "") -> None:
+        """These tags were dirtied (None: everything was), for `reason`."""
+        self.journal.invalidated(reason, rule)
+
     def distrust(self, status: int, prepared: Prepared) -> None:
         """401: the caller's credentials are no longer good, so nothing stored for them is; 403: the same of a path."""
         if status in self.controller.drop_on:
             path = f"={prepared.origin}/{'/'.join(normal_path(prepared.path))}"
-            self.storage.coherence.bump((partition_tag(prepared.partition) if status == 401 else path,))
+            tags = (partition_tag(prepared.partition) if status == 401 else path,)
+            self.storage.coherence.bump(tags)
+            self.dirtied(tags, str(status), prepared.rule)
 
     @staticmethod
     def _timeout(request: Any) -> dict[str, float | None]:

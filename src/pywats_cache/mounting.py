@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -33,6 +34,9 @@ class Mounted:
       answers, flights and invalidation, and should have the same controller.
     - `clock`: a function that gives seconds, monotonic; None: the system's clock, time asleep counted.
 
+    - `record`: a file to which a redacted trace is appended (see `recording`), at most 64 MiB.
+    - `log_hits`: tell hits to the debug log too; without it they are only counted.
+
     Raises ConfigurationError or ConfigurationTypeError, naming the parameter.
     """
 
@@ -53,6 +57,8 @@ class Mounted:
         controller: Controller | None = None,
         storage: MemoryStorage | TieredStorage | hishel.BaseStorage | hishel.AsyncBaseStorage | None = None,
         clock: Clock | None = None,
+        record: str | os.PathLike[str] | None = None,
+        log_hits: bool = False,
     ) -> None:
         if clock is not None and not callable(clock):
             raise ConfigurationTypeError(f"clock must be a function that returns seconds, not {clock!r}")
@@ -65,8 +71,21 @@ class Mounted:
             # By identity: an empty storage has the length 0, and so is false.
             memory = storage if isinstance(storage, MemoryStorage) else MemoryStorage()
         used = memory.use_clock(clock, monotonic)
-        self._engine = Engine(self._library, controller or Controller(), memory, used, self._owner)
+        self._engine = self._make_engine(controller or Controller(), memory, used, record, flag("log_hits", log_hits))
         self._mount(transport)
+
+    def _make_engine(
+        self, controller: Controller, memory: MemoryStorage, clock: Clock, record: Any, hits: bool
+    ) -> Engine:
+        parts = (self._library, controller, memory, clock, self._owner)
+        if record is None and not hits:
+            return Engine(*parts)
+        from .recording import Recorder, RecordingEngine
+
+        engine = RecordingEngine(*parts)
+        engine.recorder = None if record is None else Recorder(record)
+        engine.log_hits = hits
+        return engine
 
     def _mount(self, transport: Any) -> None:
         if isinstance(transport, Mounted):
@@ -157,6 +176,7 @@ class Mounted:
         """Go on with the counts of a transport that this one replaces; it must use the same storage."""
         mine, theirs = self._engine, before._engine
         mine.counters, mine.diary, mine.origin_times = theirs.counters, theirs.diary, theirs.origin_times
+        mine.journal = theirs.journal
 
     def _request_for(self, item: Any, headers: Any) -> Any:
         if not isinstance(item, str):

@@ -47,6 +47,17 @@ class SyncCache(Mounted):
         step = engine.begin(request)
         if step.__class__ is engine.library.cached_response:
             return step
+        began = time.perf_counter()
+        try:
+            response = self._follow(step)
+        except BaseException as error:
+            engine.journal.failed(request, error, time.perf_counter() - began)
+            raise
+        engine.answered_request(request, response, time.perf_counter() - began)
+        return response
+
+    def _follow(self, step: Any) -> Any:
+        engine = self._engine
         while True:
             if isinstance(step, Fetch):
                 return self._fetch(step)
@@ -173,6 +184,7 @@ class SyncCache(Mounted):
     def clear(self) -> None:
         """Forget everything stored."""
         self._engine.storage.clear()
+        self._engine.dirtied(None, "clear")
 
     def _prepare(self) -> None:
         self._threads = Threads(self._refresh)

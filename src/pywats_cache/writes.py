@@ -58,6 +58,7 @@ class Writes(Core):
             now = self.now()
             coherence.settle(prepared.tags, now, now + settle)
         coherence.bump(prepared.tags)
+        self.dirtied(prepared.tags, "write", prepared.rule)
         with self.storage.lock:
             self.storage.invalidations += 1
 
@@ -68,12 +69,14 @@ class Writes(Core):
         dirty: list[str] = []
         if origins is None:
             coherence.bump_all()
+            self.dirtied(None, "invalidate")
         else:
             for origin in origins:
                 if path is not None:
                     dirty.append(f"^{origin}/{'/'.join(normal_path(path))}")
                 dirty.extend(explicit_tag(origin, tag) for tag in tags)
             (coherence.soften if soft else coherence.bump)(dirty)
+            self.dirtied(dirty, "soft" if soft else "invalidate")
         with self.storage.lock:
             self.storage.invalidations += 1
 

@@ -1,0 +1,214 @@
+"""A redacted trace of what a cache was asked, for `pywats-cache simulate`: `CacheTransport(record="trace.jsonl")`.
+
+One JSON object a line. The first says `{"pywats_cache_trace": 1}`; the others are, by `e`:
+
+- `q`: a request: `t` wall time, `m` method, `s` status, `r` reason, `k` key digest, `rule`, `ms` latency, `n` bytes of
+  the entry, `ttl` seconds; `l` for a lookup.
+- `s`: an answer was stored: `t`, `k`, `n`, `ttl`, `ms` that the fetch took, `tags`: digests.
+- `d`: tags were dirtied: `t`, `tags`.   `c`: all was forgotten: `t`.
+
+Digests are keyed by a secret of the storage that is never written, so neither URLs nor credentials can be guessed
+from them.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .directives import EXTENSION
+from .engine import Engine
+from .errors import ConfigurationTypeError, whole
+from .forking import renew_in_child
+
+if TYPE_CHECKING:
+    from .outcome import CacheOutcome
+    from .steps import Fetch
+    from .storage.entry import StoredResponse
+
+__all__ = ["Recorder", "RecordingEngine", "rotated"]
+
+logger = logging.getLogger("pywats_cache.recording")
+
+HEADER = '{"pywats_cache_trace": 1}\n'
+MAX_BYTES = 64 << 20
+EVERY = 0.25
+"""Seconds between two writings."""
+BACKLOG = 20_000
+"""Lines that wait to be written; what comes on top is dropped, and counted."""
+
+
+def rotated(path: Path) -> Path:
+    """Where the older half of a trace is."""
+    return path.with_name(f"{path.name}.1")
+
+
+class Recorder:
+    """Appends lines to a file from a daemon thread; `put` never waits for the disk.
+
+    - `max_bytes`: the file and its older half `<name>.1` together are never larger, so the newest is kept.
+
+    A failure to write is logged once and ends the recording. A forked child goes on by itself, into the same files.
+    Guarded by `_writing`: the file; the queue needs no lock.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> None:
+        if not isinstance(path, (str, os.PathLike)):
+            raise ConfigurationTypeError(f"record must be the path of a file, not {path!r}")
+        self.path = Path(path)
+        self._half = whole("max_bytes", max_bytes, least=4096) // 2
+        self.dropped = 0
+        self._broken = False
+        self._start()
+        renew_in_child(self)
+        atexit.register(self.flush)
+
+    def _start(self) -> None:
+        self._queue: deque[dict[str, Any]] = deque()
+        self._writing = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    _renew = _start
+
+    def put(self, line: dict[str, Any]) -> None:
+        """Write `line` soon."""
+        if self._broken:
+            return
+        if len(self._queue) >= BACKLOG:
+            self.dropped += 1
+            return
+        self._queue.append(line)
+        if self._thread is None:
+            thread = self._thread = threading.Thread(target=self._work, name="pywats-cache-record", daemon=True)
+            thread.start()
+
+    def _work(self) -> None:
+        pause = threading.Event()
+        while not self._broken:
+            pause.wait(EVERY)
+            self.flush()
+
+    def flush(self) -> None:
+        """Write all that waits."""
+        with self._writing:
+            lines = []
+            while self._queue:
+                lines.append(json.dumps(self._queue.popleft(), separators=(",", ":")) + "\n")
+            if lines and not self._broken:
+                try:
+                    self._append("".join(lines))
+                except OSError as error:
+                    self._broken = True
+                    logger.warning("recording ends: %s", error.strerror)
+
+    def _append(self, text: str) -> None:
+        data = text.encode()
+        size = self.path.stat().st_size if self.path.exists() else 0
+        if size and size + len(data) > self._half:
+            os.replace(self.path, rotated(self.path))
+            size = 0
+        with self.path.open("ab") as file:
+            # One burst larger than the bound keeps its end.
+            file.write(data if size else HEADER.encode() + data[-(self._half - len(HEADER)) :])
+
+
+class RecordingEngine(Engine):
+    """An engine that tells a recorder, and with `log_hits` the journal, of every request, hits and lookups included.
+
+    A class of its own, so that the engines that do not are as fast as ever.
+    """
+
+    recorder: Recorder | None = None
+    log_hits = False
+
+    def begin(self, request: Any) -> Any:
+        """As the engine's; a hit is told."""
+        began = time.perf_counter()
+        step = super().begin(request)
+        if step.__class__ is self.library.cached_response:
+            outcome: CacheOutcome = step.extensions[EXTENSION]
+            self._tell(request.method, outcome, time.perf_counter() - began)
+        return step
+
+    def touch(self, key: str, entry: StoredResponse, *, lookup: bool = False) -> None:
+        """As the engine's; a lookup is told."""
+        super().touch(key, entry, lookup=lookup)
+        if lookup:
+            from .outcome import CacheOutcome
+
+            age = self.clock() - entry.began
+            outcome = CacheOutcome("hit", "fresh", age, entry.ttl, key, True, entry.rule)
+            self._tell("GET", outcome, 0.0, lookup=True)
+
+    def answered_request(self, request: Any, response: Any, took: float) -> None:
+        """As the engine's, and recorded."""
+        super().answered_request(request, response, took)
+        outcome = response.extensions.get(EXTENSION)
+        if outcome is not None:
+            self._record(request.method, outcome, took)
+
+    def _tell(self, method: str, outcome: CacheOutcome, took: float, *, lookup: bool = False) -> None:
+        if self.log_hits:
+            self.journal.note(method, outcome.status, outcome.reason, outcome.rule or "", outcome.key, took)
+        self._record(method, outcome, took, lookup=lookup)
+
+    def _record(self, method: str, outcome: CacheOutcome, took: float, *, lookup: bool = False) -> None:
+        if self.recorder is None:
+            return
+        entry = self.storage.find(outcome.key) if outcome.key is not None else None
+        line: dict[str, Any] = {
+            "e": "q",
+            "t": round(time.time(), 4),
+            "m": method,
+            "s": outcome.status,
+            "r": outcome.reason,
+            "k": outcome.key,
+            "rule": outcome.rule,
+            "ms": round(took * 1000.0, 3),
+            "n": None if entry is None else entry.size,
+            "ttl": _finite(outcome.ttl),
+        }
+        if lookup:
+            line["l"] = 1
+        self.recorder.put(line)
+
+    def _keep(self, fetch: Fetch, entry: StoredResponse) -> str | None:
+        why_not = super()._keep(fetch, entry)
+        if why_not is None and self.recorder is not None:
+            stored = {
+                "e": "s",
+                "t": round(time.time(), 4),
+                "k": entry.key,
+                "n": entry.size,
+                "ttl": _finite(entry.ttl),
+                "ms": round(entry.took * 1000.0, 3),
+                "tags": self._digests(entry.tags),
+            }
+            self.recorder.put(stored)
+        return why_not
+
+    def dirtied(self, tags: Iterable[str] | None, reason: str, rule: str = "") -> None:
+        """As the engine's, and recorded."""
+        super().dirtied(tags, reason, rule)
+        if self.recorder is not None:
+            now = round(time.time(), 4)
+            self.recorder.put(
+                {"e": "c", "t": now} if tags is None else {"e": "d", "t": now, "tags": self._digests(tags)}
+            )
+
+    def _digests(self, tags: Iterable[str]) -> list[str]:
+        secret = self.storage.secret
+        return [blake2b(tag.encode("utf-8", "surrogatepass"), key=secret, digest_size=6).hexdigest() for tag in tags]
+
+
+def _finite(ttl: float | None) -> float | None:
+    return None if ttl is None or ttl == float("inf") else ttl
