@@ -60,7 +60,9 @@ def _interpreters() -> list[str]:
     return found
 
 
-def _install(session: nox.Session, *groups: str, extras: str = "wats,httpx2,redis,prometheus,opentelemetry") -> None:
+def _install(
+    session: nox.Session, *groups: str, extras: str = "wats,httpx2,redis,prometheus,opentelemetry,cli"
+) -> None:
     wanted = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), *groups) if groups else ()
     session.install("-e", f".[{extras}]" if extras else ".", *wanted)
 

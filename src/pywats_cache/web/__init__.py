@@ -1,11 +1,18 @@
 """A cache over HTTP: its figures, its entries, and what an operator may do with it (starlette and uvicorn).
 
-The client service and `pywats-cache serve` listen with it; the command line asks it.
+The client service and `pywats-cache serve` listen with it; the command line asks it. In a program of yours:
+
+```python
+from pywats_cache.web import serve
+
+listener = serve(client, port=8080)     # in a thread, on loopback
+```
 """
 
 from .app import build_app
 from .guard import Guard
+from .launch import serve
 from .serving import Listener
 from .subject import Subject
 
-__all__ = ["Guard", "Listener", "Subject", "build_app"]
+__all__ = ["Guard", "Listener", "Subject", "build_app", "serve"]

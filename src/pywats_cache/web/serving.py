@@ -77,6 +77,11 @@ class Listener:
         if self._thread is not None:
             self._thread.join()
 
+    def join(self) -> None:
+        """Wait until the thread ends."""
+        while self._thread is not None and self._thread.is_alive():
+            self._thread.join(1.0)  # with a timeout, for a KeyboardInterrupt gets through on Windows only then
+
     def run(self) -> None:
         """Serve in this thread until `stop_thread`, or a KeyboardInterrupt."""
         asyncio.run(self._serve())

@@ -26,12 +26,14 @@ class Subject:
     - `client`: a `CacheTransport`, a `CacheClient`, a `pyWATS`, the async ones. With a client, paths are relative to
       its base URL, and its own credentials are used.
     - `name`: how it is called in figures.
+    - `elsewhere`: the client is used in another event loop, if in any.
 
     Raises ConfigurationTypeError for anything else.
     """
 
-    def __init__(self, client: Any, name: str = "default") -> None:
+    def __init__(self, client: Any, name: str = "default", *, elsewhere: bool = False) -> None:
         self.name = name
+        self._elsewhere = elsewhere
         self._client = client
         if self.transport is None and not hasattr(client, "cache"):
             raise ConfigurationTypeError(f"client must be a cache transport or a client with a cache, not {client!r}")
@@ -91,6 +93,8 @@ class Subject:
 
     async def warm(self, urls: Iterable[str], concurrency: int) -> Warmed:
         """Fetch ahead what is not fresh; URLs without a host are relative to the client's base URL."""
+        if self._elsewhere and self._mounted()._is_async:
+            raise LookupError("an async client can be warmed in its own event loop only")
         warm: Any = getattr(self._http, "warm", None) or getattr(self._mounted(), "warm")  # noqa: B009
         result: Warmed = await _done(lambda: warm(list(urls), concurrency=concurrency))
         return result

@@ -1,0 +1,17 @@
+"""The command `pywats-cache` (extra `cli`)."""
+
+from __future__ import annotations
+
+import sys
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command line. Exit codes: see `pywats-cache --help`."""
+    try:
+        from .app import app
+    except ImportError as error:
+        print(f"pywats-cache needs its extra (no {error.name}): pip install 'pywats-cache[cli]'", file=sys.stderr)
+        sys.exit(2)
+    app()

@@ -1,0 +1,5 @@
+"""`python -m pywats_cache.cli`."""
+
+from . import main
+
+main()

@@ -1,0 +1,46 @@
+"""All commands."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from .._version import __version__
+from . import local, running
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="pywats-cache",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Look at a cache that runs, tell it what to forget, and find out what to set.",
+    epilog="Exit codes: 0 all is well; 1 something was found (doctor, warm); 2 bad input; 3 no service answers; "
+    "4 the service refused. Commands reach a running service over HTTP; stores on disk or in Redis are not opened "
+    "directly.",
+)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+) -> None:
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
+for _command in (
+    running.stats,
+    running.inspect,
+    running.explain,
+    running.doctor,
+    running.warm,
+    running.invalidate,
+    running.clear,
+    local.simulate,
+    local.serve,
+    local.demo,
+):
+    app.command()(_command)

@@ -1,0 +1,179 @@
+"""Commands that need no running service: simulate, serve, demo."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+import re
+import secrets
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import track
+
+from ..errors import CachingError
+from ..simulation import Outcome, Setting, read_trace
+from ..simulation import simulate as replay
+from .output import FOUND, USAGE, AsJson, count, fail, say, seconds, size, table
+
+__all__ = ["demo", "serve", "simulate"]
+
+_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+
+
+def simulate(
+    trace: Annotated[Path, typer.Argument(help="A trace that CacheTransport(record=…) made.")],
+    entries: Annotated[str, typer.Option(help="Bounds on entries to try.")] = "100,300,1000,3000,10000",
+    memory: Annotated[str, typer.Option(help="Bounds on bytes to try: 16M,64M.")] = "64M",
+    ttl: Annotated[str, typer.Option(help="Seconds each answer is fresh; `recorded`: as it was.")] = "recorded",
+    as_json: AsJson = False,
+) -> None:
+    """Replay a recorded trace over sizes and TTLs and say what hit rate each would have had."""
+    settings = [
+        Setting(int(most), int(room), None if fresh == "recorded" else float(fresh))
+        for most in _numbers("--entries", entries, least=1)
+        for room in _numbers("--memory", memory, least=1)
+        for fresh in _numbers("--ttl", ttl, least=0, words=("recorded",))
+    ]
+    try:
+        events = read_trace(trace)
+    except (OSError, CachingError) as error:
+        fail(str(error), USAGE)
+    found = list(
+        track(
+            replay(events, settings),
+            "replaying",
+            total=len(settings),
+            transient=True,
+            disable=as_json or not sys.stderr.isatty(),
+        )
+    )
+    if not found or not found[0].requests:
+        fail(f"{trace} holds no cacheable request", USAGE)
+    best = _best(found)
+    documents = [{**asdict(outcome), "hit_rate": outcome.hit_rate, "best": outcome is best} for outcome in found]
+    rows = (
+        (
+            count(o.setting.max_entries),
+            size(o.setting.max_bytes),
+            "as recorded" if o.setting.ttl is None else seconds(o.setting.ttl),
+            f"{o.hit_rate:.1%}" + (" ←" if o is best else ""),
+            count(o.evictions),
+            count(o.expired),
+            count(o.dirtied),
+            seconds(o.saved_seconds),
+            size(o.peak_bytes),
+        )
+        for o in found
+    )
+    columns = (">entries", ">memory", ">TTL", ">hit rate", ">evicted", ">expired", ">dirtied", ">saved", ">peak")
+    title = f"{count(found[0].requests)} cacheable requests; ← the smallest within 1 % of the best"
+    say({"requests": found[0].requests, "settings": documents}, as_json, table(title, columns, rows))
+
+
+def _best(found: list[Outcome]) -> Outcome:
+    most = max(outcome.hit_rate for outcome in found)
+    near = [outcome for outcome in found if outcome.hit_rate >= most - 0.01]
+    return min(near, key=lambda o: (o.setting.max_entries, o.setting.max_bytes, o.setting.ttl or 0.0))
+
+
+def _numbers(option: str, text: str, *, least: int, words: tuple[str, ...] = ()) -> list[Any]:
+    numbers: list[Any] = []
+    for part in text.split(","):
+        item = part.strip()
+        if item in words:
+            numbers.append(item)
+            continue
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)([kmgKMG]?)(?:i?[bB])?", item)
+        value = float(found[1]) * _UNITS[found[2].lower()] if found else math.nan
+        if not value >= least:
+            allowed = f"numbers >= {least} separated by commas, such as 100,1k" + "".join(f", or {w}" for w in words)
+            fail(f"{option} must be {allowed}, not {item!r}", USAGE)
+        numbers.append(value)
+    return numbers
+
+
+def serve(
+    target: Annotated[str | None, typer.Argument(help="module:name of a client or transport; or --demo.")] = None,
+    demo: Annotated[bool, typer.Option("--demo", help="A simulated WATS server with traffic, to look at.")] = False,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8080,
+    token: Annotated[str, typer.Option(envvar="PYWATS_CACHE_TOKEN", help="What changes need; made if not given.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Serve the figures of a cache, /metrics and the operations on it, until interrupted.
+
+    A station service and a program that calls `pywats_cache.web.serve(client)` do so by themselves.
+    """
+    from .. import web
+
+    if demo == (target is not None):
+        fail("give module:name of a client, or --demo", USAGE)
+    given = token or secrets.token_urlsafe(16)
+    if demo:
+        from .demonstration import traffic
+
+        with traffic() as client:
+            _listen(web, client, host, port, given, as_json)
+    else:
+        _listen(web, _load(target or ""), host, port, given, as_json)
+
+
+def _listen(web: Any, client: Any, host: str, port: int, token: str, as_json: bool) -> None:
+    try:
+        listener = web.serve(client, host=host, port=port, token=token)
+    except (OSError, CachingError) as error:
+        fail(f"cannot listen on {host}:{port}: {error}", USAGE)
+    document = {"url": listener.url, "token": token}
+    text = json.dumps(document) if as_json else f"listening on {listener.url}, token {token} (Ctrl+C ends it)"
+    print(text, flush=True)
+    try:
+        listener.join()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        listener.stop_thread()
+
+
+def _load(target: str) -> Any:
+    module, _, name = target.partition(":")
+    if not module or not name:
+        fail(f"target must be module:name, such as station:client, not {target!r}", USAGE)
+    sys.path.insert(0, "")
+    try:
+        found: Any = importlib.import_module(module)
+        for part in name.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError) as error:
+        fail(f"{target} cannot be loaded: {error}", USAGE)
+    return found
+
+
+def demo(
+    latency: Annotated[float, typer.Option(min=0, help="Of the simulated server, in milliseconds.")] = 20.0,
+    as_json: AsJson = False,
+) -> None:
+    """The main job: pyWATS calls against a simulated server, without and with the cache, and a write in between."""
+    from .demonstration import compare
+
+    began = time.perf_counter()
+    found = compare(latency / 1000.0)
+    found["took"] = time.perf_counter() - began
+    rows = (
+        (row["what"], seconds(row["without"]), seconds(row["with"]), f"{row['times']:.0f} times")
+        for row in found["rows"]
+    )
+    say(
+        found,
+        as_json,
+        table(f"A WATS server {latency:g} ms away", ("", ">without", ">with the cache", ">faster"), rows),
+        f"requests to the server: {found['requests_without']} without, {found['requests_with']} with the cache",
+        f"read after a write: {'the new value, at once' if found['coherent'] else 'THE OLD VALUE'}",
+    )
+    if not found["coherent"]:
+        raise typer.Exit(FOUND)

@@ -1,0 +1,69 @@
+"""What the commands print: tables for people, JSON for programs; and how they end when something is wrong."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+__all__ = ["FOUND", "REFUSED", "UNREACHABLE", "USAGE", "AsJson", "count", "fail", "say", "seconds", "size", "table"]
+
+FOUND, USAGE, UNREACHABLE, REFUSED = 1, 2, 3, 4
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+def fail(text: str, code: int) -> NoReturn:
+    """End with a message on stderr."""
+    print(f"pywats-cache: {text}", file=sys.stderr)
+    raise typer.Exit(code)
+
+
+def say(document: Any, as_json: bool, *human: Any) -> None:
+    """Print the document as JSON, or what is for people."""
+    if as_json:
+        print(json.dumps(document, indent=2))
+        return
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    for part in human:
+        console.print(Text(part) if isinstance(part, str) else part)
+
+
+def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Table:
+    """A table; columns whose name starts with `>` hold numbers."""
+    made = Table(title=Text(title) if title else None, title_justify="left")
+    for column in columns:
+        made.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*(Text(str(cell)) for cell in row))
+    return made
+
+
+def count(number: float) -> str:
+    """A whole number with its thousands apart."""
+    return f"{number:,.0f}"
+
+
+def size(number: float) -> str:
+    """Bytes, as people read them."""
+    for unit in ("B", "KiB", "MiB"):
+        if number < 1024:
+            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1024
+    return f"{number:.1f} GiB"
+
+
+def seconds(number: float | None) -> str:
+    """A duration, as people read it; None: no end."""
+    if number is None:
+        return "∞"
+    if number < 1:
+        return f"{number * 1000:.1f} ms"
+    if number < 120:
+        return f"{number:.1f} s"
+    return f"{number / 60:.0f} min" if number < 7200 else f"{number / 3600:.1f} h"

@@ -1,0 +1,211 @@
+"""Each command as a user runs it: a process of its own, against a service that is one too."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+pytest.importorskip("typer")
+pytest.importorskip("uvicorn")
+
+STATION = """
+import httpx
+from pywats_cache import CacheClient, Controller, Read, Write
+
+def answer(request):
+    return httpx.Response(500 if "bad" in request.url.path else 200, text="x" * 100)
+
+client = CacheClient(
+    transport=httpx.MockTransport(answer),
+    base_url="http://wats.example",
+    headers={"Authorization": "Basic c2VjcmV0"},
+    controller=Controller([Read("/api/Product/**", ttl=60, tags=("product",)), Write("/api/Product/**")], ttl=30),
+    record="trace.jsonl",
+)
+for number in (1, 1, 1, 2, 2, 3):
+    client.get(f"/api/Product/PN-{number}")
+client.get("/api/other")
+"""
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "pywats_cache.cli", *arguments]
+
+
+@pytest.fixture
+def station(tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """The address and the token of a service."""
+    (tmp_path / "station.py").write_text(STATION, "utf-8")
+    process = subprocess.Popen(
+        command("serve", "station:client", "--port", "0", "--json"), cwd=tmp_path, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    try:
+        said = json.loads(process.stdout.readline())
+        yield said["url"], said["token"]
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+        process.stdout.close()
+
+
+@pytest.fixture
+def run(station: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setenv("PYWATS_CACHE_URL", station[0])
+    monkeypatch.setenv("PYWATS_CACHE_TOKEN", station[1])
+    return _runner(tmp_path)
+
+
+def _runner(folder: Path) -> Run:
+    def run(*arguments: str, code: int = 0, text: str | None = None) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            command(*arguments), cwd=folder, input=text or "", capture_output=True, encoding="utf-8", timeout=120
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        return done
+
+    return run
+
+
+def parsed(done: subprocess.CompletedProcess[str]) -> Any:
+    return json.loads(done.stdout)
+
+
+def test_a_running_service_is_asked_and_told(run: Run) -> None:
+    stats = parsed(run("stats", "--json"))
+    assert (stats["hits"], stats["misses"], stats["entries"]) == (3, 4, 4)
+    shown = run("stats").stdout
+    assert "42.9%" in shown
+    assert "/api/Product/**" in shown
+
+    entries = parsed(run("inspect", "--json", "--sort", "hits", "--tag", "product"))
+    assert [entry["hits"] for entry in entries["entries"]] == [2, 1, 0]
+    assert entries["total"] == 4
+    assert entries["entries"][0]["tags"] == ["product"]
+    assert parsed(run("inspect", "--json", "--match", "OTHER"))["matching"] == 1
+    assert len(parsed(run("inspect", "--json", "--limit", "2"))["entries"]) == 2
+    assert "/api/product/pn-1" in run("inspect").stdout
+
+    assert parsed(run("explain", "get", "/api/Product/PN-1", "--json"))["status"] == "hit"
+    assert "miss: unknown" in run("explain", "GET", "/api/Product/PN-9").stdout
+    assert "nothing is stored under this key" in run("explain", "GET", "/api/Product/PN-9").stdout
+    assert "bypass: write" in run("explain", "PUT", "/api/Product/PN-1").stdout
+
+    assert run("doctor").stdout.strip() == "nothing is wrong"
+    assert parsed(run("doctor", "--json")) == {"findings": []}
+
+    assert "tag product" in run("invalidate", "--tag", "product").stdout
+    assert parsed(run("explain", "GET", "/api/Product/PN-1", "--json"))["reason"] == "dirtied"
+    warmed = parsed(run("warm", "/api/Product/PN-1", "--file", "-", "--json", text="# products\n/api/Product/PN-2\n\n"))
+    assert warmed == {"total": 2, "fetched": 2, "fresh": 0, "failed": 0}
+    assert "1 failed" in run("warm", "/api/bad", "/api/Product/PN-1", code=1).stdout
+    run("invalidate", "/api/Product", "--json")
+    assert parsed(run("explain", "GET", "/api/Product/PN-2", "--json"))["reason"] == "dirtied"
+    assert "entries forgotten" in run("clear").stdout
+    assert parsed(run("stats", "--json"))["entries"] == 0
+
+    for text in (shown, json.dumps(entries)):
+        assert "c2VjcmV0" not in text
+
+
+def test_what_is_wrong_is_said_with_what_to_do(run: Run, station: tuple[str, str]) -> None:
+    assert "nothing to invalidate" in run("invalidate", code=2).stderr
+    assert "nothing to warm" in run("warm", code=2).stderr
+    assert "path must start with '/'" in run("invalidate", "api", code=2).stderr
+    assert "cannot be read" in run("warm", "--file", "missing.txt", code=2).stderr
+    assert "changes need the token" in run("clear", "--token", "wrong", code=4).stderr
+    gone = run("stats", "--url", "http://127.0.0.1:9", code=3).stderr
+    assert "no service answers at http://127.0.0.1:9" in gone
+    assert "pywats-cache serve" in gone
+    assert "is no address" in run("stats", "--url", "localhost:80", code=2).stderr
+    assert "is no pywats-cache service" in run("stats", "--url", f"{station[0]}/health", code=3).stderr
+    run("inspect", "--sort", "colour", code=2)
+
+
+def test_the_doctor_ends_with_one_when_it_finds_something(run: Run) -> None:
+    run("warm", *[f"/api/Product/PN-{n}?now={n}" for n in range(40)])
+    found = parsed(run("doctor", "--json", code=1))
+    assert "unique-query" in [finding["code"] for finding in found["findings"]]
+    assert "'now'" in run("doctor", code=1).stdout
+
+
+def test_the_figures_are_served_to_prometheus(run: Run, station: tuple[str, str]) -> None:
+    pytest.importorskip("prometheus_client")
+    text = httpx.get(f"{station[0]}/metrics", trust_env=False).text
+    assert 'pywats_cache_requests_total{client="default",outcome="hit"} 3.0' in text
+
+
+@pytest.fixture
+def trace(tmp_path: Path) -> Path:
+    subprocess.run([sys.executable, "-c", STATION], cwd=tmp_path, check=True, timeout=60)
+    return tmp_path / "trace.jsonl"
+
+
+def test_simulate_says_what_to_set(trace: Path, tmp_path: Path) -> None:
+    run = _runner(tmp_path)
+    found = parsed(run("simulate", str(trace), "--entries", "1,2,1k", "--ttl", "recorded,0", "--json"))
+    assert found["requests"] == 7
+    rates = {(s["setting"]["max_entries"], s["setting"]["ttl"]): s["hits"] for s in found["settings"]}
+    assert rates == {(1, None): 3, (1, 0.0): 0, (2, None): 3, (2, 0.0): 0, (1024, None): 3, (1024, 0.0): 0}
+    assert [s["setting"]["max_entries"] for s in found["settings"] if s["best"]] == [1]
+    shown = run("simulate", str(trace)).stdout
+    assert "42.9% ←" in shown
+    assert "as recorded" in shown
+
+
+def test_simulate_names_what_it_cannot_use(trace: Path, tmp_path: Path) -> None:
+    run = _runner(tmp_path)
+    assert "--entries must be numbers >= 1" in run("simulate", str(trace), "--entries", "many", code=2).stderr
+    assert "or recorded, not 'x'" in run("simulate", str(trace), "--ttl", "x", code=2).stderr
+    assert "missing.jsonl" in run("simulate", "missing.jsonl", code=2).stderr
+    assert (
+        "is no trace"
+        in run("simulate", "station.py" if (tmp_path / "station.py").exists() else __file__, code=2).stderr
+    )
+    (tmp_path / "empty.jsonl").write_text('{"pywats_cache_trace": 1}\n')
+    assert "no cacheable request" in run("simulate", "empty.jsonl", code=2).stderr
+
+
+def test_serve_names_what_it_cannot_serve(tmp_path: Path) -> None:
+    run = _runner(tmp_path)
+    assert "give module:name" in run("serve", code=2).stderr
+    assert "module:name" in run("serve", "nothing", code=2).stderr
+    assert "cannot be loaded" in run("serve", "no_such_module:client", code=2).stderr
+    (tmp_path / "other.py").write_text("client = 5\n")
+    assert "client must be a cache transport" in run("serve", "other:client", code=2).stderr
+
+
+def test_the_demo_shows_the_main_job(tmp_path: Path) -> None:
+    pytest.importorskip("pywats")
+    found = parsed(_runner(tmp_path)("demo", "--latency", "5", "--json"))
+    assert found["coherent"] is True
+    assert found["requests_without"] == 240
+    assert found["requests_with"] == 40
+    assert found["rows"][1]["times"] > 3
+
+
+def test_help_version_and_every_command(tmp_path: Path) -> None:
+    from pywats_cache import __version__
+
+    run = _runner(tmp_path)
+    assert run("--version").stdout.strip() == __version__
+    shown = run("--help").stdout
+    for name in ("demo", "stats", "inspect", "explain", "doctor", "warm", "invalidate", "clear", "simulate", "serve"):
+        assert name in shown
+        assert "--json" in run(name, "--help").stdout
+    assert "not opened" in " ".join(shown.split())
+
+
+def test_without_its_extra_the_command_says_what_to_install() -> None:
+    code = "import sys; sys.modules['typer'] = None; from pywats_cache.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "pip install 'pywats-cache[cli]'" in done.stderr
