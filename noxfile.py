@@ -105,6 +105,15 @@ def service(session: nox.Session) -> None:
 
 
 @nox.session
+def page(session: nox.Session) -> None:
+    """The page in a headless Chromium, which has to be there: `apt-get install chromium` on Debian."""
+    _install(session, "test", extras="prometheus,cli")
+    if not any(shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome", "chrome")):
+        session.error("no Chromium: apt-get install chromium")
+    session.run("pytest", "tests/page", *session.posargs)
+
+
+@nox.session
 def examples(session: nox.Session) -> None:
     """Each example, as a user runs it."""
     _install(session, "test")

@@ -130,7 +130,11 @@ def _listen(web: Any, client: Any, host: str, port: int, token: str, as_json: bo
     except (OSError, CachingError) as error:
         fail(f"cannot listen on {host}:{port}: {error}", USAGE)
     document = {"url": listener.url, "token": token}
-    text = json.dumps(document) if as_json else f"listening on {listener.url}, token {token} (Ctrl+C ends it)"
+    text = (
+        json.dumps(document)
+        if as_json
+        else f"listening; the page is at {listener.url}/cache#token={token} (Ctrl+C ends it)"
+    )
     print(text, flush=True)
     try:
         listener.join()

@@ -13,8 +13,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ..errors import CachingError
+from ..outcome import REASONS
 from .documents import SORTABLE, entry_document, stats_document, vendor_document
 from .guard import Guard
+from .page import FILES, page_file
 from .subject import Subject
 
 __all__ = ["build_app"]
@@ -39,14 +41,12 @@ def build_app(
     health: Health | None = None,
     summary: Callable[[], dict[str, Any]] = dict,
     exposition: Callable[[], bytes | None] = lambda: None,
-    pages: list[Route] | None = None,
 ) -> Starlette:
     """The application over whatever `subject` returns at the time; None: there is no client yet.
 
     - `health`: for the probes; None: it is healthy and ready while there is a client.
     - `summary`: further parts of the JSON statistics.
     - `exposition`: the Prometheus text; None: there is none, so `/metrics` answers in JSON.
-    - `pages`: further routes.
     """
 
     def current() -> Subject:
@@ -117,6 +117,10 @@ def build_app(
     async def doctor(request: Request) -> Response:
         return _json({"findings": [asdict(finding) for finding in current().findings()]})
 
+    async def events(request: Request) -> Response:
+        newest = reversed(current().events())
+        return _json({"events": [{**event._asdict(), "meaning": REASONS.get(event.reason)} for event in newest]})
+
     async def invalidate(request: Request) -> Response:
         given = await _body(request)
         path, tags = given.get("path"), given.get("tags", [])
@@ -148,6 +152,8 @@ def build_app(
         "/cache/entries": entries,
         "/cache/explain": explain,
         "/cache/doctor": doctor,
+        "/cache/events": events,
+        **dict.fromkeys(FILES, page_file),
     }
     changes = {"/cache/invalidate": invalidate, "/cache/clear": clear, "/cache/warm": warm}
     routes = [Route(path, _guarded(handler, guard.against_reading)) for path, handler in reads.items()]
@@ -155,7 +161,7 @@ def build_app(
         Route(path, _guarded(handler, guard.against_reading, guard.against_change), methods=["POST"])
         for path, handler in changes.items()
     ]
-    return Starlette(routes=[*routes, *(pages or [])])
+    return Starlette(routes=routes)
 
 
 _ASCENDING = ("age", "left", "path", "rule")

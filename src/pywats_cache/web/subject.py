@@ -14,6 +14,7 @@ from ..mounting import Mounted
 
 if TYPE_CHECKING:
     from ..diagnosis import Explanation, Finding
+    from ..journal import Event
     from ..storage.entry import StoredResponse
     from ..warming import Warmed
 
@@ -70,6 +71,10 @@ class Subject:
         storage = self._mounted()._engine.storage
         with storage.lock:
             return [item for item in storage.lru.items.values() if hasattr(item, "rule")]
+
+    def events(self) -> list[Event]:
+        """The last requests that were no plain hits, and invalidations; oldest first."""
+        return list(self._mounted()._engine.journal.recent)
 
     def findings(self) -> list[Finding]:
         """What the doctor says."""
