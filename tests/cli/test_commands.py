@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -190,6 +191,25 @@ def test_the_demo_shows_the_main_job(tmp_path: Path) -> None:
     assert found["requests_without"] == 240
     assert found["requests_with"] == 40
     assert found["rows"][1]["times"] > 3
+
+
+def test_the_demo_can_be_looked_at(tmp_path: Path) -> None:
+    pytest.importorskip("pywats")
+    process = subprocess.Popen(
+        command("serve", "--demo", "--port", "0", "--json"), cwd=tmp_path, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    try:
+        url = json.loads(process.stdout.readline())["url"]
+        with httpx.Client(trust_env=False) as http:
+            deadline = time.monotonic() + 30
+            while http.get(f"{url}/cache/stats").json()["hits"] < 5:
+                assert time.monotonic() < deadline
+            assert "text/html" in http.get(f"{url}/cache").headers["content-type"]
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+        process.stdout.close()
 
 
 def test_help_version_and_every_command(tmp_path: Path) -> None:

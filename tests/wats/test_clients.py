@@ -28,7 +28,7 @@ from pywats_cache.wats import AsyncHttpClient, HttpClient, wats_controller
 from pywats_cache.wats.http import ThreadHttpClient
 
 PRODUCT = "/api/Product/PN-1000"
-OURS = ("cache_ttl_seconds", "cache_transport", "cache_storage", "cache_controller")
+OURS = ("cache_ttl_seconds", "cache_transport", "cache_storage", "cache_controller", "cache_record")
 
 
 # Signatures and kinds.
@@ -43,7 +43,7 @@ OURS = ("cache_ttl_seconds", "cache_transport", "cache_storage", "cache_controll
         (AsyncHttpClient, sdk_async.AsyncHttpClient),
     ],
 )
-def test_the_signature_is_the_vendors_and_four_more(ours: type, vendors: type) -> None:
+def test_the_signature_is_the_vendors_and_five_more(ours: type, vendors: type) -> None:
     assert issubclass(ours, vendors)
     parameters = inspect.signature(ours).parameters
     for name, parameter in inspect.signature(vendors).parameters.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import pywats
@@ -46,6 +47,7 @@ class pyWATS(VendorWATS):  # type: ignore[misc]  # noqa: N801 - the vendor's nam
     - `cache_transport`: a `CacheTransport` of your own, with its own policy, storage and next transport.
     - `cache_storage`: what keeps the answers, in the place of `MemoryStorage(max_entries=cache_max_size)`.
     - `cache_controller`: the policy, in the place of `wats_controller(cache_ttl)`.
+    - `cache_record`: a file to which a redacted trace is appended, for `pywats-cache simulate`.
 
     Raises ConfigurationError (a ValueError) or ConfigurationTypeError (a TypeError) for a bad one.
     """
@@ -73,6 +75,7 @@ class pyWATS(VendorWATS):  # type: ignore[misc]  # noqa: N801 - the vendor's nam
         cache_transport: CacheTransport | None = None,
         cache_storage: Any = None,
         cache_controller: Controller | None = None,
+        cache_record: str | os.PathLike[str] | None = None,
     ) -> None:
         options = check_options(
             CacheTransport,
@@ -83,6 +86,7 @@ class pyWATS(VendorWATS):  # type: ignore[misc]  # noqa: N801 - the vendor's nam
             cache_transport=cache_transport,
             cache_storage=cache_storage,
             cache_controller=cache_controller,
+            cache_record=cache_record,
         )
         super().__init__(
             base_url=base_url,
@@ -184,7 +188,7 @@ class AsyncWATS(pywats.AsyncWATS):
     async with AsyncWATS(base_url="https://wats.example", token="…") as api:
         await api.product.get_product("PN-1000")
     ```
-    The arguments are those of the vendor, and the same four as those of `pyWATS`; `cache_transport` is an
+    The arguments are those of the vendor, and the same five as those of `pyWATS`; `cache_transport` is an
     `AsyncCacheTransport`.
     """
 
@@ -212,6 +216,7 @@ class AsyncWATS(pywats.AsyncWATS):
         cache_transport: AsyncCacheTransport | None = None,
         cache_storage: Any = None,
         cache_controller: Controller | None = None,
+        cache_record: str | os.PathLike[str] | None = None,
     ) -> None:
         cache: dict[str, Any] = {
             "enable_cache": enable_cache,
@@ -221,6 +226,7 @@ class AsyncWATS(pywats.AsyncWATS):
             "cache_transport": cache_transport,
             "cache_storage": cache_storage,
             "cache_controller": cache_controller,
+            "cache_record": cache_record,
         }
         check_options(AsyncCacheTransport, **cache)
         super().__init__(

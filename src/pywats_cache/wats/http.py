@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -148,7 +149,7 @@ class AsyncHttpClient(_Awaitable, sdk_async.AsyncHttpClient):
     async with AsyncHttpClient(base_url="https://wats.example", token="…") as client:
         response = await client.get("/api/Product/PN-1000")
     ```
-    The arguments are those of the SDK, and the last four; see `check_options` for what they do and raise.
+    The arguments are those of the SDK, and the last five; see `check_options` for what they do and raise.
     """
 
     def __init__(
@@ -171,6 +172,7 @@ class AsyncHttpClient(_Awaitable, sdk_async.AsyncHttpClient):
         cache_transport: AsyncCacheTransport | None = None,
         cache_storage: Any = None,
         cache_controller: Controller | None = None,
+        cache_record: str | os.PathLike[str] | None = None,
     ) -> None:
         options = check_options(
             AsyncCacheTransport,
@@ -181,6 +183,7 @@ class AsyncHttpClient(_Awaitable, sdk_async.AsyncHttpClient):
             cache_transport=cache_transport,
             cache_storage=cache_storage,
             cache_controller=cache_controller,
+            cache_record=cache_record,
         )
         super().__init__(
             base_url=base_url,
@@ -277,7 +280,7 @@ class HttpClient(_Mounting, sdk_sync.HttpClient):
     with HttpClient(base_url="https://wats.example", token="…") as client:
         response = client.get("/api/Product/PN-1000")
     ```
-    The arguments are those of the SDK, and the last four; see `check_options` for what they do and raise.
+    The arguments are those of the SDK, and the last five; see `check_options` for what they do and raise.
     """
 
     _logger = get_logger("pywats.core.client")
@@ -301,6 +304,7 @@ class HttpClient(_Mounting, sdk_sync.HttpClient):
         cache_transport: CacheTransport | None = None,
         cache_storage: Any = None,
         cache_controller: Controller | None = None,
+        cache_record: str | os.PathLike[str] | None = None,
     ) -> None:
         options = check_options(
             CacheTransport,
@@ -311,6 +315,7 @@ class HttpClient(_Mounting, sdk_sync.HttpClient):
             cache_transport=cache_transport,
             cache_storage=cache_storage,
             cache_controller=cache_controller,
+            cache_record=cache_record,
         )
         super().__init__(
             base_url=base_url,

@@ -109,6 +109,13 @@ class _AsyncNextOf(httpx.AsyncBaseTransport):
         await self._next.aclose()
 
 
+def _parts(cache: CacheOptions, reused: Any) -> dict[str, Any]:
+    """What a transport of ours is made of; one that goes on has it already."""
+    if reused is not None:
+        return {}
+    return {"controller": cache.controller, "storage": cache.storage, "record": cache.record}
+
+
 def mount(
     cache: CacheOptions,
     limiter: RateLimiter | None,
@@ -124,7 +131,7 @@ def mount(
         below = LimitedTransport(_NextOf(given), limiter=limiter, breaker=breaker)
         shared = CacheTransport._sharing(given._engine, given._outer, transport=below)
         return _CachingClient(limiter, breaker, transport=shared, **options)
-    parts = {} if reused is not None else {"controller": cache.controller, "storage": cache.storage}
+    parts = _parts(cache, reused)
     return _CachingClient(limiter, breaker, reused, **parts, **options)
 
 
@@ -143,5 +150,5 @@ def mount_async(
         below = AsyncLimitedTransport(_AsyncNextOf(given), limiter=limiter, breaker=breaker)
         shared = AsyncCacheTransport._sharing(given._engine, given._outer, transport=below)
         return _AsyncCachingClient(limiter, breaker, transport=shared, **options)
-    parts = {} if reused is not None else {"controller": cache.controller, "storage": cache.storage}
+    parts = _parts(cache, reused)
     return _AsyncCachingClient(limiter, breaker, reused, **parts, **options)

@@ -30,6 +30,7 @@ class CacheOptions:
     transport: Any = None
     controller: Controller | None = None
     storage: Any = None
+    record: Any = None
 
 
 def check_options(
@@ -42,6 +43,7 @@ def check_options(
     cache_transport: Any,
     cache_storage: Any,
     cache_controller: Controller | None,
+    cache_record: Any = None,
 ) -> CacheOptions:
     """Check the cache arguments of a client, whether the cache is on or off.
 
@@ -51,6 +53,7 @@ def check_options(
     - `cache_transport`: a cache transport of the caller's (`transport_class`), with its own policy and storage;
       limiter and breaker come between it and its next transport.
     - `cache_storage`, `cache_controller`: used in the place of ours.
+    - `cache_record`: a file for a redacted trace, as `CacheTransport(record=…)`.
 
     Raises ConfigurationError (a ValueError) or ConfigurationTypeError (a TypeError) that names parameter, value and
     what is allowed; the latter too for arguments that exclude each other.
@@ -69,6 +72,7 @@ def check_options(
         "cache_max_size": cache_max_size is not DEFAULT_MAX_SIZE,
         "cache_storage": cache_storage is not None,
         "cache_controller": cache_controller is not None,
+        "cache_record": cache_record is not None,
     }
     if cache_transport is not None:
         if not isinstance(cache_transport, transport_class):
@@ -92,6 +96,7 @@ def check_options(
         enabled,
         controller=wats_controller(ttl) if cache_controller is None else cache_controller,
         storage=MemoryStorage(max_entries=size) if cache_storage is None else cache_storage,
+        record=cache_record,
     )
 
 
