@@ -2,8 +2,8 @@
 
 One JSON object a line. The first says `{"pywats_cache_trace": 1}`; the others are, by `e`:
 
-- `q`: a request: `t` wall time, `m` method, `s` status, `r` reason, `k` key digest, `rule`, `ms` latency, `n` bytes of
-  the entry, `ttl` seconds; `l` for a lookup.
+- `q`: a request: `t` wall time, `m` method ("" for a lookup), `s` status, `r` reason, `k` key digest, `rule`,
+  `ms` latency, `n` bytes of the entry, `ttl` seconds; `l` for a lookup.
 - `s`: an answer was stored: `t`, `k`, `n`, `ttl`, `ms` that the fetch took, `tags`: digests.
 - `d`: tags were dirtied: `t`, `tags`.   `c`: all was forgotten: `t`.
 
@@ -19,6 +19,7 @@ import logging
 import os
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Iterable
 from hashlib import blake2b
@@ -43,6 +44,7 @@ HEADER = '{"pywats_cache_trace": 1}\n'
 MAX_BYTES = 64 << 20
 EVERY = 0.25
 """Seconds between two writings."""
+IDLE_SECONDS = 10.0
 BACKLOG = 20_000
 """Lines that wait to be written; what comes on top is dropped, and counted."""
 
@@ -62,15 +64,15 @@ class Recorder:
     """
 
     def __init__(self, path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> None:
+        self._start()
+        self._broken = False
         if not isinstance(path, (str, os.PathLike)):
             raise ConfigurationTypeError(f"record must be the path of a file, not {path!r}")
         self.path = Path(path)
         self._half = whole("max_bytes", max_bytes, least=4096) // 2
         self.dropped = 0
-        self._broken = False
-        self._start()
         renew_in_child(self)
-        atexit.register(self.flush)
+        atexit.register(_flush, weakref.ref(self))
 
     def _start(self) -> None:
         self._queue: deque[dict[str, Any]] = deque()
@@ -88,14 +90,28 @@ class Recorder:
             return
         self._queue.append(line)
         if self._thread is None:
-            thread = self._thread = threading.Thread(target=self._work, name="pywats-cache-record", daemon=True)
-            thread.start()
+            self._ensure_thread()
 
-    def _work(self) -> None:
-        pause = threading.Event()
-        while not self._broken:
-            pause.wait(EVERY)
-            self.flush()
+    def _ensure_thread(self) -> None:
+        thread = self._thread = threading.Thread(
+            target=_write_on, args=(weakref.ref(self),), name="pywats-cache-record", daemon=True
+        )
+        thread.start()
+
+    def _is_needed(self, idle: int) -> bool:
+        """Write what waits. False ends the thread, which has had nothing to do for a while; `put` starts another."""
+        self.flush()
+        if self._broken:
+            return False
+        if idle * EVERY < IDLE_SECONDS:
+            return True
+        self._thread = None
+        if self._queue:  # put while the line above ran
+            self._ensure_thread()
+        return False
+
+    def __del__(self) -> None:
+        self.flush()
 
     def flush(self) -> None:
         """Write all that waits."""
@@ -119,6 +135,27 @@ class Recorder:
         with self.path.open("ab") as file:
             # One burst larger than the bound keeps its end.
             file.write(data if size else HEADER.encode() + data[-(self._half - len(HEADER)) :])
+
+
+def _write_on(reference: weakref.ref[Recorder]) -> None:
+    """The thread: it keeps no recorder alive that nobody else does."""
+    pause = threading.Event()
+    idle = 0
+    while True:
+        pause.wait(EVERY)
+        recorder = reference()
+        if recorder is None:
+            return
+        idle = 0 if recorder._queue else idle + 1
+        if not recorder._is_needed(idle):
+            return
+        del recorder
+
+
+def _flush(reference: weakref.ref[Recorder]) -> None:
+    recorder = reference()
+    if recorder is not None:
+        recorder.flush()
 
 
 class RecordingEngine(Engine):
@@ -147,7 +184,7 @@ class RecordingEngine(Engine):
 
             age = self.clock() - entry.began
             outcome = CacheOutcome("hit", "fresh", age, entry.ttl, key, True, entry.rule)
-            self._tell("GET", outcome, 0.0, lookup=True)
+            self._tell("", outcome, 0.0, lookup=True)
 
     def answered_request(self, request: Any, response: Any, took: float) -> None:
         """As the engine's, and recorded."""

@@ -91,6 +91,23 @@ def test_the_probes_and_the_figures(path: Path, wats: SimulatedWATS, monkeypatch
     asyncio.run(check())
 
 
+def test_without_metrics_the_statistics_are_json(
+    path: Path, wats: SimulatedWATS, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(path, wats, enable_metrics=False)
+
+    async def check() -> None:
+        async with running(path, monkeypatch) as (service, http):
+            answer = await http.get("/metrics")
+            assert answer.headers["content-type"] == "application/json"
+            assert answer.json()["http_cache"]["enabled"] is True
+            write(path, wats)
+            assert await service.reload()
+            assert "pywats_cache_requests_total" in (await http.get("/metrics")).text
+
+    asyncio.run(check())
+
+
 def test_ready_says_why_not(tmp_path: Path, wats: SimulatedWATS, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "config.json", wats, api_token="wrong")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import threading
@@ -54,7 +55,7 @@ def test_a_trace_holds_requests_stores_and_what_was_dirtied(recorded: Callable[.
     assert [event["e"] for event in events] == ["s", "q", "q", "q", "d", "q", "s", "q", "c"]
     asked = [(e["s"], e["r"], e["m"]) for e in events if e["e"] == "q"]
     assert asked == [
-        ("miss", "unknown", "GET"), ("hit", "fresh", "GET"), ("hit", "fresh", "GET"),
+        ("miss", "unknown", "GET"), ("hit", "fresh", ""), ("hit", "fresh", ""),
         ("bypass", "write", "PUT"), ("miss", "dirtied", "GET"),
     ]  # fmt: skip
     assert events[0]["k"] == events[1]["k"]
@@ -117,6 +118,30 @@ def test_a_disk_that_fails_ends_the_recording_and_nothing_else(
     assert caplog.text.count("recording ends") == 1
     with pytest.raises(TypeError, match="record must be the path of a file, not 5"):
         Recorder(5)  # type: ignore[arg-type]
+
+
+def test_a_recorder_that_nobody_has_writes_what_it_holds_and_is_gone(path: Path) -> None:
+    recorder = Recorder(path)
+    recorder.put({"e": "c", "t": 1.0})
+    thread = recorder._thread
+    assert thread is not None
+    del recorder
+    gc.collect()
+    thread.join(timeout=20)
+    assert not thread.is_alive()
+    assert read_trace(path) == [{"e": "c", "t": 1.0}]
+
+
+def test_the_thread_ends_when_it_has_nothing_to_do_and_starts_again(path: Path) -> None:
+    recorder = Recorder(path)
+    recorder.put({"e": "c", "t": 1.0})
+    first = recorder._thread
+    assert recorder._is_needed(idle=0)
+    assert not recorder._is_needed(idle=1000)
+    recorder.put({"e": "c", "t": 2.0})
+    assert recorder._thread is not first
+    recorder.flush()
+    assert len(read_trace(path)) == 2
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
