@@ -56,6 +56,7 @@ class Browser:
         self._number = 0
         self._rest = b""
         self._session: str | None = None
+        self._loads = 0
         self.requests: list[str] = []
         self.complaints: list[str] = []
         targets = self.call("Target.getTargets")["targetInfos"]
@@ -110,6 +111,8 @@ class Browser:
         method, given = event.get("method"), event.get("params", {})
         if method == "Network.requestWillBeSent":
             self.requests.append(given["request"]["url"])
+        elif method == "Page.loadEventFired":
+            self._loads += 1
         elif method == "Runtime.exceptionThrown":
             self.complaints.append(json.dumps(given["exceptionDetails"]))
         elif method == "Log.entryAdded" and given["entry"]["level"] == "error":
@@ -117,8 +120,10 @@ class Browser:
 
     def open(self, url: str) -> None:
         """Go there, and wait until it is loaded."""
-        self.call("Page.navigate", url=url)
-        self.until("document.readyState === 'complete'")
+        before = self._loads
+        if "loaderId" in self.call("Page.navigate", url=url):  # not so within the same document
+            while self._loads == before:
+                self._note(self._next())
 
     def run(self, expression: str) -> Any:
         """The value of a JavaScript expression; promises are awaited."""

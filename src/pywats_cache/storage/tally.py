@@ -39,24 +39,29 @@ class Tally:
     def left(self, item: Any) -> None:
         """An item left the storage."""
         if isinstance(item, StoredResponse) and item.hits:
-            _add(self._gone, item)
+            tally = _tally(self._gone, item.rule)
+            tally.hits += item.hits
+            tally.saved_seconds += item.hits * item.took
 
     def by_rule(self, items: Iterable[Any]) -> dict[str, RuleTally]:
         """All so far, with the items that are there now. O(items)."""
         rules = {rule: RuleTally(gone.hits, gone.saved_seconds) for rule, gone in self._gone.items()}
         for item in items:
-            if isinstance(item, StoredResponse):
-                tally = _add(rules, item)
-                tally.entries += 1
-                tally.size_bytes += item.size
+            if item.__class__ is not StoredResponse:
+                continue
+            tally = rules.get(item.rule) or _tally(rules, item.rule)
+            hits = item.hits
+            if hits:
+                tally.hits += hits
+                tally.saved_seconds += hits * item.took
+            tally.entries += 1
+            tally.size_bytes += item.size
         return rules
 
 
-def _add(rules: dict[str, RuleTally], entry: StoredResponse) -> RuleTally:
-    tally = rules.get(entry.rule)
+def _tally(rules: dict[str, RuleTally], rule: str) -> RuleTally:
+    """That of `rule`, or of all beyond the bound."""
+    tally = rules.get(rule)
     if tally is None:
-        name = entry.rule if len(rules) < MAX_RULES else OTHER_RULES
-        tally = rules.setdefault(name, RuleTally())
-    tally.hits += entry.hits
-    tally.saved_seconds += entry.hits * entry.took
+        tally = rules.setdefault(rule if len(rules) < MAX_RULES else OTHER_RULES, RuleTally())
     return tally

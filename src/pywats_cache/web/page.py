@@ -28,5 +28,5 @@ _HEADERS = {
 async def page_file(request: Request) -> Response:
     """One of the files."""
     name, kind = FILES[request.url.path]
-    content = files(__package__).joinpath("static", name).read_bytes()
+    content = files(__package__).joinpath("static").joinpath(name).read_bytes()
     return Response(content, headers={"Content-Type": kind, **_HEADERS})
