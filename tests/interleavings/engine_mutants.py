@@ -126,6 +126,7 @@ MUTANTS: dict[str, tuple[type[Any], str, list[Replacement]]] = {
         "failed",
         [(r"self\._land\(fetch\.flight, Landing\.FAILED\)", "self.storage.flights.remove(fetch.flight)")],
     ),
+    "a cancelled joiner is not counted": (Engine, "left", [(r"self\._count\(.*\)", "pass")]),
     "an uncacheable answer does not wake the joiners": (
         Engine,
         "release",
@@ -145,7 +146,7 @@ MUTANTS: dict[str, tuple[type[Any], str, list[Replacement]]] = {
     "the key leaves out the partition": (
         Preparer,
         "_work_out",
-        [(r"(entry_key\([^\n]*), partition\)", r"\1)")],
+        [(r'(sorted_query\(url\.query or ""\),)\s+partition,', r"\1")],
     ),
     "joining or opening a flight takes no lock": (Engine, "_cold", [NO_LOCK]),
     "an answer is stored after its flight has left the table": (
@@ -201,12 +202,21 @@ MUTANTS: dict[str, tuple[type[Any], str, list[Replacement]]] = {
 _after: list[Any] = []
 
 
-def plant(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """Make the product the mutant `name`."""
-    cls, method, replacements = MUTANTS[name]
+def _found(name: str) -> tuple[type[Any], Any, str]:
+    cls, method, _ = MUTANTS[name]
     owner = next(c for c in cls.__mro__ if method in c.__dict__)
     function = owner.__dict__[method]
-    source = textwrap.dedent(inspect.getsource(function))
+    return owner, function, textwrap.dedent(inspect.getsource(function))
+
+
+# Read once, with the import of the code: somebody may edit it while the tests run.
+_SOURCES = {name: _found(name) for name in MUTANTS}
+
+
+def plant(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Make the product the mutant `name`."""
+    _, method, replacements = MUTANTS[name]
+    owner, function, source = _SOURCES[name]
     for old, new in replacements:
         changed, count = re.subn(old, new, source)
         assert count == 1, f"{owner.__name__}.{method} has {count} passages like {old!r}: rewrite this mutant"
