@@ -13,6 +13,7 @@ from .controller import Controller, Decision
 from .directives import Directives, parse_cache_control
 from .errors import ConfigurationTypeError
 from .key import entry_key, is_credential, partition_digest, sorted_query
+from .rfc9111 import Wishes
 from .storage.entry import HeaderItems
 
 __all__ = ["Prepared", "Preparer"]
@@ -52,15 +53,17 @@ Fields = tuple[tuple[bytes, bytes], ...]
 class Prepared:
     """One request, or all that look alike, as the engine sees it.
 
-    - `kind`: `read`, `write` or `bypass`; `reason`: the code of a bypass or write, or of a refresh.
+    - `kind`: `read`, `part` (RFC mode: a read that may be answered by less than the whole, being conditional or of a
+      range), `write` or `bypass`; `reason`: the code of a bypass or write, or of a refresh.
     - `key`: names the answer of a read; `tags`: what it carries, or what a write dirties.
     - `head`: answered from the stored GET; `refresh`: a new answer is wanted; `max_age`: seconds at most.
     - `own_ttl`: the caller set the TTL for this one request, so the rule's is no bound for what it stores.
     - `directed`: the caller gave directives, so its tags may be others than those of what is stored.
+    - `wishes`: what its Cache-Control asks of a stored answer, in RFC mode; None: nothing.
     - `body_fields`: the header values that say what a body means; see `Preparer.with_body`.
     """
 
-    kind: Literal["read", "write", "bypass"]
+    kind: Literal["read", "part", "write", "bypass"]
     reason: str
     rule: str
     key: str = ""
@@ -77,6 +80,7 @@ class Prepared:
     own_ttl: bool = False
     directed: bool = False
     body_fields: tuple[bytes, ...] | None = None
+    wishes: Wishes | None = None
 
 
 class Preparer:
@@ -181,7 +185,7 @@ class Preparer:
             "read" if reason is None else "bypass",
             reason or ("refresh" if refresh else "unknown"),
             decision.rule,
-            key=entry_key(self._secret, method, origin, path, sorted_query(url.query or ""), partition),
+            key=self._key(method, origin, path, url.query or "", partition),
             ttl=decision.ttl,
             tags=(
                 *path_tags(intern(origin), path),
@@ -195,6 +199,9 @@ class Preparer:
             **known,
         )
 
+    def _key(self, method: str, origin: str, path: str, query: str, partition: str) -> str:
+        return entry_key(self._secret, method, origin, path, sorted_query(query), partition)
+
     def _partition(self, fields: Fields, userinfo: str, computed: str | None) -> str:
         if computed is not None:
             return partition_digest(self._secret, [(b"computed", computed.encode())])
@@ -203,9 +210,8 @@ class Preparer:
             selected.append((b":userinfo", userinfo.encode()))
         return partition_digest(self._secret, selected) if selected else ""
 
-    @staticmethod
     def _why_not(
-        decision: Decision, first: Mapping[bytes, bytes], controls: Mapping[str, str | None], query: str | None
+        self, decision: Decision, first: Mapping[bytes, bytes], controls: Mapping[str, str | None], query: str | None
     ) -> str | None:
         """Why this read goes around the cache, or None."""
         if "no-store" in controls:
