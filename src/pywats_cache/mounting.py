@@ -13,6 +13,7 @@ from .diagnosis import Explanation, Finding, explain, findings
 from .engine import Engine
 from .errors import ConfigurationError, ConfigurationTypeError, flag, words
 from .forking import renew_in_child
+from .rfc_engine import RfcEngine
 from .storage.memory import MemoryStorage
 from .storage.tiered import TieredStorage
 
@@ -65,7 +66,9 @@ class Mounted:
             # By identity: an empty storage has the length 0, and so is false.
             memory = storage if isinstance(storage, MemoryStorage) else MemoryStorage()
         used = memory.use_clock(clock, monotonic)
-        self._engine = Engine(self._library, controller or Controller(), memory, used, self._owner)
+        controller = controller or Controller()
+        kind = RfcEngine if controller.rfc9111 else Engine
+        self._engine: Engine = kind(self._library, controller, memory, used, self._owner)
         self._mount(transport)
 
     def _mount(self, transport: Any) -> None:

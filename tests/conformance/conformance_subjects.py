@@ -44,7 +44,10 @@ class Subject:
 
     def clock(self) -> Clock:
         """A clock for one test; the origin dates its answers by the same one."""
-        return RealClock() if self.real_time else FakeClock(start=float(int(time.time())))
+        if self.real_time:
+            return RealClock()
+        start = float(int(time.time()))
+        return FakeClock(start, wall=start)
 
     def settle(self) -> None:
         """Leave a moment to what runs in the background, where no real time passes otherwise."""
