@@ -14,7 +14,7 @@ from . import report
 from .harness import Options, Row
 
 NAMES = (
-    "hits", "lookup", "wats_calls", "stampede", "threads", "loop_blocking",
+    "hits", "lookup", "misses", "wats_calls", "stampede", "threads", "loop_blocking",
     "scenarios", "eviction", "invalidation", "memory", "import_time",
 )  # fmt: skip
 

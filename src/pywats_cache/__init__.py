@@ -16,16 +16,17 @@ from typing import TYPE_CHECKING, Any
 
 from ._version import __version__
 from .controller import Bypass, Controller, Read, Write
-from .diagnosis import Explanation, Finding
 from .errors import CachingError, ConfigurationError, ConfigurationTypeError, StorageError
 from .httpx import AsyncCacheClient, AsyncCacheTransport, CacheClient, CacheTransport
 from .outcome import REASONS, CacheOutcome
 from .stats import CacheStats
 from .storage.memory import MemoryStorage
 from .storage.tiered import TieredStorage
-from .warming import Warmed
 
 if TYPE_CHECKING:
+    from .diagnosis import Explanation as Explanation
+    from .diagnosis import Finding as Finding
+    from .warming import Warmed as Warmed
     from .wats import AsyncWATS as AsyncWATS
     from .wats import pyWATS as pyWATS
 
@@ -42,26 +43,29 @@ __all__ = [
     "ConfigurationError",
     "ConfigurationTypeError",
     "Controller",
-    "Explanation",
-    "Finding",
     "MemoryStorage",
     "Read",
     "StorageError",
     "TieredStorage",
-    "Warmed",
     "Write",
     "__version__",
 ]
 
-_LAZY = ("AsyncWATS", "pyWATS")
+# PEP 562: the SDK takes most of a second to import and only its users have it; the rest is asked for by few.
+_LAZY = {
+    "AsyncWATS": ".wats",
+    "Explanation": ".diagnosis",
+    "Finding": ".diagnosis",
+    "Warmed": ".warming",
+    "pyWATS": ".wats",
+}
 
 
 def __getattr__(name: str) -> Any:
-    # PEP 562: the SDK takes most of a second to import, and only its users have it installed.
     if name in _LAZY:
-        from . import wats
+        from importlib import import_module
 
-        return getattr(wats, name)
+        return getattr(import_module(_LAZY[name], __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -15,12 +15,12 @@ from .background import Tasks
 from .freshness import Body
 from .mounting import Mounted
 from .steps import Fetch, Forward, Join, Stale
-from .warming import Progress, Warmed, warm_async
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
     from .flights import Owner
+    from .warming import Progress, Warmed
 
 __all__ = ["AsyncCache"]
 
@@ -60,6 +60,7 @@ class AsyncCache(Mounted):
         return self
 
     async def __aexit__(self, *error: Any) -> None:
+        await self._tasks.close()
         await self.next_transport.__aexit__(*error)
 
     async def handle_async_request(self, request: Any) -> Any:
@@ -178,7 +179,9 @@ class AsyncCache(Mounted):
     async def warm(
         self, items: Iterable[Any], *, headers: Any = None, concurrency: int = 4, progress: Progress | None = None
     ) -> Warmed:
-        """Fetch ahead what is not fresh: requests, or absolute URLs (with these `headers`), `concurrency` at a time.
+        """Fetch ahead what is not fresh: requests, or URLs (with these `headers`), `concurrency` at a time.
+
+        A URL is completed with base_url and headers of the client that made this transport; without one it is absolute.
 
         Single-flight holds, so callers that come meanwhile share the fetches. Errors are counted, not raised.
         """
@@ -189,6 +192,8 @@ class AsyncCache(Mounted):
                 pass
             await response.aclose()
             return response
+
+        from .warming import warm_async
 
         return await warm_async(send, items, concurrency, progress)
 

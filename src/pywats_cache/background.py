@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import queue
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
@@ -21,61 +21,50 @@ IDLE_SECONDS = 10.0
 
 
 class Threads:
-    """Runs refreshes in at most `WORKERS` daemon threads, which end when they have nothing to do.
+    """Runs refreshes in at most `WORKERS` daemon threads, which end when they have had nothing to do for a while.
 
-    Daemon threads, for those of a ThreadPoolExecutor are joined at the exit of the interpreter. Guarded by `_lock`.
+    Daemon threads, for those of a ThreadPoolExecutor are joined at the exit of the interpreter. Guarded by `_changed`.
     """
 
     def __init__(self, run: Callable[[Fetch], None]) -> None:
         self._run = run
-        self._lock = threading.Lock()
-        self._jobs: queue.SimpleQueue[Fetch | None] = queue.SimpleQueue()
+        self._changed = threading.Condition()
+        self._jobs: deque[Fetch] = deque()
         self._workers = 0
-        self._waiting = 0
+        self._idle = 0
         self._closed = False
 
     def start(self, fetch: Fetch) -> bool:
         """Run `fetch` soon. False if this is closed or has too much to do."""
-        with self._lock:
-            if self._closed or self._jobs.qsize() >= BACKLOG:
+        with self._changed:
+            if self._closed or len(self._jobs) >= BACKLOG:
                 return False
-            self._jobs.put(fetch)
-            if self._workers < WORKERS and self._waiting < self._jobs.qsize():
+            self._jobs.append(fetch)
+            if self._idle < len(self._jobs) and self._workers < WORKERS:
                 self._workers += 1
                 threading.Thread(target=self._work, name="pywats-cache-refresh", daemon=True).start()
+            self._changed.notify()
             return True
 
     def _work(self) -> None:
         while True:
-            with self._lock:
-                self._waiting += 1
-            try:
-                job = self._jobs.get(timeout=IDLE_SECONDS)
-            except queue.Empty:
-                job = None
-            with self._lock:
-                self._waiting -= 1
-                if job is None:
-                    if not self._closed and not self._jobs.empty():
-                        continue
+            with self._changed:
+                self._idle += 1
+                self._changed.wait_for(lambda: self._jobs or self._closed, timeout=IDLE_SECONDS)
+                self._idle -= 1
+                if not self._jobs:
                     self._workers -= 1
                     return
+                job = self._jobs.popleft()
             self._run(job)
 
     def close(self) -> list[Fetch]:
         """Start no more. Returns what was not begun. A refresh under way ends with its connection."""
-        left: list[Fetch] = []
-        with self._lock:
+        with self._changed:
             self._closed = True
-            while True:
-                try:
-                    job = self._jobs.get_nowait()
-                except queue.Empty:
-                    break
-                if job is not None:
-                    left.append(job)
-            for _ in range(self._workers):
-                self._jobs.put(None)
+            left = list(self._jobs)
+            self._jobs.clear()
+            self._changed.notify_all()
         return left
 
 

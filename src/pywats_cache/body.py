@@ -6,9 +6,11 @@ import datetime
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
-__all__ = ["NO_TIME", "AsyncTee", "Collector", "LookedUp", "StoredBody", "Tee"]
+__all__ = ["NO_TIME", "AsyncTee", "Collector", "LookedUp", "StoredBody", "StoredHeaders", "Tee"]
 
 NO_TIME = datetime.timedelta(0)
+_PAIRS: dict[tuple[bytes, bytes, bytes], tuple[str, str]] = {}
+_MAX_PAIRS = 2048
 
 
 class StoredBody:
@@ -62,6 +64,28 @@ class LookedUp(StoredBody):
         _ = self._request
         state: Any = super().__getstate__()
         return dict(state)
+
+
+class StoredHeaders:
+    """In front of a library's Headers: remembers the decoded pairs of fields that many answers have.
+
+    httpx's cookie jar asks every answer for all of them, which takes 3.5 µs of the 60 of a hit.
+    """
+
+    _list: list[tuple[bytes, bytes, bytes]]
+
+    def multi_items(self) -> list[tuple[str, str]]:
+        """All fields as pairs of strings, as in the library."""
+        try:
+            return [_PAIRS[item] for item in self._list]
+        except KeyError:
+            found: list[tuple[str, str]] = super().multi_items()  # type: ignore[misc]
+            if len(_PAIRS) > _MAX_PAIRS:
+                _PAIRS.clear()
+            for item, pair in zip(self._list, found, strict=True):
+                if item[1].isascii() and item[2].isascii():  # then it is the same in every encoding
+                    _PAIRS[item] = pair
+            return found
 
 
 class Collector:

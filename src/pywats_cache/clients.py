@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .door import Door
@@ -48,6 +49,8 @@ class CachingClient:
                 self._mounts[pattern] = self._transport_class._sharing(
                     self._engine, self._transport._outer, transport=mounted
                 )
+        if not isinstance(transport, Mounted):
+            self._transport._client = weakref.ref(self)
         self._door = Door(self, self._engine, self._client_class)
         # The method below with one call less: it is the larger part of a warm call of the SDK's clients.
         self.lookup = self._door.entry  # type: ignore[method-assign]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .answers import Answers
 from .coherence import partition_tag
-from .diagnosis import Diary
+from .diary import Diary
 from .flights import Flight, Landing, Owner
 from .key import normal_path, variant_key
 from .outcome import Status
@@ -141,6 +141,10 @@ class Core:
             if landing is Landing.UNCACHEABLE and flight.shared:
                 self.storage.flights.make_solitary(flight.key, self.clock())
         flight.land(landing, answer)
+
+    def answered(self, origin: str) -> None:
+        """The server can be reached."""
+        self._down.pop(origin, None)
 
     def distrust(self, status: int, prepared: Prepared) -> None:
         """401: the caller's credentials are no longer good, so nothing stored for them is; 403: the same of a path."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from .errors import ConfigurationError, ConfigurationTypeError, flag, seconds, words
 
@@ -13,8 +12,7 @@ __all__ = ["EXTENSION", "Directives", "parse_cache_control"]
 EXTENSION = "pywats_cache"
 
 
-@dataclass(frozen=True, slots=True)
-class Directives:
+class Directives(NamedTuple):
     """The directives of one request. On a write only `tags` has a meaning; on a bypass, only `only_if_cached`.
 
     - `bypass`: leave the cache alone: nothing looked up, nothing stored (a write still dirties).

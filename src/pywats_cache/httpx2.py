@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 from httpx2._content import encode_json
 
 from .aio import AsyncCache
-from .body import AsyncTee, LookedUp, StoredBody, Tee
+from .body import AsyncTee, LookedUp, StoredBody, StoredHeaders, Tee
 from .clients import CachingClient
 from .library import Library
 from .sync import SyncCache
-from .warming import Progress, Warmed, warm, warm_async
+
+if TYPE_CHECKING:
+    from .warming import Progress, Warmed
 
 __all__ = ["AsyncCacheClient", "AsyncCacheTransport", "CacheClient", "CacheTransport"]
 
@@ -24,6 +26,10 @@ class CachedResponse(StoredBody, httpx2.Response):
 
 class LookedUpResponse(LookedUp, httpx2.Response):
     """A Response that was born read, and gets its request when somebody asks for it."""
+
+
+class CachedHeaders(StoredHeaders, httpx2.Headers):
+    """The header fields of a stored answer."""
 
 
 class _Tee(Tee, httpx2.SyncByteStream):
@@ -40,7 +46,7 @@ LIBRARY = Library(
     response=httpx2.Response,
     cached_response=CachedResponse,
     looked_up_response=LookedUpResponse,
-    headers=httpx2.Headers,
+    headers=CachedHeaders,
     byte_stream=httpx2.ByteStream,
     tee=_Tee,
     async_tee=_AsyncTee,
@@ -86,6 +92,8 @@ class CacheClient(CachingClient, httpx2.Client):  # type: ignore[misc]
         self, items: Iterable[str | httpx2.Request], *, concurrency: int = 4, progress: Progress | None = None
     ) -> Warmed:
         """Fetch ahead what is not fresh, as this client would: requests, or URLs. See `CacheTransport.warm`."""
+        from .warming import warm
+
         return warm(self._send_or_get, items, concurrency, progress)
 
     def _send_or_get(self, item: str | httpx2.Request) -> httpx2.Response:
@@ -117,6 +125,8 @@ class AsyncCacheClient(CachingClient, httpx2.AsyncClient):  # type: ignore[misc]
         self, items: Iterable[str | httpx2.Request], *, concurrency: int = 4, progress: Progress | None = None
     ) -> Warmed:
         """Fetch ahead what is not fresh, as this client would: requests, or URLs. See `AsyncCacheTransport.warm`."""
+        from .warming import warm_async
+
         return await warm_async(self._send_or_get, items, concurrency, progress)
 
     async def _send_or_get(self, item: str | httpx2.Request) -> httpx2.Response:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 __all__ = ["Library"]
 
 _SLICE = 16 << 10
 
 
-@dataclass(frozen=True, slots=True)
-class Library:
+class Library(NamedTuple):
     """What the engine and the transports take from a library.
 
     - `cached_response`: its Response with `StoredBody` in front; `looked_up_response`: with `LookedUp`.

@@ -9,7 +9,6 @@ import hishel
 
 from .clock import Clock, monotonic
 from .controller import Controller
-from .diagnosis import Explanation, Finding, explain, findings
 from .engine import Engine
 from .errors import ConfigurationError, ConfigurationTypeError, flag, words
 from .forking import renew_in_child
@@ -18,6 +17,7 @@ from .storage.memory import MemoryStorage
 from .storage.tiered import TieredStorage
 
 if TYPE_CHECKING:
+    from .diagnosis import Explanation, Finding
     from .flights import Owner
     from .library import Library
     from .stats import CacheStats
@@ -84,6 +84,9 @@ class Mounted:
         self.next_transport: Any = factory() if factory is not None else transport
         self._prepare()
         renew_in_child(self)
+
+    _client: Callable[[], Any] = staticmethod(lambda: None)
+    """The client that made this transport, whose base_url and headers a URL to warm is completed with; or None."""
 
     def _prepare(self) -> None:
         """Make what runs refreshes; a forked child has no threads and no loop of its parent."""
@@ -154,14 +157,23 @@ class Mounted:
         return self._outer or self._engine.storage
 
     def _request_for(self, item: Any, headers: Any) -> Any:
-        return self._library.request("GET", item, headers=headers) if isinstance(item, str) else item
+        if not isinstance(item, str):
+            return item
+        client = self._client()
+        if client is not None:
+            return client.build_request("GET", item, headers=headers)
+        return self._library.request("GET", item, headers=headers)
 
     def explain(self, request: Any) -> Explanation:
         """Say what would happen to `request` now, and why. Nothing is sent, counted or changed."""
+        from .diagnosis import explain
+
         return explain(self._engine, request)
 
     def doctor(self) -> list[Finding]:
         """What the requests so far say is wrong with this cache, in words; [] if nothing is."""
+        from .diagnosis import findings
+
         return findings(self._engine)
 
     def _invalidate(self, path: str | None, tags: tuple[str, ...], soft: bool) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from sys import intern
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from urllib.parse import unquote_plus
 
 from .coherence import explicit_tag, partition_tag, path_tags, write_tags
@@ -49,8 +48,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 Fields = tuple[tuple[bytes, bytes], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(NamedTuple):
     """One request, or all that look alike, as the engine sees it.
 
     - `kind`: `read`, `part` (RFC mode: a read that may be answered by less than the whole, being conditional or of a
@@ -231,21 +229,21 @@ class Preparer:
     @staticmethod
     def bypassed(prepared: Prepared, reason: str) -> Prepared:
         """`prepared` for a request that goes around the cache."""
-        return replace(prepared, kind="bypass", reason=reason)
+        return prepared._replace(kind="bypass", reason=reason)
 
     def with_body(self, prepared: Prepared, body: bytes) -> Prepared:
         """`prepared` for a request with this body: the key then names the body and its type too."""
-        return replace(prepared, key=entry_key(self._secret, "body", prepared.key, body, *(prepared.body_fields or ())))
+        return prepared._replace(key=entry_key(self._secret, "body", prepared.key, body, *(prepared.body_fields or ())))
 
     def directed(self, prepared: Prepared, directives: Directives) -> Prepared:
         """`prepared` as the caller's directives for this one request change it."""
         tags = tuple(explicit_tag(prepared.origin, tag) for tag in directives.tags)
         if prepared.kind == "write":
-            return replace(prepared, tags=(*prepared.tags, *tags))
+            return prepared._replace(tags=(*prepared.tags, *tags))
         if directives.only_if_cached:
-            prepared = replace(prepared, only_if_cached=True)
+            prepared = prepared._replace(only_if_cached=True)
         if prepared.reason == "zero-ttl" and directives.ttl:
-            prepared = replace(prepared, kind="read", reason="unknown")
+            prepared = prepared._replace(kind="read", reason="unknown")
         if prepared.kind == "bypass":
             return prepared
         if directives.bypass:
@@ -258,7 +256,7 @@ class Preparer:
             changed.update(ttl=directives.ttl, own_ttl=True, max_age=min(bounds))
         if directives.key is not None:
             changed["key"] = entry_key(self._secret, "custom", prepared.origin, directives.key, prepared.partition)
-        return replace(prepared, **changed)
+        return prepared._replace(**changed)
 
 
 def _named(items: HeaderItems) -> Fields:

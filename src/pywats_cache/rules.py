@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from .errors import ConfigurationError, ConfigurationTypeError, flag, seconds, whole, words
 from .routes import parse_pattern
@@ -127,8 +127,7 @@ class Bypass:
 Rule = Read | Write | Bypass
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What the rules say of one method and path."""
 
     kind: Literal["read", "write", "bypass"]

@@ -184,10 +184,6 @@ class Staleness(Core):
             self._down.clear()
         self._down[origin] = now + self.controller.down_for
 
-    def answered(self, origin: str) -> None:
-        """The server can be reached."""
-        self._down.pop(origin, None)
-
     def _back_off(self, key: str) -> None:
         if len(self._backoff) >= MAX_REMEMBERED:
             self._backoff.clear()

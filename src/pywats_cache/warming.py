@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any
@@ -67,6 +66,8 @@ def warm(send: Callable[[Any], Any], items: Iterable[Any], concurrency: int, pro
         except Exception:  # noqa: BLE001 - the first caller will see it
             response = None
         tally.add(response)
+
+    from concurrent.futures import ThreadPoolExecutor  # here: few callers warm, and it takes 2 ms to import
 
     with ThreadPoolExecutor(whole("concurrency", concurrency, least=1), "pywats-cache-warm") as pool:
         for future in [pool.submit(one, item) for item in wanted]:

@@ -35,6 +35,7 @@ class Writes(Core):
         """
         status = response.status_code
         prepared = forward.prepared
+        self.answered(prepared.origin)
         if prepared.kind == "write" and (200 <= status < 400 or status >= 500):
             self._wrote(forward, (*prepared.tags, *self.named(forward, response)), unknown=status >= 500)
         self.distrust(status, prepared)

@@ -381,11 +381,11 @@ async def test_a_joiner_whose_loop_has_ended_does_not_disturb_the_landing(
     gate = Gate(lib.http)
 
     async def leave() -> None:
-        async with lib.http.AsyncClient(
-            transport=lib.AsyncCacheTransport(lib.http.MockTransport(lambda r: 1 / 0), storage=storage)
-        ) as client:
-            with anyio.move_on_after(0.01):
-                await client.get("http://host/a")
+        never = lib.AsyncCacheTransport(lib.http.MockTransport(lambda request: 1 / 0), storage=storage)
+        async with lib.http.AsyncClient(transport=never) as client, anyio.create_task_group() as group:
+            Callers(client, group).get("http://host/a")
+            await until(lambda: len(joined) == 1)
+            group.cancel_scope.cancel()
 
     transport = lib.AsyncCacheTransport(gate.transport, storage=storage)
     async with lib.http.AsyncClient(transport=transport) as client, anyio.create_task_group() as group:

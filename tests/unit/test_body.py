@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import gzip
 import pickle
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from pywats_cache import CacheOutcome
-from pywats_cache.body import Collector
+from pywats_cache.body import AsyncTee, Collector, Tee
 
 PLAIN = b'{"part": "\xc3\x84", "list": [1, 2, 3]}'
 
@@ -223,6 +223,95 @@ def test_a_collector_fails_at_an_early_end(counted: tuple[Collector, list[Any]])
     collector.end()
     collector.finish()
     assert ends == [("failed", False)]
+
+
+class Source:
+    """A stream of chunks that may break off, sync and async."""
+
+    def __init__(self, *chunks: bytes, error: Exception | None = None) -> None:
+        self.chunks = chunks
+        self.error = error
+        self.closed = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self.chunks
+        if self.error is not None:
+            raise self.error
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        self.ahead = iter(self)
+        return self
+
+    async def __anext__(self) -> bytes:
+        for chunk in self.ahead:
+            return chunk
+        raise StopAsyncIteration
+
+    def close(self) -> None:
+        self.closed = True
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+def test_a_tee_stores_at_a_clean_end_only(counted: tuple[Collector, list[Any]]) -> None:
+    collector, ends = counted
+    source, after = Source(b"1", b"2"), []
+    tee = Tee(source, collector, lambda: after.append(list(ends)))
+    assert list(tee) == [b"1", b"2"]
+    assert ends == [b"12"]
+    assert after == [[b"12"]]
+    tee.close()
+    assert source.closed
+    assert ends == [b"12"]
+
+
+def test_a_tee_of_a_broken_stream_raises_and_stores_nothing(counted: tuple[Collector, list[Any]]) -> None:
+    collector, ends = counted
+    stream = iter(Tee(Source(b"1", error=OSError("broken")), collector, lambda: ends.append("after")))
+    assert next(stream) == b"1"
+    with pytest.raises(OSError, match="broken"):
+        next(stream)
+    assert ends == [("failed", False)]
+
+
+def test_a_tee_closed_early_stores_nothing(counted: tuple[Collector, list[Any]]) -> None:
+    collector, ends = counted
+    source = Source(b"1", b"2")
+    tee = Tee(source, collector)
+    next(iter(tee))
+    tee.close()
+    assert source.closed
+    assert ends == [("failed", False)]
+
+
+@pytest.mark.anyio
+async def test_an_async_tee_does_the_same() -> None:
+    for source, early, expected in (
+        (Source(b"1", b"2"), False, [b"12", "after"]),
+        (Source(b"1", error=OSError("broken")), False, [("failed", False)]),
+        (Source(b"1", b"2"), True, [("failed", False)]),
+    ):
+        ends: list[Any] = []
+
+        async def after(ends: list[Any] = ends) -> None:
+            ends.append("after")
+
+        def failed(too_large: bool, ends: list[Any] = ends) -> None:
+            ends.append(("failed", too_large))
+
+        tee = AsyncTee(source, Collector(5, ends.append, failed), after)
+        stream = tee.__aiter__()
+        assert await stream.__anext__() == b"1"
+        try:
+            while not early:
+                await stream.__anext__()
+        except (StopAsyncIteration, OSError):
+            pass
+        await stream.aclose()
+        await tee.aclose()
+        assert source.closed
+        assert ends == expected
 
 
 @pytest.mark.anyio

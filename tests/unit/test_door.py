@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -78,6 +79,49 @@ def test_the_request_of_a_lookup_is_the_callers_own(client: Any) -> None:
     assert one.request is one.request
 
 
+def test_the_response_of_a_lookup_survives_pickling(client: Any, origin: Any) -> None:
+    origin.reply = {"json": {"a": [1]}}
+    client.get("/a", headers={"X-Mine": "1"})
+    hit = client.get("/a", headers={"X-Mine": "1"})
+    assert lookups(client) == 1
+    copy = pickle.loads(pickle.dumps(hit))
+    assert (copy.json(), copy.status_code, copy.headers) == ({"a": [1]}, 200, hit.headers)
+    assert str(copy.request.url) == "http://origin/a"
+    assert copy.request.headers["x-mine"] == "1"
+    assert copy.elapsed == hit.elapsed
+
+
+def test_the_response_of_a_lookup_reads_like_one_that_was_read(client: Any, lib: SimpleNamespace) -> None:
+    client.get("/a")
+    hit = client.get("/a")
+    assert lookups(client) == 1
+    assert hit.read() == hit.content == b"".join(hit.iter_bytes()) == b"1"
+    assert "".join(hit.iter_text()) == "1"
+    assert list(hit.iter_lines()) == ["1"]
+    with pytest.raises(lib.http.StreamConsumed):
+        next(hit.iter_raw())
+    hit.close()
+
+
+def test_nothing_a_caller_does_to_a_lookup_changes_the_next(client: Any, origin: Any) -> None:
+    origin.reply = {"json": {"a": [1]}, "headers": {"X-Case": "1"}}
+    client.get("/a")
+    for count in range(1, 4):
+        hit = client.get("/a")
+        assert lookups(client) == count
+        assert hit.json() == {"a": [1]}
+        assert hit.headers["x-case"] == "1"
+        assert hit.status_code == 200
+        assert hit.history == []
+        assert hit.extensions["pywats_cache"].status == "hit"
+        hit.json()["a"].append(2)
+        hit.headers["X-Case"] = "poison"
+        hit.extensions.clear()
+        hit.status_code = 500
+        hit.history.append(hit)
+        hit._content = b"poison"
+
+
 def test_a_lookup_takes_the_default_encoding_of_its_client(make: Make, origin: Any) -> None:
     origin.reply = lambda request: origin.http.Response(
         200, content="Ä".encode("latin-1"), headers={"Content-Type": "text/plain"}
@@ -107,14 +151,17 @@ def test_cookies_in_the_jar_leave_it_to_the_client(client: Any, origin: Any) -> 
     assert lookups(client) == 1
 
 
-def test_auth_of_the_client_leaves_it_to_the_client(make: Make, origin: Any) -> None:
-    client = make(auth=("user", "pw"))
-    client.get("/a")
-    assert decline(client).text == "1"
-    client.auth = None
+def test_auth_of_the_client_leaves_it_to_the_client(client: Any, origin: Any) -> None:
+    for _ in range(3):
+        client.get("/a")  # what is stored for nobody is not for this user
+    before = lookups(client)
+    client.auth = ("user", "pw")
     assert decline(client).text == "2"
-    assert client.get("/a").text == "2"
-    assert lookups(client) == 1
+    assert origin.requests[-1].headers["authorization"].startswith("Basic ")
+    assert decline(client).text == "2"
+    client.auth = None
+    assert client.get("/a").text == "1"
+    assert lookups(client) == before + 1
 
 
 @pytest.mark.parametrize(

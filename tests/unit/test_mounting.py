@@ -153,7 +153,7 @@ def test_one_storage_serves_both_libraries(names: tuple[str, str]) -> None:
     for http, client in [*clients, *clients]:
         with client.stream("GET", "http://host/a") as response:
             assert isinstance(response, http.Response)
-            assert type(response.headers) is http.Headers
+            assert isinstance(response.headers, http.Headers)
             assert b"".join(response.iter_raw()) == b'{"a": 1}'
             assert response.headers["x-from"] == names[0]
         assert client.get("http://host/a").json() == {"a": 1}

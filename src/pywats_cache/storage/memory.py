@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +63,7 @@ class MemoryStorage(HishelFace):
             max_stream_size=None if max_stream_size is None else whole("max_stream_size", max_stream_size, least=0),
         )
         self._clock = clock
-        self.secret = secrets.token_bytes(32)
+        self.secret = os.urandom(32)
         """Keys the digests of credentials and URLs; lives and dies with this storage."""
         self._start()
         renew_in_child(self)

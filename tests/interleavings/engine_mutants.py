@@ -1,0 +1,226 @@
+"""The engine with one rule taken out, so that each check is seen to be able to fail.
+
+A mutant is a method whose source has one passage replaced. When the source changes so that the passage is not there
+any more, the mutant says so: rewrite it together with the rule.
+"""
+
+from __future__ import annotations
+import __future__
+
+import inspect
+import re
+import sys
+import textwrap
+from typing import Any
+
+import pytest
+
+from pywats_cache.coherence import Coherence
+from pywats_cache.engine import Engine
+from pywats_cache.flights import Flight, FlightTable
+from pywats_cache.prepared import Preparer
+from pywats_cache.storage.lru import BoundedLRU
+from pywats_cache.storage.memory import MemoryStorage
+from pywats_cache.sync import SyncCache
+
+Replacement = tuple[str, str]
+
+NO_LOCK = (r"with (self\.)?(storage\.)?_?lock:", "if True:")
+
+MUTANTS: dict[str, tuple[type[Any], str, list[Replacement]]] = {
+    "the fence is off: an entry is dated with the epoch at its finish": (
+        Engine,
+        "_store",
+        [(r"(prepared, flight, storage = .*)", r"\1\n    flight.epoch = storage.coherence.epoch")],
+    ),
+    "the epoch is published before the table is written": (
+        Coherence,
+        "bump",
+        [
+            (r"self\._note\(tags, epoch\)", "self._PUBLISH(epoch)"),
+            (r"self\._publish\(epoch\)", "self._note(tags, epoch)"),
+            (r"_PUBLISH", "_publish"),
+        ],
+    ),
+    "a check stamps an epoch that it read after the table": (
+        Engine,
+        "is_fresh",
+        [(r"entry\.valid_at = epoch", "entry.valid_at = coherence.epoch")],
+    ),
+    "a read joins a flight that began before a write": (
+        Engine,
+        "_cold",
+        [(r"elif self\._may_join\(.*\):", "else:")],
+    ),
+    "a finish takes another's flight out of the table": (
+        FlightTable,
+        "remove",
+        [(r"if self\._open\.get\(flight\.key\) is flight:", "if flight.key in self._open:")],
+    ),
+    "a finish overwrites an entry whose fetch began later": (
+        MemoryStorage,
+        "put",
+        [(r"if there is not None and .*:", "if False:")],
+    ),
+    "a finish does not look whether a write came in between": (
+        Engine,
+        "_keep",
+        [
+            (r"elif storage\.coherence\.dirtied_since\(.*\):", "elif False:"),
+            (r"(why_not: .*)", r"\1\n    entry.epoch = entry.valid_at = storage.coherence.epoch"),
+        ],
+    ),
+    "a bump comes after the answer is visible": (
+        Engine,
+        "forwarded",
+        [(r"self\._wrote\((.*)\)\n", r"_after.append(lambda: self._wrote(\1))\n")],
+    ),
+    "a write of unknown outcome dirties nothing": (Engine, "forward_failed", [(r"self\._wrote\(.*\)", "pass")]),
+    "a write of unknown outcome opens no settle window": (
+        Engine,
+        "_wrote",
+        [(r"coherence\.settle\(.*\)", "pass")],
+    ),
+    "a write settles after its bump": (
+        Engine,
+        "_wrote",
+        [
+            (r"coherence\.bump\(prepared\.tags\)", "pass"),
+            (r"if settle:", "coherence.bump(prepared.tags)\n    if settle:"),
+        ],
+    ),
+    "a write dirties its path but not its collection": (
+        Engine,
+        "_wrote",
+        [(r"coherence\.bump\(prepared\.tags\)", "coherence.bump(prepared.tags[:1])")],
+    ),
+    "a fold forgets tags before it raises the floor": (
+        Coherence,
+        "_fold",
+        [
+            (r"self\._floor = max\((.*)\)\n", r"floor = max(\1)\n"),
+            (r"epoch <= self\._floor\]", "epoch <= floor]"),
+            (r"(del self\._dirtied\[tag\]\n)", r"\1    self._floor = floor\n"),
+        ],
+    ),
+    "a check reads the floor before the tags": (
+        Coherence,
+        "dirtied_since",
+        [
+            (r"(dirtied = self\._dirtied)", r"floor = self._floor\n    \1"),
+            (r"return self\._floor > epoch", "return floor > epoch"),
+        ],
+    ),
+    "a tag is taken out before it is set": (
+        Coherence,
+        "_note",
+        [(r"(self\._dirtied\[tag\] = epoch)", r"self._dirtied.pop(tag, None)\n        \1")],
+    ),
+    "a clear dirties after it forgot": (
+        MemoryStorage,
+        "clear",
+        [(r"self\.coherence\.bump_all\(\)", "pass")],
+    ),
+    "a failed leader does not wake its joiners": (
+        Engine,
+        "failed",
+        [(r"self\._land\(fetch\.flight, Landing\.FAILED\)", "self.storage.flights.remove(fetch.flight)")],
+    ),
+    "an uncacheable answer does not wake the joiners": (
+        Engine,
+        "release",
+        [(r"self\._land\(fetch\.flight, Landing\.UNCACHEABLE\)", "self.storage.flights.remove(fetch.flight)")],
+    ),
+    "a flight that failed stays in the table": (
+        Engine,
+        "_land",
+        [(r"self\.storage\.flights\.remove\(flight\)", "pass")],
+    ),
+    "nobody joins": (Engine, "_cold", [(r"flight = storage\.flights\.get\(key\)", "flight = None")]),
+    "a joiner takes an answer without looking at Vary": (
+        Engine,
+        "rejoin",
+        [(r"if entry\.key == self\.variant\(request, prepared\.key\):", "if True:")],
+    ),
+    "the key leaves out the partition": (
+        Preparer,
+        "_work_out",
+        [(r"(entry_key\([^\n]*), partition\)", r"\1)")],
+    ),
+    "joining or opening a flight takes no lock": (Engine, "_cold", [NO_LOCK]),
+    "an answer is stored after its flight has left the table": (
+        Engine,
+        "_keep",
+        [(r"with storage\.lock:", "storage.flights.remove(flight)\n    if True:")],
+    ),
+    "landing and waiting share no lock": (Flight, "on_landing", [NO_LOCK]),
+    "BoundedLRU.put takes no lock": (BoundedLRU, "put", [NO_LOCK]),
+    "BoundedLRU.grow takes no lock": (BoundedLRU, "grow", [NO_LOCK]),
+    "BoundedLRU.put evicts after it inserted": (
+        BoundedLRU,
+        "put",
+        [
+            (r"(        while items and )", r"        items[key] = item\n\1len(items) > 1 and "),
+            (r"len\(items\) >= self\.max_entries", "len(items) > self.max_entries"),
+        ],
+    ),
+    "a hit takes no lock": (Engine, "begin", [NO_LOCK]),
+    "a lookup takes no lock": (Engine, "touch", [NO_LOCK]),
+    "a flight is dated after the settle window was asked": (
+        Engine,
+        "_take_off",
+        [
+            (r"epoch = coherence\.epoch", "ASK"),
+            (r"settling = (coherence\.is_settling\(.*\))", "epoch = coherence.epoch"),
+            (r"ASK", "settling = coherence.is_settling(prepared.tags, now)"),
+        ],
+    ),
+    "the window of all is asked before those of the tags": (
+        Coherence,
+        "is_settling",
+        [
+            (
+                r"settling = self\._settling\n",
+                "if now < self._settle_all:\n        return True\n    settling = self._settling\n",
+            ),
+            (r"return now < self\._settle_all", "return False"),
+        ],
+    ),
+    "a flight is joined although its own tags were dirtied": (
+        Engine,
+        "_may_join",
+        [(r"\(\*flight\.tags, \*prepared\.tags\)", "prepared.tags")],
+    ),
+    "the transport dirties when nobody can tell any more": (
+        SyncCache,
+        "_forward",
+        [(r"self\._engine\.forwarded\(forward, response\)", "pass")],
+    ),
+}
+
+_after: list[Any] = []
+
+
+def plant(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Make the product the mutant `name`."""
+    cls, method, replacements = MUTANTS[name]
+    owner = next(c for c in cls.__mro__ if method in c.__dict__)
+    function = owner.__dict__[method]
+    source = textwrap.dedent(inspect.getsource(function))
+    for old, new in replacements:
+        changed, count = re.subn(old, new, source)
+        assert count == 1, f"{owner.__name__}.{method} has {count} passages like {old!r}: rewrite this mutant"
+        source = changed
+    module = sys.modules[function.__module__]
+    made: dict[str, Any] = {}
+    flags = __future__.annotations.compiler_flag
+    exec(compile(source, inspect.getfile(function), "exec", flags, dont_inherit=True), module.__dict__, made)
+    monkeypatch.setattr(owner, method, made[method])
+    if "_after" in source:
+        _after.clear()
+        monkeypatch.setattr(module, "_after", _after, raising=False)
+
+
+def late_bumps() -> list[Any]:
+    """What the mutant "a bump comes after the answer is visible" has put off."""
+    return _after

@@ -1,0 +1,281 @@
+"""One engine, one origin server with one register, and the processes that read and write it step by step.
+
+The register is *regular*: a read returns what the last write completed before it began left behind, or what a write
+concurrent with it wrote. Because the order in which the server applied the writes is known, the check is a little
+sharper: a value is allowed unless a write that the server applied later had completed when the read began.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from step_explorer import Process, Violation
+
+from pywats_cache import Controller, MemoryStorage
+from pywats_cache.engine import Engine
+from pywats_cache.freshness import Body
+from pywats_cache.httpx import LIBRARY
+from pywats_cache.steps import Fetch, Forward, Join
+from pywats_cache.testing import FakeClock
+
+SERVER = "http://origin.example"
+ITEM, COLLECTION, SIBLING = "/a/x", "/a", "/a/y"
+_requests: dict[Any, httpx.Request] = {}
+
+
+def request(method: str, path: str, user: str = "", language: str = "", **directives: Any) -> httpx.Request:
+    """A request, made once: the engine changes nothing in it."""
+    key = (method, path, user, language, *directives.items())
+    if key not in _requests:
+        headers = {}
+        if user:
+            headers["Authorization"] = f"Bearer {user}"
+        if language:
+            headers["Accept-Language"] = language
+        extensions = {"pywats_cache": directives} if directives else {}
+        _requests[key] = httpx.Request(method, SERVER + path, headers=headers, extensions=extensions)
+    return _requests[key]
+
+
+@dataclass
+class Version:
+    """One value of the register: when the server took it, and when its writer was told (None: not yet)."""
+
+    applied: int
+    completed: int | None = None
+
+
+@dataclass
+class Reading:
+    """What one read got, and when it began and ended."""
+
+    began: int
+    ended: int
+    number: int
+    user: str
+    language: str
+    wanted_user: str = ""
+    wanted_language: str = ""
+
+
+class World:
+    """An engine and its origin. `tick` numbers the steps."""
+
+    def __init__(self, *processes: Callable[[World], Process], controller: Controller | None = None) -> None:
+        self.clock = FakeClock()
+        self.storage = MemoryStorage(clock=self.clock)
+        self.turn = -1
+        self.engine = Engine(LIBRARY, controller or CONTROLLER, self.storage, self.clock, lambda: (self.turn, None))
+        self.versions = [Version(0, 0)]
+        self.readings: list[Reading] = []
+        self.fetches = 0
+        self.begun = 0
+        self.finished: list[float] = []
+        """When each finished fetch began, on the clock."""
+        self.tick = 1
+        self.expect: Callable[[World], None] | None = None
+        self.processes = [process(self) for process in processes]
+
+    def step(self, index: int) -> None:
+        self.tick += 1
+        self.turn = index
+
+    # What the processes do.
+
+    def begin(self, asked: httpx.Request) -> Any:
+        self.begun += 1
+        return self.engine.begin(asked)
+
+    def serve(self, asked: httpx.Request, **headers: str) -> httpx.Response:
+        """The origin answers now: who asked, in which language, and the number of the value."""
+        user = asked.headers.get("Authorization", "")
+        language = asked.headers.get("Accept-Language", "")
+        if language:
+            headers["Vary"] = "Accept-Language"
+        self.fetches += 1
+        return httpx.Response(200, headers=headers, content=f"{len(self.versions) - 1}:{user}:{language}".encode())
+
+    def apply(self) -> Version:
+        version = Version(self.tick)
+        self.versions.append(version)
+        return version
+
+    def got(self, began: int, asked: httpx.Request, content: bytes) -> None:
+        number, user, language = content.decode().split(":")
+        wanted = asked.headers.get("Authorization", ""), asked.headers.get("Accept-Language", "")
+        self.readings.append(Reading(began, self.tick, int(number), user, language, *wanted))
+
+    def warm(self, *paths: str, user: str = "") -> None:
+        """Read `paths` once before anything runs."""
+        for path in paths or (ITEM,):
+            for _ in reading(path, user=user)(self):
+                pass
+        self.fetches = 0
+
+    # What must hold.
+
+    def check(self, stuck: list[int]) -> None:
+        if stuck:
+            raise Violation(f"processes {stuck} wait for ever")
+        if len(self.storage.flights):
+            raise Violation("a flight is left in the table")
+        if self.engine.stats.requests != self.begun:
+            raise Violation(f"{self.begun} requests, but {self.engine.stats}")
+        self.tick += 1
+        self.turn = 1_000_000
+        for path in (ITEM, COLLECTION):
+            for user in sorted({reading.wanted_user for reading in self.readings} | {""}):
+                asked = request("GET", path, user.removeprefix("Bearer "))
+                answer = self.engine.begin(asked)
+                if isinstance(answer, httpx.Response):
+                    self.got(self.tick, asked, answer.content)
+                elif isinstance(answer, Fetch):
+                    self.engine.failed(answer)
+        self.check_history()
+        if self.expect is not None:
+            self.expect(self)
+
+    def check_history(self) -> None:
+        for r in self.readings:
+            later = self.versions[r.number + 1 :]
+            if any(v.completed is not None and v.completed < r.began for v in later):
+                raise Violation(f"a read got value {r.number}, older than a write that had completed: {r}")
+            if self.versions[r.number].applied > r.ended:
+                raise Violation(f"a read got a value from the future: {r}")
+            if (r.user, r.language) != (r.wanted_user, r.wanted_language):
+                raise Violation(f"a read got another's answer: {r}")
+
+
+CONTROLLER = Controller(ttl=300.0)
+
+
+def reading(
+    path: str = ITEM,
+    *,
+    user: str = "",
+    language: str = "",
+    ends: str = "ok",
+    slow: bool = False,
+    patient: bool = True,
+    **directives: Any,
+) -> Callable[[World], Process]:
+    """A read. Its steps: begin; the origin reads its value; the answer arrives and is finished.
+
+    - `ends`: how its own fetch ends: `ok`, `fails`, `uncacheable`, `teed` (a body of unknown length), `torn` (such a
+      body, closed early); `slow`: arriving and finishing are two steps.
+    - `directives`: of the request; with `refresh` it comes a second after what went before.
+    - `patient`: False gives up waiting for another's flight at any moment, as a join time-out does.
+    """
+
+    def process(world: World) -> Process:
+        engine = world.engine
+        asked = request("GET", path, user, language, **directives)
+        began = world.tick
+        if "refresh" in directives:
+            world.clock.advance(1.0)
+        step = world.begin(asked)
+        while not isinstance(step, httpx.Response):
+            if isinstance(step, Join):
+                woken: list[None] = []
+
+                def wake(woken: list[None] = woken) -> None:
+                    woken.append(None)
+
+                step.flight.on_landing(wake)
+                yield (lambda woken=woken: woken) if patient else None
+                step.flight.forget(wake)
+                step = engine.rejoin(step)
+                continue
+            assert isinstance(step, Fetch), step
+            yield None
+            headers = {"Cache-Control": "no-store"} if ends == "uncacheable" else {}
+            response = world.serve(asked, **headers)
+            content = response.content
+            yield None
+            if ends == "fails":
+                engine.failed(step)
+                return
+            if ends in ("teed", "torn"):
+                del response.headers["content-length"]
+                del response._content
+            body = engine.arrived(step, response)
+            if slow:
+                yield None
+            if body is Body.READ:
+                world.finished.append(step.flight.began)
+                step = engine.finished(step, response, content)
+                assert step.content == content
+            elif body is Body.TEE:
+                collector = engine.collector(step, response)
+                collector.add(content)
+                yield None
+                if ends == "torn":
+                    collector.end()
+                else:
+                    collector.finish()
+                step = httpx.Response(200, content=content)
+            else:
+                step = response
+        world.got(began, asked, step.content)
+
+    return process
+
+
+def writing(ends: str = "ok", *, path: str = ITEM, method: str = "PUT") -> Callable[[World], Process]:
+    """A write. Its steps: begin; the origin applies it; its answer is there.
+
+    `ends`: `ok`, `error` (500, applied), `lost` (applied, the answer is lost), `late` (the connection breaks, the
+    origin applies it after that), `refused` (404, not applied), `unsent` (no connection, not applied).
+    """
+
+    def process(world: World) -> Process:
+        engine = world.engine
+        forward = world.begin(request(method, path))
+        assert isinstance(forward, Forward)
+        yield None
+        if ends == "late":
+            engine.forward_failed(forward, httpx.ReadError("broken"))
+            yield None
+            world.apply().completed = world.tick
+            return
+        version = world.apply() if ends not in ("refused", "unsent") else None
+        yield None
+        if ends == "lost":
+            engine.forward_failed(forward, httpx.ReadTimeout("no answer"))
+        elif ends == "unsent":
+            engine.forward_failed(forward, httpx.ConnectError("nobody there"))
+        else:
+            status = {"ok": 200, "error": 500, "refused": 404}[ends]
+            engine.forwarded(forward, httpx.Response(status))
+        if version is not None:
+            version.completed = world.tick
+
+    return process
+
+
+def invalidating(how: str = "path") -> Callable[[World], Process]:
+    """The value changes behind the cache's back, and then somebody says so."""
+
+    def process(world: World) -> Process:
+        version = world.apply()
+        yield None
+        if how == "clear":
+            world.storage.clear()
+        else:
+            world.engine.invalidate("/a", ())
+        version.completed = world.tick
+
+    return process
+
+
+def changing() -> Callable[[World], Process]:
+    """The value changes behind the cache's back, and nobody says so."""
+
+    def process(world: World) -> Process:
+        world.apply()
+        yield None
+
+    return process
