@@ -49,7 +49,7 @@ class Controller:
     - `rfc9111`: True follows what answers and requests say, as a private cache of RFC 9111 does, instead of TTLs. Of
       `ttl`, here and in rules, only 0 counts then: such a route goes around the cache. Rules still give tags, bypass,
       the partition and what writes dirty; the windows for stale answers hold where an answer names and forbids none.
-      `statuses`, `ignore_no_store`, `negative_ttl`, `adaptive`, `jitter` and `store_empty` mean nothing then.
+      `statuses`, `ignore_no_store`, `negative_ttl`, `adaptive` and `jitter` mean nothing then.
       Coherence is the same as ever, so a write of unknown outcome, a 5xx included, still dirties.
 
     What a write dirtied, an unknown outcome included, is never served stale.

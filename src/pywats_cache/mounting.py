@@ -12,7 +12,6 @@ from .controller import Controller
 from .engine import Engine
 from .errors import ConfigurationError, ConfigurationTypeError, flag, words
 from .forking import renew_in_child
-from .rfc_engine import RfcEngine
 from .storage.memory import MemoryStorage
 from .storage.tiered import TieredStorage
 
@@ -67,9 +66,15 @@ class Mounted:
             memory = storage if isinstance(storage, MemoryStorage) else MemoryStorage()
         used = memory.use_clock(clock, monotonic)
         controller = controller or Controller()
-        kind = RfcEngine if controller.rfc9111 else Engine
-        self._engine: Engine = kind(self._library, controller, memory, used, self._owner)
+        kind = self._rfc_engine() if controller.rfc9111 else Engine
+        self._engine = kind(self._library, controller, memory, used, self._owner)
         self._mount(transport)
+
+    @staticmethod
+    def _rfc_engine() -> type[Engine]:
+        from .rfc_engine import RfcEngine  # here: who needs no RFC mode does not wait for it
+
+        return RfcEngine
 
     def _mount(self, transport: Any) -> None:
         if isinstance(transport, Mounted):

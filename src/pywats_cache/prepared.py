@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from sys import intern
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import unquote_plus
 
 from .coherence import explicit_tag, partition_tag, path_tags, write_tags
@@ -12,8 +12,10 @@ from .controller import Controller, Decision
 from .directives import Directives, parse_cache_control
 from .errors import ConfigurationTypeError
 from .key import entry_key, is_credential, partition_digest, sorted_query
-from .rfc9111 import Wishes
 from .storage.entry import HeaderItems
+
+if TYPE_CHECKING:
+    from .rfc9111 import Wishes
 
 __all__ = ["Prepared", "Preparer"]
 

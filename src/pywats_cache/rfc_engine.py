@@ -15,7 +15,6 @@ one answer or one stored answer differs:
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import Any
 
 from .engine import Engine
@@ -41,5 +40,5 @@ class RfcEngine(RfcWrites, Engine):
         self, request: Any, prepared: Prepared, key: str, entry: StoredResponse, now: float, response: Any
     ) -> Any:
         if prepared.kind == "part":  # the refresh is of the whole
-            request, prepared = plain(request), replace(prepared, kind="read")
+            request, prepared = plain(request), prepared._replace(kind="read")
         return super()._with_refresh(request, prepared, key, entry, now, response)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from math import inf
 from typing import Any
 
@@ -44,7 +43,7 @@ class RfcPreparer(Preparer):
         if wish != NO_WISHES:
             # `directed`: the short cut of a hit asks nothing of wishes.
             changed.update(wishes=wish, directed=True)
-        return replace(prepared, **changed)
+        return prepared._replace(**changed)
 
     def _why_not(
         self, decision: Decision, first: Mapping[bytes, bytes], controls: Mapping[str, str | None], query: str | None

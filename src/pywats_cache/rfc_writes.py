@@ -34,7 +34,7 @@ class RfcWrites(RfcArrivals, Writes):
         before = self.storage.coherence.epoch
         fetch = self._for_get(forward, response)
         super().forwarded(forward, response)
-        if forward.prepared.head:
+        if forward.prepared.head and forward.prepared.kind != "bypass":
             self._heard(forward, response)
         # Another write in between may have changed what this answer shows.
         if fetch is None or forward.dirtied != before + 1:
@@ -56,14 +56,15 @@ class RfcWrites(RfcArrivals, Writes):
         """A HEAD tells of the stored GET that it is the same, and so fresh again, or that it is another."""
         prepared, coherence = forward.prepared, self.storage.coherence
         entry = self.storage.find(self.variant(forward.request, prepared.key))
-        if entry is None or coherence.dirtied_since(entry.tags, entry.epoch):
+        if entry is None or entry.own_ttl or coherence.dirtied_since(entry.tags, entry.epoch):
             return
         received = fields(response.headers._list)
         effect = head_effect(response.status_code, received, fields(entry.headers))
         if effect == "invalidate":
             coherence.soften((f"={prepared.origin}/{'/'.join(normal_path(prepared.path))}",))
         elif effect == "update":
-            fetch = self._fetch_of(forward, forward.request, entry.epoch)
+            # The body is as old as ever, so the epoch of its fetch stays, and its tags.
+            fetch = self._fetch_of(forward, forward.request, entry.epoch, entry.tags)
             items = updated_items(entry.headers, response.headers._list)
             self.dated_again(fetch, entry, received, items)
             self._put_again(fetch, entry, self.kept(items))
@@ -107,9 +108,11 @@ class RfcWrites(RfcArrivals, Writes):
         fetch.length, fetch.vary = content_length(headers), vary_names(headers)
         return fetch if self.why_unstorable(fetch, response.status_code, headers) is None else None
 
-    def _fetch_of(self, forward: Forward, request: Any, epoch: int) -> Fetch:
+    def _fetch_of(self, forward: Forward, request: Any, epoch: int, tags: tuple[str, ...] | None = None) -> Fetch:
         """A fetch that has been answered already, in its own flight, which nobody may join."""
         prepared = self.preparer.prepare(request)
+        if tags is not None:
+            prepared = prepared._replace(tags=tags)
         flight = Flight(prepared.key, prepared.tags, epoch, forward.began, (0, None), shared=False, storable=True)
         return Fetch(request, prepared, flight, "unknown", background=True)
 

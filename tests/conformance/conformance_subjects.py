@@ -60,8 +60,7 @@ def _ttl(clock: Any) -> httpx.BaseTransport:
 
 
 def _rfc9111(clock: Any) -> httpx.BaseTransport:
-    controller: Any = Controller
-    return CacheTransport(httpx.HTTPTransport(verify=False), controller=controller(rfc9111=True), clock=clock)
+    return CacheTransport(httpx.HTTPTransport(verify=False), controller=Controller(rfc9111=True), clock=clock)
 
 
 def _hishel(_: Any) -> httpx.BaseTransport:
