@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from math import inf
 from typing import Any
 
-from .controller import Decision
 from .key import entry_key
-from .prepared import Fields, Prepared, Preparer
+from .prepared import Asked, Fields, Prepared, Preparer
 from .rfc9111 import NO_WISHES, wishes
 
 __all__ = ["RfcPreparer", "plain"]
@@ -26,30 +24,34 @@ class RfcPreparer(Preparer):
         # Named apart from TTL mode's: an answer that one of them stored is not to be used by the rules of the other.
         return entry_key(self._secret, "rfc9111", method, origin, path, query, partition)
 
-    def _work_out(self, request: Any, fields: Fields, computed: str | None) -> Prepared:
-        prepared = super()._work_out(request, fields, computed)
-        if prepared.decision is None or prepared.decision.kind != "read":
-            return prepared
+    def _read_fields(self, fields: Fields) -> Asked:
         headers: dict[str, list[str]] = {}
         for name, value in fields:
             headers.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
         wish = wishes(headers)
-        changed: dict[str, Any] = {"refresh": wish.no_cache, "max_age": None}
-        if prepared.kind == "read":
-            changed["kind"] = "part" if any(name in _OF_A_PART for name, _ in fields) else "read"
-            changed["reason"] = "refresh" if wish.no_cache else "unknown"
-        if prepared.ttl:
-            changed["ttl"] = inf  # the answer's own lifetime is the bound
-        if wish != NO_WISHES:
-            # `directed`: the short cut of a hit asks nothing of wishes.
-            changed.update(wishes=wish, directed=True)
-        return prepared._replace(**changed)
+        whole = tuple(field for field in fields if field[0] not in _OF_A_PART)
+        return (
+            super()
+            ._read_fields(fields)
+            ._replace(
+                reason=super()._read_fields(whole).reason,
+                refresh=wish.no_cache,
+                max_age=None,
+                part=len(whole) < len(fields),
+                wishes=None if wish == NO_WISHES else wish,
+            )
+        )
 
-    def _why_not(
-        self, decision: Decision, first: Mapping[bytes, bytes], controls: Mapping[str, str | None], query: str | None
-    ) -> str | None:
-        first = {name: value for name, value in first.items() if name not in _OF_A_PART}
-        return super()._why_not(decision, first, controls, query)
+    def _work_out(self, request: Any, asked: Asked, computed: str | None) -> Prepared:
+        prepared = super()._work_out(request, asked, computed)
+        if prepared.decision is None or prepared.decision.kind != "read":
+            return prepared
+        return prepared._replace(
+            kind="part" if asked.part and prepared.kind == "read" else prepared.kind,
+            ttl=inf if prepared.ttl else 0.0,  # the answer's own lifetime is the bound
+            wishes=asked.wishes,
+            directed=asked.wishes is not None,  # the short cut of a hit asks nothing of wishes
+        )
 
 
 def plain(request: Any) -> Any:

@@ -106,6 +106,7 @@ class RfcWrites(RfcArrivals, Writes):
         if prepared.kind != "read" or self.storage.coherence.dirtied_since(prepared.tags, forward.epoch):
             return None
         fetch.length, fetch.vary = content_length(headers), vary_names(headers)
+        fetch.encoded = "content-encoding" in headers
         return fetch if self.why_unstorable(fetch, response.status_code, headers) is None else None
 
     def _fetch_of(self, forward: Forward, request: Any, epoch: int, tags: tuple[str, ...] | None = None) -> Fetch:
@@ -121,7 +122,7 @@ class RfcWrites(RfcArrivals, Writes):
             if fetch.length is not None and fetch.length != len(raw):
                 return
             try:
-                content = self.decode(response.headers._list, raw)
+                content = self._decoded(fetch, response, raw)
             except Exception:  # noqa: BLE001 - the caller gets the same error when it reads
                 return
             if content is not None:

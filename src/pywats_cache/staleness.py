@@ -149,7 +149,9 @@ class Staleness(Core):
         return window > 0 and self.may_serve_stale(entry, prepared, now, window)
 
     def _stand_in(self, fetch: Fetch, error: BaseException | None) -> Any:
-        away = isinstance(error, self.library.unreachable) or getattr(error, "request_not_sent", False) is True
+        # A caller's own deadline that ran out before anything was sent says nothing of the server.
+        not_sent = getattr(error, "request_not_sent", False) is True and not isinstance(error, TimeoutError)
+        away = isinstance(error, self.library.unreachable) or not_sent
         if not away:
             return None
         prepared, stale, decision = fetch.prepared, fetch.stale, fetch.prepared.decision

@@ -44,6 +44,7 @@ class Fetch(Step):
     __slots__ = (
         "background",
         "dated",
+        "encoded",
         "flight",
         "length",
         "lifetime",
@@ -83,6 +84,8 @@ class Fetch(Step):
         """What the age of the answer counts from, on the transport's clock; None: when its request was sent."""
         self.lifetime: float | None = None
         """Seconds the answer says it is fresh; None where the rule says that."""
+        self.encoded = False
+        """Whether the answer's body has a content encoding."""
         self.vary: tuple[str, ...] = ()
         self.sent = time.perf_counter()
         self.stored: StoredResponse | None = None
