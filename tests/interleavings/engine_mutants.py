@@ -31,7 +31,7 @@ MUTANTS: dict[str, tuple[type[Any], str, list[Replacement]]] = {
     "the fence is off: an entry is dated with the epoch at its finish": (
         Engine,
         "_store",
-        [(r"(prepared, flight, storage = .*)", r"\1\n    flight.epoch = storage.coherence.epoch")],
+        [(r"(prepared, storage = .*)", r"\1\n    fetch.flight.epoch = storage.coherence.epoch")],
     ),
     "the epoch is published before the table is written": (
         Coherence,
@@ -85,14 +85,14 @@ MUTANTS: dict[str, tuple[type[Any], str, list[Replacement]]] = {
         Engine,
         "_wrote",
         [
-            (r"coherence\.bump\(prepared\.tags\)", "pass"),
-            (r"if settle:", "coherence.bump(prepared.tags)\n    if settle:"),
+            (r"forward\.dirtied = coherence\.bump\(tags\)", "pass"),
+            (r"if settle:", "coherence.bump(tags)\n    if settle:"),
         ],
     ),
     "a write dirties its path but not its collection": (
         Engine,
         "_wrote",
-        [(r"coherence\.bump\(prepared\.tags\)", "coherence.bump(prepared.tags[:1])")],
+        [(r"coherence\.bump\(tags\)", "coherence.bump(tags[:1])")],
     ),
     "a fold forgets tags before it raises the floor": (
         Coherence,
@@ -145,8 +145,8 @@ MUTANTS: dict[str, tuple[type[Any], str, list[Replacement]]] = {
     ),
     "the key leaves out the partition": (
         Preparer,
-        "_work_out",
-        [(r'(sorted_query\(url\.query or ""\),)\s+partition,', r"\1")],
+        "_key",
+        [(r"(entry_key\([^\n]*), partition\)", r"\1)")],
     ),
     "joining or opening a flight takes no lock": (Engine, "_cold", [NO_LOCK]),
     "an answer is stored after its flight has left the table": (
@@ -195,7 +195,7 @@ MUTANTS: dict[str, tuple[type[Any], str, list[Replacement]]] = {
     "the transport dirties when nobody can tell any more": (
         SyncCache,
         "_forward",
-        [(r"self\._engine\.forwarded\(forward, response\)", "pass")],
+        [(r"self\._engine\.forwarded\(forward, response\)", "None")],
     ),
 }
 
