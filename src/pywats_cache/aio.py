@@ -173,7 +173,9 @@ class AsyncCache(Mounted):
         except BaseException as error:  # cancelled, too: the server may have done it
             self._engine.forward_failed(forward, error)
             raise
-        self._engine.forwarded(forward, response)
+        collector = self._engine.forwarded(forward, response)
+        if collector is not None:
+            response.stream = self._library.async_tee(response.stream, collector)
         return response
 
     async def invalidate(self, path: str | None = None, *, tags: tuple[str, ...] = (), soft: bool = False) -> None:

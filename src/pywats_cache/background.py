@@ -105,9 +105,11 @@ class Tasks:
         return True
 
     async def _in_trio(self, fetch: Fetch, token: object, scope: Any) -> None:
-        with scope:
-            await self._run(fetch)
-        self._ended(token)
+        try:
+            with scope:
+                await self._run(fetch)
+        finally:
+            self._ended(token)
 
     def _ended(self, token: object) -> None:
         with self._lock:

@@ -77,15 +77,19 @@ class Mounted:
     def _make_engine(
         self, controller: Controller, memory: MemoryStorage, clock: Clock, record: Any, hits: bool
     ) -> Engine:
+        kind = self._rfc_engine() if controller.rfc9111 else Engine
         parts = (self._library, controller, memory, clock, self._owner)
         if record is None and not hits:
-            return Engine(*parts)
-        from .recording import Recorder, RecordingEngine
+            return kind(*parts)
+        from .recording import Recorder, recording_engine
 
-        engine = RecordingEngine(*parts)
-        engine.recorder = None if record is None else Recorder(record)
-        engine.log_hits = hits
-        return engine
+        return recording_engine(kind, *parts, recorder=None if record is None else Recorder(record), log_hits=hits)
+
+    @staticmethod
+    def _rfc_engine() -> type[Engine]:
+        from .rfc_engine import RfcEngine  # here: who needs no RFC mode does not wait for it
+
+        return RfcEngine
 
     def _mount(self, transport: Any) -> None:
         if isinstance(transport, Mounted):

@@ -27,16 +27,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .directives import EXTENSION
-from .engine import Engine
 from .errors import ConfigurationTypeError, whole
 from .forking import renew_in_child
 
 if TYPE_CHECKING:
+    from .engine import Engine
     from .outcome import CacheOutcome
     from .steps import Fetch
     from .storage.entry import StoredResponse
 
-__all__ = ["Recorder", "RecordingEngine", "rotated"]
+    _Engine = Engine
+else:
+    _Engine = object
+
+__all__ = ["Recorder", "Recording", "recording_engine", "rotated"]
 
 logger = logging.getLogger("pywats_cache.recording")
 
@@ -158,14 +162,17 @@ def _flush(reference: weakref.ref[Recorder]) -> None:
         recorder.flush()
 
 
-class RecordingEngine(Engine):
-    """An engine that tells a recorder, and with `log_hits` the journal, of every request, hits and lookups included.
+class Recording(_Engine):
+    """Goes in front of an engine, and tells a recorder of every request, hits and lookups included.
 
-    A class of its own, so that the engines that do not are as fast as ever.
+    With `log_hits` the journal is told of hits too. Not in the engine itself, so that those without it are as fast as
+    ever.
     """
 
-    recorder: Recorder | None = None
-    log_hits = False
+    def __init__(self, *parts: Any, recorder: Recorder | None, log_hits: bool) -> None:
+        super().__init__(*parts)
+        self.recorder = recorder
+        self.log_hits = log_hits
 
     def begin(self, request: Any) -> Any:
         """As the engine's; a hit is told."""
@@ -245,6 +252,13 @@ class RecordingEngine(Engine):
     def _digests(self, tags: Iterable[str]) -> list[str]:
         secret = self.storage.secret
         return [blake2b(tag.encode("utf-8", "surrogatepass"), key=secret, digest_size=6).hexdigest() for tag in tags]
+
+
+def recording_engine(kind: type[Engine], *parts: Any, recorder: Recorder | None, log_hits: bool) -> Engine:
+    """An engine of this kind that tells."""
+    both: Any = type(f"Recording{kind.__name__}", (Recording, kind), {})
+    engine: Engine = both(*parts, recorder=recorder, log_hits=log_hits)
+    return engine
 
 
 def _finite(ttl: float | None) -> float | None:

@@ -43,9 +43,11 @@ class Fetch(Step):
 
     __slots__ = (
         "background",
+        "dated",
         "encoded",
         "flight",
         "length",
+        "lifetime",
         "outdated",
         "prepared",
         "reason",
@@ -79,6 +81,10 @@ class Fetch(Step):
         self.validating = False
         self.length: int | None = None
         """Of the answer's body, as announced."""
+        self.dated: float | None = None
+        """What the age of the answer counts from, on the transport's clock; None: when its request was sent."""
+        self.lifetime: float | None = None
+        """Seconds the answer says it is fresh; None where the rule says that."""
         self.encoded = False
         """Whether the answer's body has a content encoding."""
         self.vary: tuple[str, ...] = ()
@@ -102,11 +108,18 @@ class Stale(Step):
 
 
 class Forward(Step):
-    """Send the request; its answer is the caller's alone."""
+    """Send the request; its answer is the caller's alone.
 
-    __slots__ = ("outcome", "prepared", "request")
+    - `epoch`, `began`: of the coherence and on the transport's clock, when it was sent.
+    - `dirtied`: the epoch that it published, once it has dirtied something.
+    """
 
-    def __init__(self, request: Any, prepared: Prepared, outcome: CacheOutcome) -> None:
+    __slots__ = ("began", "dirtied", "epoch", "outcome", "prepared", "request")
+
+    def __init__(self, request: Any, prepared: Prepared, outcome: CacheOutcome, epoch: int, began: float) -> None:
         self.request = request
         self.prepared = prepared
         self.outcome = outcome
+        self.epoch = epoch
+        self.began = began
+        self.dirtied: int | None = None

@@ -67,6 +67,16 @@ def test_a_trace_holds_requests_stores_and_what_was_dirtied(recorded: Callable[.
     assert client.cache.stats.lookups == sum("l" in event for event in events) == 2
 
 
+def test_rfc_mode_records_too(recorded: Callable[..., Any], origin: Any, path: Path) -> None:
+    client = recorded(controller=Controller(rfc9111=True))
+    origin.reply = {"headers": {"Cache-Control": "max-age=60"}}
+    for _ in range(3):
+        client.get("/a")
+    asked = [event["s"] for event in lines(client, path) if event["e"] == "q"]
+    assert asked == ["miss", "hit", "hit"]
+    assert client.cache.stats.hits == 2
+
+
 def test_no_secret_no_url_and_no_body_is_in_it(recorded: Callable[..., Any], origin: Any, path: Path) -> None:
     client = recorded(controller=CONTROLLER)
     origin.reply = {"text": "body-secret"}
