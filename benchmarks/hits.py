@@ -145,7 +145,7 @@ def _inside(options: Options) -> list[Row]:
     }
     cases = {name: _handling(transport) for name, transport in transports.items()}
     # Short rounds, for a Request takes six times as long to build as to answer.
-    samples = interleave(cases, rounds=options.pick(21, 201), round_seconds=0.0006)
+    samples = interleave(cases, rounds=options.pick(15, 101), round_seconds=0.0015)
     title = "hit inside the transport, 1 KB"
     row = compare(title, samples, "ours", "dict")
     limit = Goal("<=", 5.0, "µs")

@@ -27,7 +27,7 @@ MEMO = 4096
 
 
 def run(options: Options) -> list[Row]:
-    entries = MEMO * options.pick(1, 3)
+    entries = MEMO * options.pick(1, 2)
     names = ["ours", "dict"]
     if peers.has("pywats") and not options.quick:  # it takes half a minute
         names.append("SDK")
