@@ -58,7 +58,8 @@ def _rows(title: str, found: dict[str, Found]) -> list[Row]:
     for name, of in found.items():
         trips, requests = statistics.median(of.trips), max(of.requests)
         mine = name.startswith("ours")
-        said = f"{requests} {'request' if requests == 1 else 'requests'}, {number(trips)} round trips, {span(statistics.median(of.seconds))}"
+        sent = f"{requests} request{'' if requests == 1 else 's'}"
+        said = f"{sent}, {number(trips)} round trips, {span(statistics.median(of.seconds))}"
         rows.append(
             Row(
                 f"{title} ({name})" if mine else title,
