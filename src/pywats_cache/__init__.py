@@ -26,6 +26,7 @@ from .storage.tiered import TieredStorage
 if TYPE_CHECKING:
     from .diagnosis import Explanation as Explanation
     from .diagnosis import Finding as Finding
+    from .storage.shared import SharedStorage as SharedStorage
     from .warming import Warmed as Warmed
     from .wats import AsyncWATS as AsyncWATS
     from .wats import pyWATS as pyWATS
@@ -56,6 +57,7 @@ _LAZY = {
     "AsyncWATS": ".wats",
     "Explanation": ".diagnosis",
     "Finding": ".diagnosis",
+    "SharedStorage": ".storage.shared",
     "Warmed": ".warming",
     "pyWATS": ".wats",
 }

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import anyio.to_thread
 
 from .background import Tasks
 from .freshness import Body
@@ -60,11 +61,14 @@ class AsyncCache(Mounted):
         return self
 
     async def __aexit__(self, *error: Any) -> None:
+        self._close_storage()
         await self.next_transport.__aexit__(*error)
 
     async def handle_async_request(self, request: Any) -> Any:
         """Answer `request` from the cache or by the next transport. A hit does not suspend."""
         engine = self._engine
+        if engine.blocks and not engine.storage.coherence.is_current():
+            await self._run(engine.storage.coherence.refresh)
         step = engine.begin(request)
         if step.__class__ is engine.library.cached_response:
             return step
@@ -80,6 +84,13 @@ class AsyncCache(Mounted):
             if not isinstance(step, Join):
                 return step
             step = await self._wait(step)
+
+    async def _run(self, step: Callable[..., Any], *arguments: Any) -> Any:
+        """Run a step of the engine to its end, even if cancelled; in a worker thread where its storage does I/O."""
+        if not self._engine.blocks:
+            return step(*arguments)
+        with anyio.CancelScope(shield=True):
+            return await anyio.to_thread.run_sync(step, *arguments)
 
     async def _wait(self, join: Join) -> Any:
         landed = anyio.Event()
@@ -104,7 +115,10 @@ class AsyncCache(Mounted):
                 if found is not None:
                     return found
             response = await self.next_transport.handle_async_request(fetch.to_send)
-            body = engine.arrived(fetch, response)
+            if engine.tells_others(response):
+                body = await self._run(engine.arrived, fetch, response)
+            else:
+                body = engine.arrived(fetch, response)
             if body is Body.HAND_ON:
                 return response
             save = self._saver(fetch)
@@ -156,12 +170,19 @@ class AsyncCache(Mounted):
         return raw
 
     async def _forward(self, forward: Forward) -> Any:
+        engine = self._engine
+        announce = engine.tells_others_first(forward)
+        if announce:
+            await self._run(engine.announced, forward)
         try:
             response = await self.next_transport.handle_async_request(forward.request)
         except BaseException as error:  # cancelled, too: the server may have done it
-            self._engine.forward_failed(forward, error)
+            await self._run(engine.forward_failed, forward, error)
             raise
-        self._engine.forwarded(forward, response)
+        if announce or engine.tells_others(response):
+            await self._run(engine.forwarded, forward, response)
+        else:
+            engine.forwarded(forward, response)
         return response
 
     async def invalidate(self, path: str | None = None, *, tags: tuple[str, ...] = (), soft: bool = False) -> None:
@@ -171,7 +192,7 @@ class AsyncCache(Mounted):
         - `tags`: what carries one of these tags.
         - `soft`: make it stale instead: it may be served while it is fetched anew, where the controller allows that.
         """
-        self._invalidate(path, tags, soft)
+        await self._run(self._invalidate, path, tags, soft)
 
     async def warm(
         self, items: Iterable[Any], *, headers: Any = None, concurrency: int = 4, progress: Progress | None = None
@@ -194,7 +215,7 @@ class AsyncCache(Mounted):
 
     async def clear(self) -> None:
         """Forget everything stored."""
-        self._engine.storage.clear()
+        await self._run(self._engine.storage.clear)
 
     def _prepare(self) -> None:
         self._tasks = Tasks(self._refresh)
@@ -202,4 +223,5 @@ class AsyncCache(Mounted):
     async def aclose(self) -> None:
         """Cancel the refreshes and close the next transport."""
         await self._tasks.close()
+        self._close_storage()
         await self.next_transport.aclose()

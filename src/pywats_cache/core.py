@@ -47,6 +47,8 @@ class Core:
         self.library = library
         self.controller = controller
         self.storage = storage
+        self.blocks = storage.coherence.blocks
+        """Whether writes and invalidations do I/O, so that an event loop leaves them to a worker thread."""
         self.clock = clock
         self.preparer = Preparer(controller, storage.secret)
         self.counters = Counters()
@@ -112,6 +114,10 @@ class Core:
             if landing is Landing.UNCACHEABLE and flight.shared:
                 self.storage.flights.make_solitary(flight.key, self.clock())
         flight.land(landing, answer)
+
+    def tells_others(self, response: Any) -> bool:
+        """Whether taking in this response does I/O, because other processes must know of it."""
+        return self.blocks and response.status_code in self.controller.drop_on
 
     def distrust(self, status: int, prepared: Prepared) -> None:
         """401: the caller's credentials are no longer good, so nothing stored for them is; 403: the same of a path."""

@@ -96,11 +96,12 @@ class Stale(Step):
 
 
 class Forward(Step):
-    """Send the request; its answer is the caller's alone."""
+    """Send the request; its answer is the caller's alone. `intent` names a write that was announced."""
 
-    __slots__ = ("outcome", "prepared", "request")
+    __slots__ = ("intent", "outcome", "prepared", "request")
 
     def __init__(self, request: Any, prepared: Prepared, outcome: CacheOutcome) -> None:
         self.request = request
         self.prepared = prepared
         self.outcome = outcome
+        self.intent: str | None = None

@@ -38,6 +38,7 @@ class SyncCache(Mounted):
         return self
 
     def __exit__(self, *error: Any) -> None:
+        self._close_storage()
         self.next_transport.__exit__(*error)
 
     def handle_request(self, request: Any) -> Any:
@@ -131,12 +132,15 @@ class SyncCache(Mounted):
         return raw
 
     def _forward(self, forward: Forward) -> Any:
+        engine = self._engine
+        if engine.tells_others_first(forward):
+            engine.announced(forward)
         try:
             response = self.next_transport.handle_request(forward.request)
         except BaseException as error:
-            self._engine.forward_failed(forward, error)
+            engine.forward_failed(forward, error)
             raise
-        self._engine.forwarded(forward, response)
+        engine.forwarded(forward, response)
         return response
 
     def invalidate(self, path: str | None = None, *, tags: tuple[str, ...] = (), soft: bool = False) -> None:
@@ -178,4 +182,5 @@ class SyncCache(Mounted):
         """End the refreshes and close the next transport."""
         for fetch in self._threads.close():
             self._engine.failed(fetch)
+        self._close_storage()
         self.next_transport.close()

@@ -20,11 +20,12 @@ MAGIC = b"pwc\x01"
 _CHECKSUM = 16
 
 
-def pack(entry: StoredResponse, *, wall: float, generation: str) -> bytes:
+def pack(entry: StoredResponse, *, wall: float, generation: str, writer: str = "") -> bytes:
     """`entry` as bytes.
 
     - `wall`: when its request was sent, as `time.time()`, for other processes, to which our clock means nothing.
     - `generation`: names the counter that its epoch is of.
+    - `writer`: names the storage object on whose clock `began` is.
     """
     head = json.dumps(
         {
@@ -39,6 +40,7 @@ def pack(entry: StoredResponse, *, wall: float, generation: str) -> bytes:
             "tags": entry.tags,
             "epoch": entry.epoch,
             "generation": generation,
+            "writer": writer,
             "vary": entry.vary,
             "rule": entry.rule,
         },
@@ -94,6 +96,7 @@ _FIELDS: dict[str, type | tuple[type, ...]] = {
     "tags": list,
     "epoch": int,
     "generation": str,
+    "writer": str,
     "vary": list,
     "rule": str,
 }
