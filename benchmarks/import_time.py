@@ -59,7 +59,7 @@ def _measure(options: Options, environment: dict[str, str]) -> list[Row]:
     added, base, whole = [], [], []
     _child(BASE + ADDED, environment)  # writes the bytecode
     _child(WHOLE, environment)
-    for _ in range(options.pick(5, 31)):
+    for _ in range(options.pick(4, 31)):
         one = _child(BASE + ADDED, environment)
         added.append(one["added"])
         base.append(one["base"])

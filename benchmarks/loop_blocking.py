@@ -34,7 +34,7 @@ def run(options: Options) -> list[Row]:
         for _ in range(2):
             check(loop.run_until_complete(client.get(URL)).content == payload.content, "an answer is wrong")
     cases: dict[str, Case] = {name: _together(loop, client.get) for name, client in clients.items()}
-    samples = interleave(cases, rounds=options.pick(11, 21), round_seconds=0.05)
+    samples = interleave(cases, rounds=options.pick(5, 21), round_seconds=0.05)
     rows = [_row(samples, "ours", GOAL), _row(samples, "ours, `AsyncCacheClient`", None)]
     suspends = {name: _suspends(client.get) for name, client in clients.items() if name != "hishel"}
     if "hishel" in clients:

@@ -43,7 +43,7 @@ def run(options: Options) -> list[Row]:
 
 def _measure(options: Options, server: Server, subjects: dict[str, Callable[[str, str], Pair]]) -> dict[str, Found]:
     found = {name: Found() for name in subjects}
-    for turn in range(options.pick(3, 9)):
+    for turn in range(options.pick(2, 9)):
         for name, subject in subjects.items():
             server.forget()
             alone, together = subject(f"{server.url}/items/alone-{turn}", f"{server.url}/items/cold-{turn}")

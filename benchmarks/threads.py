@@ -32,7 +32,7 @@ def run(options: Options) -> list[Row]:
             check(client.get(url).content == payload.content, "an answer is wrong")
     check(origin.calls == len(URLS), "the second requests are no hits")
     cases: dict[str, Case] = {name: _together(client.get) for name, client in clients.items()}
-    samples = interleave(cases, rounds=options.pick(11, 121), round_seconds=0.06)
+    samples = interleave(cases, rounds=options.pick(7, 121), round_seconds=0.06)
     check(origin.calls == len(URLS), "some requests were no hits")
     title = f"{THREADS} threads on one client, hits"
     rows = [_row(title, samples, "ours", "floor", GOAL), _row(title, samples, "ours", "hishel", None)]

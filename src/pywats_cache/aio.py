@@ -61,6 +61,7 @@ class AsyncCache(Mounted):
         return self
 
     async def __aexit__(self, *error: Any) -> None:
+        await self._tasks.close()
         self._close_storage()
         await self.next_transport.__aexit__(*error)
 
@@ -197,7 +198,9 @@ class AsyncCache(Mounted):
     async def warm(
         self, items: Iterable[Any], *, headers: Any = None, concurrency: int = 4, progress: Progress | None = None
     ) -> Warmed:
-        """Fetch ahead what is not fresh: requests, or absolute URLs (with these `headers`), `concurrency` at a time.
+        """Fetch ahead what is not fresh: requests, or URLs (with these `headers`), `concurrency` at a time.
+
+        A URL is completed with base_url and headers of the client that made this transport; without one it is absolute.
 
         Single-flight holds, so callers that come meanwhile share the fetches. Errors are counted, not raised.
         """

@@ -57,6 +57,7 @@ class Arrivals(Staleness):
             return Body.REPLACE
         headers = fields(response.headers._list, DECISIVE)
         fetch.length, fetch.vary = content_length(headers), vary_names(headers)
+        fetch.encoded = "content-encoding" in headers
         reason = unstorable(status, headers, prepared.decision, self.storage.max_entry_bytes)
         if reason is not None:
             self.release(fetch)
@@ -78,7 +79,7 @@ class Arrivals(Staleness):
             self.failed(fetch)
             return self._undecoded(fetch, response, raw, "incomplete")
         try:
-            content = self._decoded(response, raw)
+            content = self._decoded(fetch, response, raw)
         except Exception:  # noqa: BLE001 - the caller gets the same error when it reads
             self.release(fetch)
             return self._undecoded(fetch, response, raw or b"", "undecodable")
@@ -94,12 +95,12 @@ class Arrivals(Staleness):
         answer.extensions = {**response.extensions, EXTENSION: answer.extensions[EXTENSION]}
         return answer
 
-    def _decoded(self, response: Any, raw: bytes | None) -> bytes | None:
+    def _decoded(self, fetch: Fetch, response: Any, raw: bytes | None) -> bytes | None:
         """The body without its content encodings; None once it is larger than an entry may be."""
         if raw is None or hasattr(response, "_content"):
             content: bytes = response._content
             return content
-        return self.decode(response.headers._list, raw)
+        return self.decode(response.headers._list, raw) if fetch.encoded else raw
 
     def decode(self, headers: list[tuple[bytes, bytes, bytes]], raw: bytes) -> bytes | None:
         """`raw` without its content encodings; None once it is larger than an entry may be."""
@@ -117,7 +118,7 @@ class Arrivals(Staleness):
 
         def done(raw: bytes) -> None:
             try:
-                content = self._decoded(response, raw)
+                content = self._decoded(fetch, response, raw)
             except Exception:  # noqa: BLE001 - the caller gets the same error when it reads
                 unstored("undecodable")
                 return

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+import weakref
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from .door import Door
 from .errors import ConfigurationTypeError
@@ -11,8 +13,12 @@ from .mounting import Mounted
 if TYPE_CHECKING:
     from .engine import Engine
     from .storage.entry import StoredResponse
+    from .warming import Progress, Warmed
 
-__all__ = ["CachingClient"]
+__all__ = ["AsyncCachingClient", "CachingClient", "SyncCachingClient"]
+
+RequestT = TypeVar("RequestT")
+ResponseT = TypeVar("ResponseT")
 
 
 class CachingClient:
@@ -27,6 +33,7 @@ class CachingClient:
     _transport_class: ClassVar[type[Any]]
     _client_class: ClassVar[type[Any]]
     _transport: Any
+    cache: Any
     _mounts: dict[Any, Any]
 
     def __init__(
@@ -48,6 +55,9 @@ class CachingClient:
                 self._mounts[pattern] = self._transport_class._sharing(
                     self._engine, self._transport._outer, transport=mounted
                 )
+        if not isinstance(transport, Mounted):
+            self._transport._client = weakref.ref(self)
+        self.cache = self._transport
         self._door = Door(self, self._engine, self._client_class)
         # The method below with one call less: it is the larger part of a warm call of the SDK's clients.
         self.lookup = self._door.entry  # type: ignore[method-assign]
@@ -71,11 +81,6 @@ class CachingClient:
         make: Any = super()._init_proxy_transport  # type: ignore[misc]
         return self._transport_class._sharing(self._engine, self._transport._outer, lambda: make(*args, **options))
 
-    @property
-    def cache(self) -> Any:
-        """The cache transport: `.stats`, `.invalidate()`, `.clear()`, `.controller`, `.storage`."""
-        return self._transport
-
     def lookup(
         self,
         method: str,
@@ -92,3 +97,44 @@ class CachingClient:
         nothing. None also says that only the ordinary way can tell (cookies, auth, event hooks, INFO logging …).
         """
         return self._door.entry(method, url, params=params, headers=headers, content=content, json=json)
+
+
+class SyncCachingClient(CachingClient, Generic[RequestT, ResponseT]):
+    """The methods of a sync client that know of the cache."""
+
+    def get(self, url: Any, **options: Any) -> ResponseT:
+        """Send a GET, unless a fresh answer is stored. The options are those of the library's `Client.get`."""
+        response: ResponseT | None = self._door.answer(url, options)
+        return super().get(url, **options) if response is None else response  # type: ignore[misc]
+
+    def warm(
+        self, items: Iterable[str | RequestT], *, concurrency: int = 4, progress: Progress | None = None
+    ) -> Warmed:
+        """Fetch ahead what is not fresh, as this client would: requests, or URLs. See `CacheTransport.warm`."""
+        from .warming import warm
+
+        return warm(self._get_or_send, items, concurrency, progress)
+
+    def _get_or_send(self, item: str | RequestT) -> ResponseT:
+        return self.get(item) if isinstance(item, str) else self.send(item)  # type: ignore[attr-defined]
+
+
+class AsyncCachingClient(CachingClient, Generic[RequestT, ResponseT]):
+    """The methods of an async client that know of the cache."""
+
+    async def get(self, url: Any, **options: Any) -> ResponseT:
+        """Send a GET, unless a fresh answer is stored. The options are those of the library's `AsyncClient.get`."""
+        response: ResponseT | None = self._door.answer(url, options)
+        return await super().get(url, **options) if response is None else response  # type: ignore[misc]
+
+    async def warm(
+        self, items: Iterable[str | RequestT], *, concurrency: int = 4, progress: Progress | None = None
+    ) -> Warmed:
+        """Fetch ahead what is not fresh, as this client would: requests, or URLs. See `AsyncCacheTransport.warm`."""
+        from .warming import warm_async
+
+        return await warm_async(self._get_or_send, items, concurrency, progress)
+
+    async def _get_or_send(self, item: str | RequestT) -> ResponseT:
+        sent = self.get(item) if isinstance(item, str) else self.send(item)  # type: ignore[attr-defined]
+        return await sent

@@ -119,6 +119,10 @@ class Core:
         """Whether taking in this response does I/O, because other processes must know of it."""
         return self.blocks and response.status_code in self.controller.drop_on
 
+    def answered(self, origin: str) -> None:
+        """The server can be reached."""
+        self._down.pop(origin, None)
+
     def distrust(self, status: int, prepared: Prepared) -> None:
         """401: the caller's credentials are no longer good, so nothing stored for them is; 403: the same of a path."""
         if status in self.controller.drop_on:

@@ -71,6 +71,8 @@ def parse_cache_control(values: list[str]) -> dict[str, str | None]:
     The first of two directives of one name counts.
     """
     directives: dict[str, str | None] = {}
+    if not values:
+        return directives
     for part in _split(",".join(values)):
         name, has_value, value = part.partition("=")
         name = name.strip().lower()

@@ -126,6 +126,10 @@ class FlightTable:
         if self._open.get(flight.key) is flight:
             del self._open[flight.key]
 
+    def tags(self) -> set[str]:
+        """What the answers of the open flights will carry."""
+        return {tag for flight in self._open.values() for tag in flight.tags}
+
     def is_solitary(self, key: str, now: float) -> bool:
         """Whether the answers of `key` lately turned out uncacheable, so that waiting for one gains nothing."""
         end = self._solitary.get(key)

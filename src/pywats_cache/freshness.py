@@ -39,7 +39,15 @@ class Body(Enum):
 
 
 DECISIVE = frozenset(
-    {b"cache-control", b"content-length", b"content-type", b"set-cookie", b"transfer-encoding", b"vary"}
+    {
+        b"cache-control",
+        b"content-encoding",
+        b"content-length",
+        b"content-type",
+        b"set-cookie",
+        b"transfer-encoding",
+        b"vary",
+    }
 )
 """The response header fields that TTL mode looks at."""
 

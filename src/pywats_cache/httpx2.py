@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
-
 import httpx2
 from httpx2._content import encode_json
 
 from .aio import AsyncCache
 from .body import AsyncTee, LookedUp, StoredBody, StoredHeaders, Tee
-from .clients import CachingClient
+from .clients import AsyncCachingClient, SyncCachingClient
 from .library import Library
 from .sync import SyncCache
-
-if TYPE_CHECKING:
-    from .warming import Progress, Warmed
 
 __all__ = ["AsyncCacheClient", "AsyncCacheTransport", "CacheClient", "CacheTransport"]
 
@@ -78,66 +72,25 @@ class AsyncCacheTransport(AsyncCache, httpx2.AsyncBaseTransport):
     _calls = "handle_async_request"
 
 
-class CacheClient(CachingClient, httpx2.Client):  # type: ignore[misc]
+class CacheClient(SyncCachingClient[httpx2.Request, httpx2.Response], httpx2.Client):  # type: ignore[misc]
     """An `httpx2.Client` that caches: `CacheClient(controller=Controller(ttl=60.0), base_url=…)`.
 
-    A plain `get` asks the cache before httpx2 builds a request, which makes a hit many times faster.
+    A plain `get` asks the cache before httpx2 builds a request, which makes a hit many times faster. `cache` is the
+    cache transport: `.stats`, `.invalidate()`, `.clear()`, `.warm()`, `.explain()`, `.doctor()`.
     """
 
     _transport_class = CacheTransport
     _client_class = httpx2.Client
-    _transport: CacheTransport
-
-    def warm(
-        self, items: Iterable[str | httpx2.Request], *, concurrency: int = 4, progress: Progress | None = None
-    ) -> Warmed:
-        """Fetch ahead what is not fresh, as this client would: requests, or URLs. See `CacheTransport.warm`."""
-        from .warming import warm
-
-        return warm(self._send_or_get, items, concurrency, progress)
-
-    def _send_or_get(self, item: str | httpx2.Request) -> httpx2.Response:
-        return self.get(item) if isinstance(item, str) else self.send(item)
-
-    @property
-    def cache(self) -> CacheTransport:
-        """The cache transport: `.stats`, `.invalidate()`, `.clear()`, `.controller`, `.storage`."""
-        return self._transport
-
-    def get(self, url: httpx2.URL | str, **options: Any) -> httpx2.Response:
-        """Send a GET, unless a fresh answer is stored. The options are those of `httpx2.Client.get`."""
-        response: httpx2.Response | None = self._door.answer(url, options)
-        return super().get(url, **options) if response is None else response
+    cache: CacheTransport
 
 
-class AsyncCacheClient(CachingClient, httpx2.AsyncClient):  # type: ignore[misc]
+class AsyncCacheClient(AsyncCachingClient[httpx2.Request, httpx2.Response], httpx2.AsyncClient):  # type: ignore[misc]
     """An `httpx2.AsyncClient` that caches: `AsyncCacheClient(controller=Controller(ttl=60.0), base_url=…)`.
 
     A plain `get` asks the cache before httpx2 builds a request, which makes a hit many times faster; it does not
-    suspend then.
+    suspend then. `cache` is the cache transport; its methods that change or fetch are awaited.
     """
 
     _transport_class = AsyncCacheTransport
     _client_class = httpx2.AsyncClient
-    _transport: AsyncCacheTransport
-
-    async def warm(
-        self, items: Iterable[str | httpx2.Request], *, concurrency: int = 4, progress: Progress | None = None
-    ) -> Warmed:
-        """Fetch ahead what is not fresh, as this client would: requests, or URLs. See `AsyncCacheTransport.warm`."""
-        from .warming import warm_async
-
-        return await warm_async(self._send_or_get, items, concurrency, progress)
-
-    async def _send_or_get(self, item: str | httpx2.Request) -> httpx2.Response:
-        return await (self.get(item) if isinstance(item, str) else self.send(item))
-
-    @property
-    def cache(self) -> AsyncCacheTransport:
-        """The cache transport: `.stats`, `await .invalidate()`, `await .clear()`, `.controller`, `.storage`."""
-        return self._transport
-
-    async def get(self, url: httpx2.URL | str, **options: Any) -> httpx2.Response:
-        """Send a GET, unless a fresh answer is stored. The options are those of `httpx2.AsyncClient.get`."""
-        response: httpx2.Response | None = self._door.answer(url, options)
-        return await super().get(url, **options) if response is None else response
+    cache: AsyncCacheTransport

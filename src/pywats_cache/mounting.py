@@ -94,6 +94,9 @@ class Mounted:
         self._prepare()
         renew_in_child(self)
 
+    _client: Callable[[], Any] = staticmethod(lambda: None)
+    """The client that made this transport, whose base_url and headers a URL to warm is completed with; or None."""
+
     def _prepare(self) -> None:
         """Make what runs refreshes; a forked child has no threads and no loop of its parent."""
         raise NotImplementedError
@@ -171,7 +174,12 @@ class Mounted:
         return self._outer or self._engine.storage
 
     def _request_for(self, item: Any, headers: Any) -> Any:
-        return self._library.request("GET", item, headers=headers) if isinstance(item, str) else item
+        if not isinstance(item, str):
+            return item
+        client = self._client()
+        if client is not None:
+            return client.build_request("GET", item, headers=headers)
+        return self._library.request("GET", item, headers=headers)
 
     def explain(self, request: Any) -> Explanation:
         """Say what would happen to `request` now, and why. Nothing is sent, counted or changed."""

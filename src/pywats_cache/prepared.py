@@ -77,6 +77,20 @@ class Prepared(NamedTuple):
     body_fields: tuple[bytes, ...] | None = None
 
 
+class _Asked(NamedTuple):
+    """What the decisive header fields of a request say, whatever its method and URL."""
+
+    separating: Fields
+    partition: str
+    host: bytes
+    overridden: bool
+    only_if_cached: bool
+    refresh: bool
+    max_age: float | None
+    reason: str | None
+    body_fields: tuple[bytes, bytes]
+
+
 class Preparer:
     """Turns requests into `Prepared`, with a bounded memo.
 
@@ -92,7 +106,7 @@ class Preparer:
         self._secret = secret
         self._memo: dict[Any, Prepared] = {}
         self._names: dict[bytes, bool] = {}
-        self._alike: dict[HeaderItems, HeaderItems] = {}
+        self._alike: dict[HeaderItems, tuple[HeaderItems, _Asked]] = {}
         by: Callable[[Mapping[str, str]], str] | None
         self._partition_names: frozenset[bytes]
         if callable(controller.partition):
@@ -115,7 +129,7 @@ class Preparer:
         except KeyError:
             fields = tuple([item for item in items if self._is_decisive(item[1])])
         if self._partition_by is not None:
-            return self._work_out(request, _named(fields), self._computed(request))
+            return self._work_out(request, self._asked(fields)[1], self._computed(request))
         memo_key = (request.method, request.url._uri_reference, fields)
         prepared = self._memo.get(memo_key)
         return self._remember(request, memo_key) if prepared is None else prepared
@@ -129,13 +143,11 @@ class Preparer:
 
     def _remember(self, request: Any, memo_key: tuple[str, Any, HeaderItems]) -> Prepared:
         method, url, fields = memo_key
-        prepared = self._work_out(request, _named(fields), None)
+        # Most requests of a client have their header fields, scheme and host in common: one object each, not one a key.
+        fields, asked = self._asked(fields)
+        prepared = self._work_out(request, asked, None)
         if len(self._memo) >= MAX_MEMO:
             self._memo.clear()
-        if len(self._alike) >= MAX_NAMES:
-            self._alike.clear()
-        # Most requests of a client have their header fields, scheme and host in common: one object each, not one a key.
-        fields = self._alike.setdefault(fields, fields)
         url = url._replace(scheme=intern(url.scheme), host=intern(url.host))
         self._memo[method, url, fields] = prepared
         return prepared
@@ -147,49 +159,81 @@ class Preparer:
         self._names[lower] = decisive
         return decisive
 
-    def _work_out(self, request: Any, fields: Fields, computed: str | None) -> Prepared:
-        url = request.url._uri_reference
-        origin = f"{url.scheme}://{url.host}:{url.port or _DEFAULT_PORTS.get(url.scheme, '')}"
-        path = url.path or "/"
-        decision = self._controller.decide(request.method, path)
+    def _asked(self, items: HeaderItems) -> tuple[HeaderItems, _Asked]:
+        """What the decisive fields say; worked out once for all requests that have them in common."""
+        known = self._alike.get(items)
+        if known is None:
+            if len(self._alike) >= MAX_NAMES:
+                self._alike.clear()
+            known = self._alike[items] = (items, self._read_fields(tuple((lower, value) for _, lower, value in items)))
+        return known
+
+    def _read_fields(self, fields: Fields) -> _Asked:
         first: dict[bytes, bytes] = {}
         for name, value in fields:
             first.setdefault(name, value)
-        host = first.get(b"host", b"")
-        if host != request.url.netloc and host:
+        controls = parse_cache_control([v.decode("latin-1") for n, v in fields if n == b"cache-control"])
+        max_age = _whole_seconds(controls.get("max-age"))
+        return _Asked(
+            separating=tuple(
+                f for f in fields if f[0] in self._partition_names or is_credential(f[0].decode("latin-1"))
+            ),
+            partition=self._partition(fields, "", None),
+            host=first.get(b"host", b""),
+            overridden=any(name in first for name in _OVERRIDES),
+            only_if_cached="only-if-cached" in controls,
+            refresh=_wants_new(controls, first) or max_age == 0,
+            max_age=max_age,
+            reason=_why_not(first, controls),
+            body_fields=(first.get(b"content-type", b""), first.get(b"content-encoding", b"")),
+        )
+
+    def _work_out(self, request: Any, asked: _Asked, computed: str | None) -> Prepared:
+        url = request.url._uri_reference
+        method = request.method
+        origin = f"{url.scheme}://{url.host}:{url.port or _DEFAULT_PORTS.get(url.scheme, '')}"
+        path = url.path or "/"
+        decision = self._controller.decide(method, path)
+        if asked.host != request.url.netloc and asked.host:
             # An address with a Host header of its own asks another site than the address alone.
-            origin = f"{origin} ({host.decode('latin-1').lower()})"
-        if any(name in first for name in _OVERRIDES) and decision.kind == "read":
+            origin = f"{origin} ({asked.host.decode('latin-1').lower()})"
+        if asked.overridden and decision.kind == "read":
             decision = Decision("write", decision.rule)
-        partition = self._partition(fields, url.userinfo, computed)
+        partition = asked.partition
+        if url.userinfo or computed is not None:
+            partition = self._partition(asked.separating, url.userinfo, computed)
         known: dict[str, Any] = {"path": path, "origin": origin, "partition": partition, "decision": decision}
         if decision.kind == "write":
             tags = (*write_tags(origin, path), *(explicit_tag(origin, tag) for tag in decision.tags))
             return Prepared("write", "write", decision.rule, tags=tags, **known)
-        controls = parse_cache_control([v.decode("latin-1") for n, v in fields if n == b"cache-control"])
-        known["only_if_cached"] = "only-if-cached" in controls
+        known["only_if_cached"] = asked.only_if_cached
         if decision.kind == "bypass":
-            unmatched = decision.rule == "unmatched" and request.method not in ("GET", "HEAD")
+            unmatched = decision.rule == "unmatched" and method not in ("GET", "HEAD")
             return Prepared("bypass", "method" if unmatched else "rule-bypass", decision.rule, **known)
-        reason = self._why_not(decision, first, controls, url.query)
-        method = "GET" if request.method == "HEAD" else request.method
-        max_age = _whole_seconds(controls.get("max-age"))
-        refresh = _wants_new(controls, first) or max_age == 0
+        reason = asked.reason or _why_not_route(decision, url.query)
+        tags = path_tags(intern(origin), path)
+        if decision.tags:
+            tags += tuple(explicit_tag(origin, tag) for tag in decision.tags)
+        if 401 in self._controller.drop_on:
+            tags += (partition_tag(partition),)
         return Prepared(
             "read" if reason is None else "bypass",
-            reason or ("refresh" if refresh else "unknown"),
+            reason or ("refresh" if asked.refresh else "unknown"),
             decision.rule,
-            key=entry_key(self._secret, method, origin, path, sorted_query(url.query or ""), partition),
-            ttl=decision.ttl,
-            tags=(
-                *path_tags(intern(origin), path),
-                *(explicit_tag(origin, tag) for tag in decision.tags),
-                *((partition_tag(partition),) if 401 in self._controller.drop_on else ()),
+            key=entry_key(
+                self._secret,
+                "GET" if method == "HEAD" else method,
+                origin,
+                path,
+                sorted_query(url.query or ""),
+                partition,
             ),
-            head=request.method == "HEAD",
-            refresh=refresh,
-            max_age=max_age,
-            body_fields=(first.get(b"content-type", b""), first.get(b"content-encoding", b"")),
+            ttl=decision.ttl,
+            tags=tags,
+            head=method == "HEAD",
+            refresh=asked.refresh,
+            max_age=asked.max_age,
+            body_fields=asked.body_fields,
             **known,
         )
 
@@ -200,25 +244,6 @@ class Preparer:
         if userinfo:
             selected.append((b":userinfo", userinfo.encode()))
         return partition_digest(self._secret, selected) if selected else ""
-
-    @staticmethod
-    def _why_not(
-        decision: Decision, first: Mapping[bytes, bytes], controls: Mapping[str, str | None], query: str | None
-    ) -> str | None:
-        """Why this read goes around the cache, or None."""
-        if "no-store" in controls:
-            return "caller-bypass"
-        if b"range" in first:
-            return "range"
-        if any(name in first for name in _CONDITIONAL):
-            return "conditional"
-        if b"upgrade" in first or b"text/event-stream" in first.get(b"accept", b"").lower():
-            return "upgrade"
-        if decision.bypass_query and query:
-            names = {unquote_plus(p.partition("=")[0]).casefold() for p in query.split("&")}
-            if not names.isdisjoint(decision.bypass_query):
-                return "query-bypass"
-        return "zero-ttl" if decision.ttl == 0 else None
 
     @staticmethod
     def bypassed(prepared: Prepared, reason: str) -> Prepared:
@@ -253,8 +278,26 @@ class Preparer:
         return prepared._replace(**changed)
 
 
-def _named(items: HeaderItems) -> Fields:
-    return tuple((lower, value) for _, lower, value in items)
+def _why_not(first: Mapping[bytes, bytes], controls: Mapping[str, str | None]) -> str | None:
+    """Why a read with these header fields goes around the cache, or None."""
+    if "no-store" in controls:
+        return "caller-bypass"
+    if b"range" in first:
+        return "range"
+    if any(name in first for name in _CONDITIONAL):
+        return "conditional"
+    if b"upgrade" in first or b"text/event-stream" in first.get(b"accept", b"").lower():
+        return "upgrade"
+    return None
+
+
+def _why_not_route(decision: Decision, query: str | None) -> str | None:
+    """Why a read of this route goes around the cache, or None."""
+    if decision.bypass_query and query:
+        names = {unquote_plus(p.partition("=")[0]).casefold() for p in query.split("&")}
+        if not names.isdisjoint(decision.bypass_query):
+            return "query-bypass"
+    return "zero-ttl" if decision.ttl == 0 else None
 
 
 def _wants_new(controls: Mapping[str, str | None], first: Mapping[bytes, bytes]) -> bool:

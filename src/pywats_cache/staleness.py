@@ -136,7 +136,9 @@ class Staleness(Core):
         )
 
     def _stand_in(self, fetch: Fetch, error: BaseException | None) -> Any:
-        away = isinstance(error, self.library.unreachable) or getattr(error, "request_not_sent", False) is True
+        # A caller's own deadline that ran out before anything was sent says nothing of the server.
+        not_sent = getattr(error, "request_not_sent", False) is True and not isinstance(error, TimeoutError)
+        away = isinstance(error, self.library.unreachable) or not_sent
         if not away:
             return None
         prepared, stale, decision = fetch.prepared, fetch.stale, fetch.prepared.decision
@@ -170,10 +172,6 @@ class Staleness(Core):
         if len(self._down) >= MAX_REMEMBERED:
             self._down.clear()
         self._down[origin] = now + self.controller.down_for
-
-    def answered(self, origin: str) -> None:
-        """The server can be reached."""
-        self._down.pop(origin, None)
 
     def _back_off(self, key: str) -> None:
         if len(self._backoff) >= MAX_REMEMBERED:

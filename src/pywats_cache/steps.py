@@ -43,6 +43,7 @@ class Fetch(Step):
 
     __slots__ = (
         "background",
+        "encoded",
         "flight",
         "length",
         "outdated",
@@ -77,6 +78,8 @@ class Fetch(Step):
         self.validating = False
         self.length: int | None = None
         """Of the answer's body, as announced."""
+        self.encoded = False
+        """Whether the answer's body has a content encoding."""
         self.vary: tuple[str, ...] = ()
         self.sent = time.perf_counter()
         self.stored: StoredResponse | None = None

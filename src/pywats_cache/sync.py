@@ -38,6 +38,7 @@ class SyncCache(Mounted):
         return self
 
     def __exit__(self, *error: Any) -> None:
+        self._end_refreshes()
         self._close_storage()
         self.next_transport.__exit__(*error)
 
@@ -155,7 +156,9 @@ class SyncCache(Mounted):
     def warm(
         self, items: Iterable[Any], *, headers: Any = None, concurrency: int = 4, progress: Progress | None = None
     ) -> Warmed:
-        """Fetch ahead what is not fresh: requests, or absolute URLs (with these `headers`), `concurrency` at a time.
+        """Fetch ahead what is not fresh: requests, or URLs (with these `headers`), `concurrency` at a time.
+
+        A URL is completed with base_url and headers of the client that made this transport; without one it is absolute.
 
         Single-flight holds, so callers that come meanwhile share the fetches. Errors are counted, not raised.
         """
@@ -178,9 +181,12 @@ class SyncCache(Mounted):
     def _prepare(self) -> None:
         self._threads = Threads(self._refresh)
 
-    def close(self) -> None:
-        """End the refreshes and close the next transport."""
+    def _end_refreshes(self) -> None:
         for fetch in self._threads.close():
             self._engine.failed(fetch)
+
+    def close(self) -> None:
+        """End the refreshes and close the next transport."""
+        self._end_refreshes()
         self._close_storage()
         self.next_transport.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from .coherence import explicit_tag
@@ -39,6 +40,7 @@ class Writes(Core):
         """The answer to a write or bypass is there, and is returned after this."""
         status = response.status_code
         prepared = forward.prepared
+        self.answered(prepared.origin)
         if prepared.kind == "write" and (200 <= status < 400 or status >= 500):
             self._wrote(forward, unknown=status >= 500)
         elif forward.intent is not None:
@@ -92,3 +94,19 @@ class Writes(Core):
             (coherence.soften if soft else coherence.bump)(dirty)
         with self.storage.lock:
             self.storage.invalidations += 1
+
+    def invalidate_paths(self, is_meant: Callable[[str], bool]) -> None:
+        """Make invalid what is stored or being fetched under a path that is meant, and all below it.
+
+        `is_meant` gets the path as tags compare it: decoded, without case. O(entries); what only an outer storage still
+        holds is not seen.
+        """
+        storage = self.storage
+        with storage.lock:
+            carried = {tag for entry in storage.lru.items.values() for tag in getattr(entry, "tags", ())}
+            carried.update(storage.flights.tags())
+        exact = [tag for tag in carried if tag[0] == "=" and is_meant("/" + tag.split("/", 3)[3])]
+        if exact:
+            self.storage.coherence.bump("^" + tag[1:] for tag in exact)
+            with storage.lock:
+                storage.invalidations += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -76,6 +77,49 @@ def test_the_request_of_a_lookup_is_the_callers_own(client: Any) -> None:
     assert "poison" not in two.request.extensions
     assert "x-poison" not in client.get("/a").request.headers
     assert one.request is one.request
+
+
+def test_the_response_of_a_lookup_survives_pickling(client: Any, origin: Any) -> None:
+    origin.reply = {"json": {"a": [1]}}
+    client.get("/a", headers={"X-Mine": "1"})
+    hit = client.get("/a", headers={"X-Mine": "1"})
+    assert lookups(client) == 1
+    copy = pickle.loads(pickle.dumps(hit))
+    assert (copy.json(), copy.status_code, copy.headers) == ({"a": [1]}, 200, hit.headers)
+    assert str(copy.request.url) == "http://origin/a"
+    assert copy.request.headers["x-mine"] == "1"
+    assert copy.elapsed == hit.elapsed
+
+
+def test_the_response_of_a_lookup_reads_like_one_that_was_read(client: Any, lib: SimpleNamespace) -> None:
+    client.get("/a")
+    hit = client.get("/a")
+    assert lookups(client) == 1
+    assert hit.read() == hit.content == b"".join(hit.iter_bytes()) == b"1"
+    assert "".join(hit.iter_text()) == "1"
+    assert list(hit.iter_lines()) == ["1"]
+    with pytest.raises(lib.http.StreamConsumed):
+        next(hit.iter_raw())
+    hit.close()
+
+
+def test_nothing_a_caller_does_to_a_lookup_changes_the_next(client: Any, origin: Any) -> None:
+    origin.reply = {"json": {"a": [1]}, "headers": {"X-Case": "1"}}
+    client.get("/a")
+    for count in range(1, 4):
+        hit = client.get("/a")
+        assert lookups(client) == count
+        assert hit.json() == {"a": [1]}
+        assert hit.headers["x-case"] == "1"
+        assert hit.status_code == 200
+        assert hit.history == []
+        assert hit.extensions["pywats_cache"].status == "hit"
+        hit.json()["a"].append(2)
+        hit.headers["X-Case"] = "poison"
+        hit.extensions.clear()
+        hit.status_code = 500
+        hit.history.append(hit)
+        hit._content = b"poison"
 
 
 def test_a_lookup_takes_the_default_encoding_of_its_client(make: Make, origin: Any) -> None:

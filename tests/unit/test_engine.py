@@ -256,6 +256,13 @@ def test_userinfo_of_the_url_separates(client: Any) -> None:
     assert client.get("http://one:pw@host/a").text == "1"
 
 
+def test_userinfo_separates_what_comes_without_a_client_too(client: Any, lib: SimpleNamespace) -> None:
+    def ask(user: str) -> str:
+        return client.cache.handle_request(lib.http.Request("GET", f"http://{user}:pw@host/a")).read().decode()
+
+    assert [ask("one"), ask("two"), ask("one")] == ["1", "2", "1"]
+
+
 def test_a_write_of_one_user_dirties_what_another_holds(client: Any) -> None:
     client.get("/a", headers={"Authorization": "one"})
     client.put("/a", headers={"Authorization": "two"})

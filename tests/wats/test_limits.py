@@ -13,7 +13,8 @@ from pywats.core.circuit_breaker import CircuitBreaker, CircuitBreakerConfig, Ci
 from pywats.core.exceptions import ConnectionError as WATSConnectionError
 from pywats.core.throttle import RateLimiter
 
-from pywats_cache import AsyncWATS, CacheClient, CacheTransport, pyWATS
+from pywats_cache import AsyncWATS, CacheClient, CacheTransport, Controller, Read, pyWATS
+from pywats_cache.testing import FakeClock
 from pywats_cache.wats import AsyncHttpClient, AsyncLimitedTransport, HttpClient, LimitedTransport, wats_controller
 
 PRODUCT = "/api/Product/PN-1000"
@@ -144,6 +145,23 @@ def test_half_open_opens_again_after_a_failure() -> None:
     with pytest.raises(WATSConnectionError):
         api.product.get_product("PN-1000")
     assert breaker.is_open
+
+
+def test_a_failure_behind_a_stale_answer_counts() -> None:
+    network, clock = Failing(200), FakeClock()
+    controller = Controller([Read("/api/Product/{part_number}", ttl=10, stale_if_error=3600)])
+    cache = CacheTransport(network, controller=controller, clock=clock)
+    api = pyWATS(base_url="http://wats.example", token="t", cache_transport=cache)
+    product = api.product.get_product("PN-1000")
+    clock.advance(20)
+    network.status = None
+    for count in range(1, 6):
+        assert api.product.get_product("PN-1000") == product
+        assert breaker_of(api).get_metrics()["failure_count"] == count
+    assert breaker_of(api).is_open
+    sent = network.calls
+    assert api.product.get_product("PN-1000") == product, "the open breaker is an error behind a stale answer too"
+    assert network.calls == sent
 
 
 def test_a_transport_alone_counts_each_request() -> None:

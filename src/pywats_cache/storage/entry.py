@@ -24,9 +24,14 @@ def header_items(items: list[tuple[bytes, bytes, bytes]]) -> HeaderItems:
     if len(_shared) > _MAX_SHARED:
         _shared.clear()
     result = []
-    for raw, lower, value in items:
-        item = (_shared.setdefault(raw, raw), _shared.setdefault(lower, lower), value)
-        result.append(item if lower in _UNIQUE or len(value) > 64 else _shared.setdefault(item, item))
+    for item in items:
+        shared = _shared.get(item)
+        if shared is None:
+            raw, lower, value = item
+            shared = (_shared.setdefault(raw, raw), _shared.setdefault(lower, lower), value)
+            if lower not in _UNIQUE and len(value) <= 64:
+                _shared[item] = shared
+        result.append(shared)
     return tuple(result)
 
 
@@ -106,7 +111,8 @@ class StoredResponse:
         self.ahead = inf
         self.derived: Any = None
         self.stream: Any = None
-        self.encoding: str | None = None
+        # What httpx would find out for fields that are all ASCII, which nearly all are.
+        self.encoding: str | None = "ascii" if all(v.isascii() and n.isascii() for n, _, v in headers) else None
         self.size = OVERHEAD + len(raw) + (0 if content is raw else len(content))
         self.size += sum(len(name) + len(value) for name, _, value in headers)
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, whole
 from .memory import MemoryStorage
 
 if TYPE_CHECKING:
@@ -14,9 +14,17 @@ if TYPE_CHECKING:
 
     from .shared import SharedStorage
 
-__all__ = ["is_shared", "storage_from_url"]
+__all__ = ["StorageURL", "is_shared", "parse_storage_url", "storage_from_url"]
 
 FORMS = "'memory://' or 'sqlite:///path/to/cache.db', with ?max_entries= and &max_bytes= if wanted"
+
+
+class StorageURL(NamedTuple):
+    """A URL of a storage, taken apart and found good."""
+
+    scheme: str
+    path: str
+    options: dict[str, Any]
 
 
 def storage_from_url(url: str) -> MemoryStorage | SharedStorage:
@@ -29,11 +37,21 @@ def storage_from_url(url: str) -> MemoryStorage | SharedStorage:
 
     Raises ConfigurationError that says what is wrong and never repeats a password.
     """
+    parsed = parse_storage_url(url)
+    if parsed.scheme == "memory":
+        return MemoryStorage(**parsed.options)
+    from .shared import SharedStorage
+
+    return SharedStorage(parsed.path, **parsed.options)
+
+
+def parse_storage_url(url: str) -> StorageURL:
+    """`url` taken apart; nothing is made yet. Raises ConfigurationError."""
     parts = urlsplit(url)
     scheme = parts.scheme.lower()
     if scheme not in ("memory", "sqlite") or "//" not in url:
-        shown = f"scheme {scheme!r}" if scheme and "//" in url else "no URL of this form"
-        raise ConfigurationError(f"storage must be {FORMS}; this is {shown}")
+        shown = f"scheme {scheme!r}" if scheme and "//" in url else "no URL" if "@" in url else repr(url)
+        raise ConfigurationError(f"storage must be {FORMS}, not {shown}")
     if parts.netloc:
         raise ConfigurationError(
             f"storage {scheme}:// must name no host, user or password: write {scheme}:///path for a file"
@@ -46,12 +64,10 @@ def storage_from_url(url: str) -> MemoryStorage | SharedStorage:
     if scheme == "memory":
         if path:
             raise ConfigurationError("storage memory:// must name nothing more")
-        return MemoryStorage(**_bounds(parts.query, ("max_entries", "max_bytes", "max_entry_bytes")))
+        return StorageURL(scheme, "", _bounds(parts.query, ("max_entries", "max_bytes", "max_entry_bytes")))
     if not path or path.endswith("/") or "\0" in path:
         raise ConfigurationError(f"storage sqlite:/// must name a file, not {path!r}")
-    from .shared import SharedStorage
-
-    return SharedStorage(path, **_bounds(parts.query, ("max_entries", "max_bytes")))
+    return StorageURL(scheme, path, _bounds(parts.query, ("max_entries", "max_bytes")))
 
 
 def _bounds(query: str, names: tuple[str, ...]) -> dict[str, Any]:
@@ -62,7 +78,7 @@ def _bounds(query: str, names: tuple[str, ...]) -> dict[str, Any]:
             raise ConfigurationError(f"storage takes the parameters {', '.join(names)}, not {name!r}")
         if not value.isascii() or not value.isdigit() or name in found:
             raise ConfigurationError(f"storage parameter {name} must be one whole number >= 1")
-        found[name] = int(value)
+        found[name] = whole(name, int(value), least=1)
     return found
 
 

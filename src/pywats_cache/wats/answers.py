@@ -11,6 +11,7 @@ import marshal
 from typing import Any
 
 import httpx
+from pydantic import BaseModel
 from pywats.core.client import Response
 
 from ..storage.entry import StoredResponse
@@ -22,8 +23,13 @@ __all__ = ["response_of"]
 _Parsed = tuple[bytes | None, dict[str, str]]
 """What is kept: the data in marshal form (None: too deeply nested for it), and the headers."""
 
-_FIELDS = ("status_code", "data", "headers", "raw")
-_set = object.__setattr__
+# The parts of a model, set past the model's own __setattr__.
+_FIELDS = {"status_code", "data", "headers", "raw"}
+_new: Any = object.__new__
+_set_values: Any = BaseModel.__dict__["__dict__"].__set__
+_set_fields: Any = BaseModel.__dict__["__pydantic_fields_set__"].__set__
+_set_extra: Any = BaseModel.__dict__["__pydantic_extra__"].__set__
+_set_private: Any = BaseModel.__dict__["__pydantic_private__"].__set__
 
 
 def response_of(entry: StoredResponse, storage: MemoryStorage) -> Response:
@@ -34,13 +40,12 @@ def response_of(entry: StoredResponse, storage: MemoryStorage) -> Response:
     packed, headers = parsed
     content = entry.content
     data = _data(entry, content) if packed is None else marshal.loads(packed)  # noqa: S302 - our own
-    # What Response(…) comes to, without checking what is known to be right: 0.7 µs instead of 1.3.
-    response = Response.__new__(Response)
-    values = {"status_code": entry.status, "data": data, "headers": headers.copy(), "raw": content}
-    _set(response, "__dict__", values)
-    _set(response, "__pydantic_fields_set__", set(_FIELDS))
-    _set(response, "__pydantic_extra__", None)
-    _set(response, "__pydantic_private__", None)
+    # What Response(…) comes to, without checking what is known to be right: 0.5 µs instead of 1.3.
+    response: Response = _new(Response)
+    _set_values(response, {"status_code": entry.status, "data": data, "headers": headers.copy(), "raw": content})
+    _set_fields(response, _FIELDS.copy())
+    _set_extra(response, None)
+    _set_private(response, None)
     return response
 
 

@@ -126,22 +126,21 @@ class CallingWrapper(SyncServiceWrapper):  # type: ignore[misc]
         return method
 
     def _call(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        result = getattr(self._async, name)(*args, **kwargs)
-        if isinstance(result, CoroutineType):
-            result = self._run(result)
-        return self if result is self._async else result
-
-    def _run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        config = self._config
-        timed = None if config.timeout is None else deadline.set(Deadline(config.timeout))
-        named = correlation_id_var.set(_new_id()) if config.correlation_id_enabled else None
-        try:
-            return run(coroutine)
-        finally:
-            if named is not None:
-                correlation_id_var.reset(named)
-            if timed is not None:
-                deadline.reset(timed)
+        service = self._async
+        result = getattr(service, name)(*args, **kwargs)
+        if type(result) is CoroutineType:
+            config = self._config
+            allowed = config.timeout
+            timed = None if allowed is None else deadline.set(Deadline(allowed))
+            named = correlation_id_var.set(_new_id()) if config.correlation_id_enabled else None
+            try:
+                result = run(result)
+            finally:
+                if named is not None:
+                    correlation_id_var.reset(named)
+                if timed is not None:
+                    deadline.reset(timed)
+        return self if result is service else result
 
     def __enter__(self) -> CallingWrapper:
         if hasattr(self._async, "__aenter__"):

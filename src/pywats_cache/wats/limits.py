@@ -8,7 +8,8 @@ travels with each of its requests and is settled at its end:
 with Call(limiter, breaker, base_url) as call:
     client.get(url, extensions={CALL: call})
 ```
-A call that never passed the cache says nothing of the server, and settles nothing.
+A call that never passed the cache says nothing of the server, and settles nothing; one whose request failed, and
+that was then given a stale answer, is a failure all the same.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ _limiter_logger = get_logger("pywats.core.throttle")
 class Call:
     """One call of an HTTP client, over all its retries and redirects. A context manager that settles the breaker."""
 
-    __slots__ = ("_admitted", "_base_url", "_breaker", "deadline", "limiter")
+    __slots__ = ("_admitted", "_base_url", "_breaker", "deadline", "failed", "limiter")
 
     def __init__(
         self,
@@ -58,6 +59,8 @@ class Call:
         self._breaker = breaker
         self._base_url = base_url
         self._admitted = False
+        self.failed = False
+        """Whether the last request that was sent failed."""
 
     def admit(self) -> None:
         """Let a request pass the breaker; it is asked once for each call.
@@ -88,9 +91,9 @@ class Call:
     ) -> None:
         if self._breaker is None or not self._admitted:
             return
-        if error is None:
+        if error is None and not self.failed:
             self._breaker._on_success()
-        elif isinstance(error, Exception) and not isinstance(error, _NO_FAILURE):
+        elif error is None or (isinstance(error, Exception) and not isinstance(error, _NO_FAILURE)):
             self._breaker._on_failure()
 
 
@@ -141,7 +144,9 @@ class LimitedTransport(_Below, httpx.BaseTransport):
                 call.limiter.acquire()
             elif not call.limiter.acquire(timeout=deadline.left()):
                 raise OperationTimeoutError(deadline.allowed, request_not_sent=True)
+        call.failed = True
         response: httpx.Response = self.next_transport.handle_request(request)
+        call.failed = False
         if deadline is not None and isinstance(response.stream, httpx.SyncByteStream):
             response.stream = _InTime(response.stream, deadline)
         return response
@@ -166,7 +171,9 @@ class AsyncLimitedTransport(_Below, httpx.AsyncBaseTransport):
         call.admit()
         if call.limiter is not None:
             await _acquire(call.limiter)
+        call.failed = True
         response: httpx.Response = await self.next_transport.handle_async_request(request)
+        call.failed = False
         return response
 
     async def aclose(self) -> None:

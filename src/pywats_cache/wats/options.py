@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import hishel
+
 from ..controller import Controller
 from ..errors import ConfigurationTypeError, flag, seconds, whole
 from ..storage.memory import MemoryStorage
+from ..storage.tiered import TieredStorage
+from ..storage.url import is_shared, parse_storage_url
 from .rules import wats_controller
 
 __all__ = ["DEFAULT_MAX_SIZE", "DEFAULT_TTL", "CacheOptions", "check_options"]
@@ -15,6 +19,8 @@ __all__ = ["DEFAULT_MAX_SIZE", "DEFAULT_TTL", "CacheOptions", "check_options"]
 # The vendor's defaults, as objects of their own: by identity they tell an argument given from one left out.
 DEFAULT_TTL = float("300")
 DEFAULT_MAX_SIZE = int("1000")
+
+_STORAGES = (MemoryStorage, TieredStorage, hishel.BaseStorage, hishel.AsyncBaseStorage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +80,16 @@ def check_options(
         _exclude(given, "cache_transport", tuple(given))
         return CacheOptions(enabled, transport=cache_transport)
     if cache_controller is not None:
+        if not isinstance(cache_controller, Controller):
+            raise ConfigurationTypeError(f"cache_controller must be a Controller, not {cache_controller!r}")
         _exclude(given, "cache_controller", ("cache_ttl", "cache_ttl_seconds"))
     if cache_storage is not None:
+        if isinstance(cache_storage, str):
+            parse_storage_url(cache_storage)
+        elif not isinstance(cache_storage, _STORAGES) and not is_shared(cache_storage):
+            raise ConfigurationTypeError(
+                f"cache_storage must be a MemoryStorage, a TieredStorage or a hishel storage, not {cache_storage!r}"
+            )
         _exclude(given, "cache_storage", ("cache_max_size",))
     return CacheOptions(
         enabled,

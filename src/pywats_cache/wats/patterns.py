@@ -18,19 +18,10 @@ def invalidate_matching(mounted: Mounted, pattern: str | None) -> None:
     A superset of what the SDK drops: everything below such a path too, and everything at all for None or for a
     pattern that may mean a part of a query, which is not kept.
     """
-    engine = mounted._engine
-    storage = engine.storage
     wanted = None if pattern is None else pattern.removeprefix("GET:").casefold()
-    # What only an outer storage still holds is not listed here.
+    # What only an outer storage still holds is not listed anywhere.
     if not wanted or any(mark in wanted for mark in "?=&$") or mounted._outer is not None:
-        storage.clear()
+        mounted._engine.storage.clear()
         return
-    with storage.lock:
-        tags = {tag for entry in storage.lru.items.values() for tag in entry.tags}
-        tags.update(tag for flight in storage.flights._open.values() for tag in flight.tags)
-    spelled = "/".join(normal_path(wanted)) if wanted.startswith("/") else wanted
-    exact = [tag for tag in tags if tag[0] == "=" and (wanted in tag or spelled in tag)]
-    if exact:
-        storage.coherence.bump(exact)
-        with storage.lock:
-            storage.invalidations += 1
+    spelled = "/".join(("", *normal_path(wanted))) if wanted.startswith("/") else wanted
+    mounted._engine.invalidate_paths(lambda path: wanted in path or spelled in path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..controller import Bypass, Controller, Read, Rule, Write
 from ..errors import seconds
 from .routes import ROUTES, Route
@@ -19,21 +21,19 @@ def wats_rules(cache_ttl: float = 300.0) -> tuple[Rule, ...]:
     return tuple(_rule(route, ceiling) for route in distinct.values())
 
 
-def wats_controller(cache_ttl: float = 300.0) -> Controller:
+def wats_controller(cache_ttl: float = 300.0, **settings: Any) -> Controller:
     """The policy for a WATS server; `cache_ttl` (seconds) is a ceiling over the TTL of each route.
 
     - Routes that no rule names go around the cache: the server has GETs that write.
     - Paths are matched without case, as the server does.
     - Empty answers and `null` are not stored, so that "not found" does not last.
+    - `settings`: further ones of `Controller`, such as `offline="auto"`.
     - A 401 drops all that the caller's credentials hold, a 403 that path.
     """
     return Controller(
         wats_rules(cache_ttl),
         ttl=seconds("cache_ttl", cache_ttl, infinite=True),
-        unmatched="bypass",
-        ignore_case=True,
-        store_empty=False,
-        drop_on=(401, 403),
+        **{"unmatched": "bypass", "ignore_case": True, "store_empty": False, "drop_on": (401, 403), **settings},
     )
 
 

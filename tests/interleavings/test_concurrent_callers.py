@@ -1,0 +1,525 @@
+"""Real threads and tasks that fetch one key: one origin request, hand-over, letting go, patience, no deadlock.
+
+Nothing here sleeps or measures time: threads and tasks meet at events of the origin and of the flight itself.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+
+from pywats_cache import AsyncCacheTransport, CacheTransport, Controller, MemoryStorage
+from pywats_cache.flights import Flight
+
+URL = "http://origin.example/a"
+SOON = 30.0
+"""Seconds after which something that must happen has not."""
+
+
+@pytest.fixture
+def joined(monkeypatch: pytest.MonkeyPatch) -> threading.Semaphore:
+    """Released once for each caller that waits for another's flight."""
+    waiting = threading.Semaphore(0)
+    original = Flight.on_landing
+
+    def on_landing(self: Flight, wake: Callable[[], object]) -> None:
+        original(self, wake)
+        waiting.release()
+
+    monkeypatch.setattr(Flight, "on_landing", on_landing)
+    return waiting
+
+
+def await_joiners(joined: threading.Semaphore, count: int) -> None:
+    for _ in range(count):
+        assert joined.acquire(timeout=SOON), "a caller did not join"
+
+
+async def await_joining_tasks(joined: threading.Semaphore, count: int) -> None:
+    with anyio.fail_after(SOON):
+        for _ in range(count):
+            while not joined.acquire(blocking=False):
+                await anyio.lowlevel.checkpoint()
+
+
+class Origin(httpx.BaseTransport, httpx.AsyncBaseTransport):
+    """An origin with its answers, one after the other (the last one for ever), and the gates that they wait at."""
+
+    def __init__(self, *answers: Any) -> None:
+        self.answers = list(answers) or [lambda: httpx.Response(200, content=b"value")]
+        self.arrived = threading.Semaphore(0)
+        self.gates = [threading.Event()]
+        self.requests = 0
+        self.most_at_once = 0
+        self._inside = 0
+        self._lock = threading.Lock()
+
+    @property
+    def gate(self) -> threading.Event:
+        return self.gates[0]
+
+    def _enter(self) -> tuple[Any, threading.Event]:
+        with self._lock:
+            answer = self.answers[min(self.requests, len(self.answers) - 1)]
+            gate = self.gates[min(self.requests, len(self.gates) - 1)]
+            self.requests += 1
+            self._inside += 1
+            self.most_at_once = max(self.most_at_once, self._inside)
+        self.arrived.release()
+        return answer, gate
+
+    def _leave(self, answer: Any) -> httpx.Response:
+        with self._lock:
+            self._inside -= 1
+        made = answer()
+        if isinstance(made, Exception):
+            raise made
+        return made
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        answer, gate = self._enter()
+        assert gate.wait(SOON)
+        return self._leave(answer)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        answer, gate = self._enter()
+        try:
+            with anyio.fail_after(SOON):
+                while not gate.is_set():
+                    await anyio.lowlevel.checkpoint()
+        except BaseException:
+            with self._lock:
+                self._inside -= 1
+            raise
+        return self._leave(answer)
+
+
+def value() -> httpx.Response:
+    return httpx.Response(200, content=b"value")
+
+
+def uncacheable() -> httpx.Response:
+    return httpx.Response(200, headers={"Cache-Control": "no-store"}, content=b"value")
+
+
+def broken() -> Exception:
+    return httpx.ReadError("broken")
+
+
+def ask(transport: CacheTransport, **extensions: Any) -> httpx.Response:
+    response = transport.handle_request(httpx.Request("GET", URL, extensions=extensions))
+    response.read()
+    return response
+
+
+async def aask(transport: AsyncCacheTransport, **extensions: Any) -> httpx.Response:
+    response = await transport.handle_async_request(httpx.Request("GET", URL, extensions=extensions))
+    await response.aread()
+    return response
+
+
+def statuses(responses: list[httpx.Response]) -> list[str]:
+    return sorted(response.extensions["pywats_cache"].status for response in responses)
+
+
+# ── threads ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_many_cold_threads_make_one_origin_request(joined: threading.Semaphore) -> None:
+    origin = Origin(value)
+    transport = CacheTransport(origin)
+    with ThreadPoolExecutor(12) as pool:
+        calls = [pool.submit(ask, transport) for _ in range(12)]
+        await_joiners(joined, 11)
+        origin.gate.set()
+        responses = [call.result(SOON) for call in calls]
+    assert origin.requests == 1
+    assert statuses(responses) == ["collapsed"] * 11 + ["miss"]
+    assert {response.content for response in responses} == {b"value"}
+    assert len(transport.storage.flights) == 0
+
+
+def test_a_failed_thread_hands_over_to_one_of_those_who_wait(joined: threading.Semaphore) -> None:
+    origin = Origin(broken, value)
+    transport = CacheTransport(origin)
+    with ThreadPoolExecutor(8) as pool:
+        calls = [pool.submit(ask, transport) for _ in range(8)]
+        await_joiners(joined, 7)
+        origin.gate.set()
+        outcomes = [call.exception(SOON) or call.result() for call in calls]
+    failed = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+    assert len(failed) == 1
+    assert isinstance(failed[0], httpx.ReadError)
+    assert origin.requests == 2
+    assert transport.stats.requests == 8
+
+
+def test_when_every_thread_fails_nobody_waits_for_ever(joined: threading.Semaphore) -> None:
+    origin = Origin(broken)
+    transport = CacheTransport(origin)
+    with ThreadPoolExecutor(6) as pool:
+        calls = [pool.submit(ask, transport) for _ in range(6)]
+        await_joiners(joined, 5)
+        origin.gate.set()
+        errors = [call.exception(SOON) for call in calls]
+    assert all(isinstance(error, httpx.ReadError) for error in errors)
+    assert len(transport.storage.flights) == 0
+    assert transport.stats.misses == 6
+
+
+def test_threads_that_wait_for_an_uncacheable_answer_go_at_once_and_not_in_a_queue(joined: threading.Semaphore) -> None:
+    together = threading.Barrier(5, timeout=SOON)
+
+    def in_parallel() -> httpx.Response:
+        together.wait()  # breaks unless all five are at the origin at the same time
+        return uncacheable()
+
+    origin = Origin(uncacheable, in_parallel)
+    transport = CacheTransport(origin)
+    with ThreadPoolExecutor(6) as pool:
+        calls = [pool.submit(ask, transport) for _ in range(6)]
+        await_joiners(joined, 5)
+        origin.gate.set()
+        responses = [call.result(SOON) for call in calls]
+    assert origin.requests == 6
+    assert statuses(responses) == ["miss"] * 6
+
+
+def test_a_thread_waits_no_longer_than_its_own_read_timeout(joined: threading.Semaphore) -> None:
+    origin = Origin(value)
+    transport = CacheTransport(origin)
+    with ThreadPoolExecutor(2) as pool:
+        leader = pool.submit(ask, transport)
+        assert origin.arrived.acquire(timeout=SOON)
+        joiner = pool.submit(ask, transport, timeout={"read": 0.01})
+        await_joiners(joined, 1)
+        assert origin.arrived.acquire(timeout=SOON), "the joiner never went itself"
+        origin.gate.set()
+        assert leader.result(SOON).extensions["pywats_cache"].status == "miss"
+        outcome = joiner.result(SOON).extensions["pywats_cache"]
+    assert (outcome.status, outcome.reason) == ("miss", "join-timeout")
+
+
+def test_a_thread_waits_no_longer_than_the_controller_says(joined: threading.Semaphore) -> None:
+    origin = Origin(value)
+    transport = CacheTransport(origin, controller=Controller(join_timeout=0.01))
+    with ThreadPoolExecutor(2) as pool:
+        leader = pool.submit(ask, transport)
+        assert origin.arrived.acquire(timeout=SOON)
+        joiner = pool.submit(ask, transport)
+        assert origin.arrived.acquire(timeout=SOON), "the joiner never went itself"
+        origin.gate.set()
+        assert leader.result(SOON).content == joiner.result(SOON).content == b"value"
+
+
+class Chunks(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """A body of unknown length."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield b"val"
+        yield b"ue"
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield b"val"
+        yield b"ue"
+
+
+def streamed() -> httpx.Response:
+    return httpx.Response(200, stream=Chunks())
+
+
+def test_a_stream_left_open_by_a_thread_does_not_make_it_wait_for_itself() -> None:
+    origin = Origin(streamed, value)
+    origin.gate.set()
+    transport = CacheTransport(origin)
+    request = httpx.Request("GET", URL)
+    still_open = transport.handle_request(request)
+    second = ask(transport)
+    assert second.extensions["pywats_cache"].reason == "own-flight"
+    assert second.content == b"value"
+    assert still_open.read() == b"value"
+    assert len(transport.storage.flights) == 0
+
+
+def test_a_thread_waits_for_another_ones_open_stream_and_takes_its_end(joined: threading.Semaphore) -> None:
+    origin = Origin(streamed)
+    origin.gate.set()
+    transport = CacheTransport(origin)
+    still_open = transport.handle_request(httpx.Request("GET", URL))
+    with ThreadPoolExecutor(1) as pool:
+        joiner = pool.submit(ask, transport)
+        await_joiners(joined, 1)
+        assert still_open.read() == b"value"
+        response = joiner.result(SOON)
+    assert response.extensions["pywats_cache"].status == "collapsed"
+    assert response.content == b"value"
+    assert origin.requests == 1
+
+
+def test_a_stream_closed_early_hands_its_flight_over(joined: threading.Semaphore) -> None:
+    origin = Origin(streamed)
+    origin.gate.set()
+    transport = CacheTransport(origin)
+    still_open = transport.handle_request(httpx.Request("GET", URL))
+    with ThreadPoolExecutor(1) as pool:
+        joiner = pool.submit(ask, transport)
+        await_joiners(joined, 1)
+        still_open.close()
+        response = joiner.result(SOON)
+    assert response.extensions["pywats_cache"].status == "miss"
+    assert origin.requests == 2
+
+
+# ── tasks, on asyncio and trio ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.anyio
+async def test_many_cold_tasks_make_one_origin_request(joined: threading.Semaphore) -> None:
+    origin = Origin(value)
+    transport = AsyncCacheTransport(origin)
+    responses: list[httpx.Response] = []
+
+    async def call() -> None:
+        responses.append(await aask(transport))
+
+    async with anyio.create_task_group() as group:
+        for _ in range(20):
+            group.start_soon(call)
+        await await_joining_tasks(joined, 19)
+        origin.gate.set()
+    assert origin.requests == 1
+    assert statuses(responses) == ["collapsed"] * 19 + ["miss"]
+
+
+@pytest.mark.anyio
+async def test_a_cancelled_task_hands_over(joined: threading.Semaphore) -> None:
+    origin = Origin(value)
+    transport = AsyncCacheTransport(origin)
+    responses: list[httpx.Response] = []
+    scope = anyio.CancelScope()
+
+    async def leader() -> None:
+        with scope:
+            await aask(transport)
+
+    async def call() -> None:
+        responses.append(await aask(transport))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(leader)
+        while not origin.arrived.acquire(blocking=False):
+            await anyio.lowlevel.checkpoint()
+        for _ in range(5):
+            group.start_soon(call)
+        await await_joining_tasks(joined, 5)
+        scope.cancel()
+        await await_joining_tasks(joined, 4)  # four of them wait again, for the fifth
+        origin.gate.set()
+    assert statuses(responses) == ["collapsed"] * 4 + ["miss"]
+    assert origin.requests == 2
+    assert transport.stats.requests == 6
+    assert len(transport.storage.flights) == 0
+
+
+@pytest.mark.anyio
+async def test_a_cancelled_joiner_leaves_the_others_and_is_counted(joined: threading.Semaphore) -> None:
+    origin = Origin(value)
+    transport = AsyncCacheTransport(origin)
+    responses: list[httpx.Response] = []
+    scope = anyio.CancelScope()
+
+    async def call(own: anyio.CancelScope) -> None:
+        with own:
+            responses.append(await aask(transport))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(call, anyio.CancelScope())
+        while not origin.arrived.acquire(blocking=False):
+            await anyio.lowlevel.checkpoint()
+        group.start_soon(call, scope)
+        group.start_soon(call, anyio.CancelScope())
+        await await_joining_tasks(joined, 2)
+        scope.cancel()
+        origin.gate.set()
+    assert statuses(responses) == ["collapsed", "miss"]
+    assert origin.requests == 1
+    assert transport.stats.requests == 3
+
+
+@pytest.mark.anyio
+async def test_a_task_that_fails_hands_over(joined: threading.Semaphore) -> None:
+    origin = Origin(broken, value)
+    transport = AsyncCacheTransport(origin)
+    outcomes: list[Any] = []
+
+    async def call() -> None:
+        try:
+            outcomes.append(await aask(transport))
+        except httpx.ReadError as error:
+            outcomes.append(error)
+
+    async with anyio.create_task_group() as group:
+        for _ in range(6):
+            group.start_soon(call)
+        await await_joining_tasks(joined, 5)
+        origin.gate.set()
+    answered = [outcome for outcome in outcomes if isinstance(outcome, httpx.Response)]
+    assert len(answered) == 5
+    assert statuses(answered).count("miss") == 1
+    assert origin.requests == 2
+
+
+@pytest.mark.anyio
+async def test_tasks_that_wait_for_an_uncacheable_answer_go_at_once(joined: threading.Semaphore) -> None:
+    origin = Origin(uncacheable)
+    origin.gates.append(threading.Event())  # for all but the first request
+    transport = AsyncCacheTransport(origin)
+    responses: list[httpx.Response] = []
+
+    async def call() -> None:
+        responses.append(await aask(transport))
+
+    async with anyio.create_task_group() as group:
+        for _ in range(6):
+            group.start_soon(call)
+        await await_joining_tasks(joined, 5)
+        origin.gate.set()
+        with anyio.fail_after(SOON):
+            while origin.requests < 6:
+                await anyio.lowlevel.checkpoint()
+        assert origin.most_at_once == 5, "those who waited must be at the origin together"
+        origin.gates[1].set()
+    assert statuses(responses) == ["miss"] * 6
+
+
+@pytest.mark.anyio
+async def test_a_task_waits_no_longer_than_its_own_read_timeout(joined: threading.Semaphore) -> None:
+    origin = Origin(value)
+    transport = AsyncCacheTransport(origin)
+    responses: list[httpx.Response] = []
+
+    async def call(**extensions: Any) -> None:
+        responses.append(await aask(transport, **extensions))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(call)
+        while not origin.arrived.acquire(blocking=False):
+            await anyio.lowlevel.checkpoint()
+        group.start_soon(lambda: call(timeout={"read": 0.01}))
+        with anyio.fail_after(SOON):
+            while not origin.arrived.acquire(blocking=False):
+                await anyio.lowlevel.checkpoint()
+        origin.gate.set()
+    assert statuses(responses) == ["miss", "miss"]
+    assert "join-timeout" in [response.extensions["pywats_cache"].reason for response in responses]
+
+
+@pytest.mark.anyio
+async def test_a_stream_left_open_by_a_task_does_not_make_it_wait_for_itself() -> None:
+    origin = Origin(streamed, value)
+    origin.gate.set()
+    transport = AsyncCacheTransport(origin)
+    still_open = await transport.handle_async_request(httpx.Request("GET", URL))
+    with anyio.fail_after(SOON):
+        second = await aask(transport)
+    assert second.extensions["pywats_cache"].reason == "own-flight"
+    assert await still_open.aread() == b"value"
+    assert len(transport.storage.flights) == 0
+
+
+# ── threads and event loops on one storage ────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("backends", [("asyncio", "asyncio"), ("trio", "trio"), ("asyncio", "trio")], ids="-".join)
+def test_threads_and_two_event_loops_wait_for_one_flight(
+    backends: tuple[str, str], joined: threading.Semaphore
+) -> None:
+    storage = MemoryStorage()
+    origin = Origin(value)
+    sync = CacheTransport(origin, storage=storage)
+    asyncs = [AsyncCacheTransport(origin, storage=storage) for _ in backends]
+
+    async def tasks(transport: AsyncCacheTransport) -> list[httpx.Response]:
+        responses: list[httpx.Response] = []
+
+        async def call() -> None:
+            responses.append(await aask(transport))
+
+        async with anyio.create_task_group() as group:
+            for _ in range(3):
+                group.start_soon(call)
+        return responses
+
+    with ThreadPoolExecutor(6) as pool:
+        leader = pool.submit(ask, sync)
+        assert origin.arrived.acquire(timeout=SOON)
+        threads = [pool.submit(ask, sync) for _ in range(3)]
+        loops = [
+            pool.submit(anyio.run, tasks, transport, backend=backend)
+            for transport, backend in zip(asyncs, backends, strict=True)
+        ]
+        await_joiners(joined, 9)
+        origin.gate.set()
+        responses = [leader.result(SOON), *(thread.result(SOON) for thread in threads)]
+        for loop in loops:
+            responses += loop.result(SOON)
+    assert origin.requests == 1
+    assert statuses(responses) == ["collapsed"] * 9 + ["miss"]
+    assert sum(transport.stats.requests for transport in (sync, *asyncs)) == 10
+
+
+@pytest.mark.anyio
+async def test_a_write_through_the_sync_transport_invalidates_for_the_async_one() -> None:
+    storage = MemoryStorage()
+    origin = Origin(value)
+    origin.gate.set()
+    sync, other = CacheTransport(origin, storage=storage), AsyncCacheTransport(origin, storage=storage)
+    await aask(other)
+    assert ask(sync).extensions["pywats_cache"].status == "hit"
+    sync.handle_request(httpx.Request("PUT", URL))
+    assert (await aask(other)).extensions["pywats_cache"].reason == "dirtied"
+    await other.handle_async_request(httpx.Request("PUT", URL))
+    assert ask(sync).extensions["pywats_cache"].reason == "dirtied"
+
+
+def test_a_loop_that_ended_does_not_disturb_the_one_who_lands(joined: threading.Semaphore) -> None:
+    storage = MemoryStorage()
+    origin = Origin(value)
+    sync, other = CacheTransport(origin, storage=storage), AsyncCacheTransport(origin, storage=storage)
+
+    async def give_up() -> None:
+        with anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as group:
+                group.start_soon(aask, other)
+                await await_joining_tasks(joined, 1)
+                scope.cancel()
+
+    with ThreadPoolExecutor(1) as pool:
+        leader = pool.submit(ask, sync)
+        assert origin.arrived.acquire(timeout=SOON)
+        for backend in ("asyncio", "trio"):
+            anyio.run(give_up, backend=backend)
+        origin.gate.set()
+        assert leader.result(SOON).content == b"value"
+    assert other.stats.misses == 2
+
+
+def test_without_hand_over_the_same_check_fails(joined: threading.Semaphore, monkeypatch: pytest.MonkeyPatch) -> None:
+    from engine_mutants import plant
+
+    plant(monkeypatch, "a failed leader does not wake its joiners")
+    origin = Origin(broken, value)
+    transport = CacheTransport(origin, controller=Controller(join_timeout=0.05))
+    with ThreadPoolExecutor(2) as pool:
+        calls = [pool.submit(ask, transport) for _ in range(2)]
+        await_joiners(joined, 1)
+        origin.gate.set()
+        outcomes = [call.exception(SOON) or call.result() for call in calls]
+    reasons = [o.extensions["pywats_cache"].reason for o in outcomes if isinstance(o, httpx.Response)]
+    assert reasons == ["join-timeout"], "only its patience saved the joiner"

@@ -1,0 +1,574 @@
+"""What is past its TTL: validated, served stale, refreshed behind the caller's back, or gone."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import anyio
+import pytest
+
+from pywats_cache import CacheOutcome, ConfigurationError, ConfigurationTypeError, Controller, Read
+
+Outcome = Callable[[Any], CacheOutcome]
+LONG = 30  # seconds; a test that waits this long has failed
+ETAG = {"headers": {"ETag": '"1"'}}
+
+
+def status(response: Any) -> tuple[str, str]:
+    outcome = response.extensions["pywats_cache"]
+    return outcome.status, outcome.reason
+
+
+def versioned(origin: Any, tag: str = '"1"') -> None:
+    """The origin has one version, and says 304 to who holds it."""
+
+    def reply(request: Any) -> Any:
+        if request.headers.get("If-None-Match") == tag:
+            return origin.http.Response(304, headers={"ETag": tag, "X-Count": str(origin.count)})
+        return origin.http.Response(200, headers={"ETag": tag, "X-Count": str(origin.count)}, text=f"version {tag}")
+
+    origin.reply = reply
+
+
+def unreachable(origin: Any) -> None:
+    def reply(request: Any) -> Any:
+        raise origin.http.ConnectError("refused")
+
+    origin.reply = reply
+
+
+class Refreshed:
+    """Lets a test wait until the background refreshes of a transport have come to an end."""
+
+    def __init__(self, transport: Any) -> None:
+        self.ended = threading.Semaphore(0)
+        run = transport._threads._run
+
+        def watched(fetch: Any) -> None:
+            run(fetch)
+            self.ended.release()
+
+        transport._threads._run = watched
+
+    def wait(self) -> None:
+        assert self.ended.acquire(timeout=LONG)
+
+
+# ── validation ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_expired_answer_with_an_etag_is_validated_and_renewed(cached: Any, origin: Any, clock: Any) -> None:
+    versioned(origin)
+    client = cached(Controller(ttl=60.0))
+    client.get("/a")
+    clock.advance(61)
+    renewed = client.get("/a")
+    assert status(renewed) == ("revalidated", "not-modified")
+    assert (renewed.status_code, renewed.text) == (200, 'version "1"')
+    assert renewed.headers["X-Count"] == "2"  # header fields of the 304 replace the stored ones (RFC 9111 §3.2)
+    assert renewed.headers["Content-Length"] == str(len(renewed.content))
+    clock.advance(59)
+    assert status(client.get("/a")) == ("hit", "fresh")
+    assert client.cache.stats.revalidated == 1
+
+
+def test_a_last_modified_of_the_second_of_the_answer_is_not_trusted(cached: Any, origin: Any, clock: Any) -> None:
+    moment = "Tue, 24 Nov 2026 12:00:00 GMT"
+    origin.reply = {"headers": {"Last-Modified": moment, "Date": moment}}
+    client = cached(Controller(ttl=60.0))
+    client.get("/a")
+    clock.advance(61)
+    client.get("/a")
+    assert "If-Modified-Since" not in origin.requests[1].headers
+
+
+def test_an_older_last_modified_validates(cached: Any, origin: Any, clock: Any) -> None:
+    before, after = "Tue, 24 Nov 2026 12:00:00 GMT", "Tue, 24 Nov 2026 12:00:05 GMT"
+    origin.reply = {"headers": {"Last-Modified": before, "Date": after}}
+    client = cached(Controller(ttl=60.0))
+    client.get("/a")
+    clock.advance(61)
+    client.get("/a")
+    assert origin.requests[1].headers["If-Modified-Since"] == before
+
+
+def test_a_304_that_speaks_of_another_version_is_asked_again_plainly(cached: Any, origin: Any, clock: Any) -> None:
+    origin.reply = ETAG
+    client = cached(Controller(ttl=60.0))
+    client.get("/a")
+    clock.advance(61)
+
+    def reply(request: Any) -> Any:
+        if "If-None-Match" in request.headers:
+            return origin.http.Response(304, headers={"ETag": '"other"'})
+        return origin.http.Response(200, headers={"ETag": '"2"'}, text="new")
+
+    origin.reply = reply
+    response = client.get("/a")
+    assert (response.status_code, response.text) == (200, "new")
+    assert "If-None-Match" not in origin.requests[-1].headers
+
+
+def test_the_callers_request_is_not_changed_by_validation(cached: Any, origin: Any, clock: Any) -> None:
+    versioned(origin)
+    client = cached(Controller(ttl=60.0))
+    client.get("/a")
+    clock.advance(61)
+    request = client.build_request("GET", "/a")
+    response = client.send(request)
+    assert "If-None-Match" not in request.headers
+    assert response.request is request
+
+
+def test_a_dirtied_answer_is_fetched_whole(cached: Any, origin: Any) -> None:
+    versioned(origin)
+    client = cached()
+    client.get("/a")
+    client.put("/a")
+    client.get("/a")
+    assert "If-None-Match" not in origin.requests[-1].headers
+
+
+def test_a_refresh_validates_what_is_stored(cached: Any, origin: Any) -> None:
+    versioned(origin)
+    client = cached()
+    client.get("/a")
+    response = client.get("/a", headers={"Cache-Control": "no-cache"})
+    assert status(response) == ("revalidated", "not-modified")
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({"If-None-Match": '"1"'}, 304),
+        ({"If-None-Match": 'W/"1"'}, 304),
+        ({"If-None-Match": '"0", "1"'}, 304),
+        ({"If-None-Match": "*"}, 304),
+        ({"If-None-Match": '"2"'}, 200),
+    ],
+)
+def test_a_callers_own_condition_is_answered_from_the_storage(
+    cached: Any, origin: Any, headers: dict[str, str], expected: int
+) -> None:
+    origin.reply = ETAG
+    client = cached()
+    client.get("/a")
+    response = client.get("/a", headers=headers)
+    assert (response.status_code, origin.count) == (expected, 1)
+    assert status(response) == ("hit", "precondition")
+    assert response.headers["ETag"] == '"1"'
+    assert response.content == (b"" if expected == 304 else b"1")
+
+
+@pytest.mark.parametrize("headers", [{"If-Match": '"1"'}, {"If-Unmodified-Since": "Tue, 24 Nov 2026 12:00:00 GMT"}])
+def test_a_condition_that_only_the_server_can_judge_passes_through(
+    cached: Any, origin: Any, headers: dict[str, str]
+) -> None:
+    origin.reply = ETAG
+    client = cached()
+    client.get("/a")
+    assert status(client.get("/a", headers=headers)) == ("bypass", "conditional")
+    assert origin.requests[-1].headers.items() >= {k.lower(): v for k, v in headers.items()}.items()
+
+
+def test_a_condition_on_what_has_no_validator_passes_through(cached: Any, origin: Any) -> None:
+    client = cached()
+    client.get("/a")
+    assert status(client.get("/a", headers={"If-None-Match": '"1"'})) == ("bypass", "conditional")
+
+
+# ── stale-while-revalidate ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_inside_the_window_a_caller_gets_the_stale_answer_and_one_refresh_runs(
+    cached: Any, origin: Any, clock: Any
+) -> None:
+    client = cached(Controller(ttl=60.0, stale_while_revalidate=30.0))
+    refreshed = Refreshed(client.cache)
+    client.get("/a")
+    clock.advance(61)
+    gate = threading.Event()
+
+    def reply(request: Any) -> Any:
+        assert gate.wait(LONG)
+        return origin.http.Response(200, text="new")
+
+    origin.reply = reply
+    for _ in range(5):
+        stale = client.get("/a")
+        assert (stale.text, *status(stale)) == ("1", "stale", "while-revalidate")
+        assert stale.extensions["pywats_cache"].age == 61.0
+    gate.set()
+    refreshed.wait()
+    assert (client.get("/a").text, origin.count) == ("new", 2)
+    assert (client.cache.stats.stale, client.cache.stats.misses) == (5, 1)
+
+
+def test_beyond_the_window_the_caller_waits(cached: Any, origin: Any, clock: Any) -> None:
+    client = cached(Controller(ttl=60.0, stale_while_revalidate=30.0))
+    client.get("/a")
+    clock.advance(90)
+    assert client.get("/a").text == "2"
+
+
+def test_a_refresh_answered_304_is_saved(cached: Any, origin: Any, clock: Any) -> None:
+    versioned(origin)
+    client = cached(Controller(ttl=60.0, stale_while_revalidate=30.0))
+    refreshed = Refreshed(client.cache)
+    client.get("/a")
+    clock.advance(61)
+    client.get("/a")
+    refreshed.wait()
+    assert status(client.get("/a")) == ("hit", "fresh")
+    assert origin.requests[-1].headers["If-None-Match"] == '"1"'
+
+
+def test_a_refresh_that_fails_keeps_the_stale_answer_and_backs_off(cached: Any, origin: Any, clock: Any) -> None:
+    client = cached(Controller(ttl=60.0, stale_while_revalidate=1000.0))
+    refreshed = Refreshed(client.cache)
+    client.get("/a")
+    clock.advance(61)
+    unreachable(origin)
+    assert status(client.get("/a"))[0] == "stale"
+    refreshed.wait()
+    assert origin.count == 2
+    assert client.get("/a").text == "1"
+    assert origin.count == 2  # backing off
+    clock.advance(1.5)
+    client.get("/a")
+    refreshed.wait()
+    assert origin.count == 3
+    clock.advance(1.5)  # doubled by now
+    client.get("/a")
+    assert origin.count == 3
+
+
+def test_what_a_write_dirtied_is_never_served_stale(cached: Any, origin: Any, clock: Any) -> None:
+    client = cached(Controller(ttl=60.0, stale_while_revalidate=1000.0, stale_if_error=1000.0, offline="auto"))
+    client.get("/a")
+    client.put("/a")
+    clock.advance(61)
+    unreachable(origin)
+    with pytest.raises(origin.http.ConnectError):
+        client.get("/a")
+
+
+def test_nothing_is_served_stale_while_a_write_settles(cached: Any, origin: Any, clock: Any) -> None:
+    client = cached(Controller(ttl=1.0, stale_if_error=1000.0))
+
+    def reply(request: Any) -> Any:
+        if request.method == "PUT":
+            raise origin.http.ReadTimeout("lost")
+        return origin.http.Response(200, text="old")
+
+    origin.reply = reply
+    with pytest.raises(origin.http.ReadTimeout):
+        client.put("/a")
+    client.get("/a")
+    unreachable(origin)
+    clock.advance(2)
+    with pytest.raises(origin.http.ConnectError):
+        client.get("/a")
+
+
+def test_a_caller_who_wants_a_new_answer_gets_no_stale_one(cached: Any, origin: Any, clock: Any) -> None:
+    client = cached(Controller(ttl=60.0, stale_while_revalidate=1000.0, stale_if_error=1000.0))
+    client.get("/a")
+    clock.advance(61)
+    unreachable(origin)
+    with pytest.raises(origin.http.ConnectError):
+        client.get("/a", extensions={"pywats_cache": {"refresh": True}})
+
+
+def test_a_closed_transport_refreshes_no_more_and_joins_no_thread(cached: Any, origin: Any, clock: Any) -> None:
+    client = cached(Controller(ttl=60.0, stale_while_revalidate=30.0))
+    client.get("/a")
+    clock.advance(61)
+    client.cache._threads.close()
+    assert status(client.get("/a"))[0] == "stale"
+    assert (origin.count, len(client.cache.storage.flights)) == (1, 0)
+
+
+def test_refreshes_never_keep_the_interpreter_alive(cached: Any, origin: Any, clock: Any) -> None:
+    client = cached(Controller(ttl=60.0, stale_while_revalidate=30.0))
+    refreshed = Refreshed(client.cache)
+    client.get("/a")
+    clock.advance(61)
+    client.get("/a")
+    refreshed.wait()
+    workers = [thread for thread in threading.enumerate() if thread.name == "pywats-cache-refresh"]
+    assert workers
+    assert all(thread.daemon for thread in workers)
+
+
+@pytest.mark.anyio
+async def test_the_async_transport_refreshes_in_a_task_of_the_loop(
+    lib: SimpleNamespace, origin: Any, clock: Any
+) -> None:
+    transport = lib.AsyncCacheTransport(
+        origin.transport, controller=Controller(ttl=60.0, stale_while_revalidate=30.0), clock=clock
+    )
+    async with lib.http.AsyncClient(transport=transport, base_url="http://origin") as client:
+        await client.get("/a")
+        clock.advance(61)
+        assert status(await client.get("/a")) == ("stale", "while-revalidate")
+        with anyio.fail_after(LONG):
+            while status(await client.get("/a")) != ("hit", "fresh"):
+                await anyio.lowlevel.checkpoint()
+        assert origin.count == 2
+
+
+@pytest.mark.anyio
+async def test_closing_cancels_a_refresh_under_way(lib: SimpleNamespace, origin: Any, clock: Any) -> None:
+    begun, ended = anyio.Event(), anyio.Event()
+
+    class Next(lib.http.AsyncBaseTransport):
+        calls = 0
+
+        async def handle_async_request(self, request: Any) -> Any:
+            self.calls += 1
+            if self.calls > 1:
+                begun.set()
+                try:
+                    await anyio.sleep_forever()
+                finally:
+                    ended.set()
+            return lib.http.Response(200, text="1")
+
+    transport = lib.AsyncCacheTransport(
+        Next(), controller=Controller(ttl=60.0, stale_while_revalidate=30.0), clock=clock
+    )
+    async with lib.http.AsyncClient(transport=transport, base_url="http://origin") as client:
+        await client.get("/a")
+        clock.advance(61)
+        await client.get("/a")
+        with anyio.fail_after(LONG):
+            await begun.wait()
+    with anyio.fail_after(LONG):
+        await ended.wait()
+    assert len(transport.storage.flights) == 0
+
+
+# ── stale-if-error and offline ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("failure", ["ConnectError", "ReadTimeout", "RemoteProtocolError", "500", "503"])
+def test_a_failing_server_is_replaced_by_the_last_good_answer(
+    cached: Any, origin: Any, clock: Any, failure: str
+) -> None:
+    client = cached(Controller(ttl=60.0, stale_if_error=300.0))
+    client.get("/a")
+    clock.advance(61)
+
+    def reply(request: Any) -> Any:
+        if failure.isdigit():
+            return origin.http.Response(int(failure))
+        raise getattr(origin.http, failure)("failed")
+
+    origin.reply = reply
+    response = client.get("/a")
+    assert (response.text, *status(response)) == ("1", "stale", "if-error")
+    clock.advance(300)
+    if failure.isdigit():
+        assert client.get("/a").status_code == int(failure)
+    else:
+        with pytest.raises(getattr(origin.http, failure)):
+            client.get("/a")
+
+
+def test_without_a_window_errors_reach_the_caller(cached: Any, origin: Any, clock: Any) -> None:
+    client = cached(Controller(ttl=60.0))
+    client.get("/a")
+    clock.advance(61)
+    unreachable(origin)
+    with pytest.raises(origin.http.ConnectError):
+        client.get("/a")
+
+
+def test_offline_auto_serves_for_days_and_asks_only_now_and_then(cached: Any, origin: Any, clock: Any) -> None:
+    client = cached(
+        Controller([Read("/days", ttl=60.0, offline_for=7 * 86400.0)], ttl=60.0, offline="auto", down_for=5.0)
+    )
+    client.get("/days")
+    clock.advance(6 * 86400)
+    unreachable(origin)
+    for _ in range(10):
+        assert status(client.get("/days")) == ("stale", "offline")
+    assert origin.count == 2
+    clock.advance(5.1)
+    client.get("/days")
+    assert origin.count == 3
+    origin.reply = {}
+    clock.advance(5.1)
+    assert status(client.get("/days"))[0] == "miss"
+    unreachable(origin)
+    with pytest.raises(origin.http.ConnectError):
+        client.get("/never-seen")
+
+
+def test_a_5xx_is_an_answer_and_no_outage(cached: Any, origin: Any, clock: Any) -> None:
+    client = cached(Controller(ttl=60.0, offline="auto"))
+    client.get("/a")
+    clock.advance(61)
+    origin.reply = {"status_code": 503}
+    assert client.get("/a").status_code == 503
+
+
+def test_offline_only_never_goes_to_the_network(cached: Any, lib: SimpleNamespace, origin: Any, clock: Any) -> None:
+    online = cached()
+    online.get("/a")
+    client = lib.http.Client(
+        transport=lib.CacheTransport(
+            origin.transport, controller=Controller(offline="only"), storage=online.cache.storage
+        ),
+        base_url="http://origin",
+    )
+    with client:
+        assert status(client.get("/a")) == ("hit", "fresh")
+        clock.advance(301)
+        assert status(client.get("/a")) == ("stale", "offline")
+        for response in (client.get("/unknown"), client.put("/a"), client.get("/a", headers={"Range": "bytes=0-"})):
+            assert (response.status_code, status(response)[1]) == (504, "offline")
+        assert status(client.get("/a")) == ("stale", "offline")  # the write was not sent, so it dirtied nothing
+    assert origin.count == 1
+
+
+def test_going_offline_does_not_empty_the_cache(cached: Any, origin: Any, clock: Any) -> None:
+    client = cached(Controller(ttl=60.0, offline="auto"))
+    client.get("/a")
+    unreachable(origin)
+    with pytest.raises(origin.http.ConnectError):
+        client.put("/a")
+    clock.advance(61)
+    assert status(client.get("/a")) == ("stale", "offline")
+
+
+def test_joiners_of_a_failed_fetch_share_the_stale_answer(cached: Any, origin: Any, clock: Any) -> None:
+    client = cached(Controller(ttl=60.0, stale_if_error=300.0))
+    client.get("/a")
+    clock.advance(61)
+    engine = client.cache._engine
+    first = engine.begin(client.build_request("GET", "/a"))
+    first.flight.owner = (0, None)  # somebody else's
+    join = engine.begin(client.build_request("GET", "/a"))
+    assert status(engine.failed(first, origin.http.ConnectError("refused"))) == ("stale", "if-error")
+    assert status(engine.rejoin(join))[0] == "stale"
+    assert client.cache.stats.stale == 2
+    assert client.cache.stats.requests == 3
+
+
+# ── soft purge, negative answers, adaptive TTL, jitter, refresh ahead ───────────────────────────────────────────────
+
+
+def test_a_soft_purge_makes_answers_stale_instead_of_gone(cached: Any, origin: Any) -> None:
+    client = cached(Controller(stale_while_revalidate=30.0))
+    refreshed = Refreshed(client.cache)
+    client.get("/a/b")
+    client.cache.invalidate("/a", soft=True)
+    assert client.get("/a/b").text == "1"
+    refreshed.wait()
+    assert client.get("/a/b").text == "2"
+
+
+def test_a_soft_purge_without_a_stale_window_fetches_anew(cached: Any, origin: Any) -> None:
+    client = cached()
+    client.get("/a")
+    client.cache.invalidate("/a", soft=True)
+    response = client.get("/a")
+    assert (response.text, *status(response)) == ("2", "miss", "softened")
+
+
+def test_soft_must_be_a_bool(client: Any) -> None:
+    with pytest.raises(ConfigurationTypeError, match="soft must be True or False, not 'yes'"):
+        client.cache.invalidate("/a", soft="yes")
+
+
+@pytest.mark.parametrize("code", [404, 410])
+def test_a_negative_answer_is_stored_briefly_where_a_rule_says_so(
+    cached: Any, origin: Any, clock: Any, code: int
+) -> None:
+    client = cached(Controller([Read("/n/**", negative_ttl=5.0)]))
+    origin.reply = {"status_code": code}
+    client.get("/n/a")
+    assert status(client.get("/n/a")) == ("hit", "fresh")
+    clock.advance(5)
+    assert status(client.get("/n/a"))[0] == "miss"
+    client.get("/other")
+    assert status(client.get("/other")) == ("miss", "status")
+
+
+def test_an_adaptive_ttl_grows_while_nothing_changes_and_shrinks_when_it_does(
+    cached: Any, origin: Any, clock: Any
+) -> None:
+    client = cached(Controller([Read("/a", ttl=60.0, adaptive=(30.0, 200.0))]))
+    versioned(origin)
+    ttls = []
+    for _ in range(4):
+        response = client.get("/a")
+        ttls.append(response.extensions["pywats_cache"].ttl)
+        clock.advance(ttls[-1])
+    versioned(origin, '"2"')
+    for _ in range(2):
+        ttls.append(client.get("/a").extensions["pywats_cache"].ttl)
+        clock.advance(ttls[-1])
+    assert ttls == [60.0, 120.0, 200.0, 200.0, 100.0, 200.0]
+
+
+def test_jitter_only_shortens(cached: Any, origin: Any) -> None:
+    client = cached(Controller(ttl=100.0, jitter=0.2))
+    ttls = [client.get(f"/{n}").extensions["pywats_cache"].ttl for n in range(50)]
+    assert all(80.0 <= ttl <= 100.0 for ttl in ttls)
+    assert len(set(ttls)) > 25
+
+
+def test_a_hit_close_to_its_end_starts_a_refresh(cached: Any, lib: SimpleNamespace, origin: Any, clock: Any) -> None:
+    client = cached(Controller(ttl=100.0, refresh_ahead=0.8))
+    refreshed = Refreshed(client.cache)
+    client.get("/a")
+    clock.advance(79)
+    assert status(client.get("/a")) == ("hit", "fresh")
+    clock.advance(2)
+    assert status(client.get("/a")) == ("hit", "ahead")
+    refreshed.wait()
+    clock.advance(50)
+    assert (client.get("/a").text, origin.count) == ("2", 2)
+
+
+# ── Cache-Status and bad input ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_cache_status_is_a_header_on_request(cached: Any, origin: Any, clock: Any) -> None:
+    client = cached(Controller(ttl=60.0, cache_status="mine"))
+    origin.reply = {"headers": {"Cache-Status": "theirs; hit"}}
+    assert client.get("/a").headers["Cache-Status"] == "theirs; hit, mine; fwd=uri-miss; stored; detail=unknown"
+    clock.advance(10)
+    assert client.get("/a").headers["Cache-Status"] == "theirs; hit, mine; hit; ttl=50; detail=fresh"
+    assert client.put("/a").headers["Cache-Status"] == "theirs; hit, mine; fwd=method; detail=write"
+
+
+def test_without_a_name_there_is_no_cache_status(client: Any) -> None:
+    assert "Cache-Status" not in client.get("/a").headers
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Controller(offline="never"), "offline must be 'auto', 'only' or None, not 'never'"),
+        (lambda: Controller(jitter=1.5), "jitter must be a part from 0 to 1, not 1.5"),
+        (lambda: Controller(refresh_ahead=-1), "refresh_ahead must be"),
+        (lambda: Controller(stale_if_error=float("nan")), "stale_if_error must be"),
+        (lambda: Controller(down_for=-1), "down_for must be"),
+        (lambda: Controller(cache_status="two words"), "cache_status must be a token"),
+        (lambda: Read("/a", adaptive=(5, 1)), r"adaptive must be \(least, most\)"),
+        (lambda: Read("/a", adaptive=(0, 1)), "adaptive must be"),
+        (lambda: Read("/a", adaptive=5), r"adaptive must be \(least, most\)"),
+        (lambda: Read("/a", negative_ttl=-1), "negative_ttl must be"),
+        (lambda: Read("/a", offline_for=True), "offline_for must be"),
+    ],
+)
+def test_bad_input_is_named(make: Callable[[], Any], message: str) -> None:
+    with pytest.raises((ConfigurationError, ConfigurationTypeError), match=message):
+        make()
