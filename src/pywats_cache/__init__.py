@@ -26,6 +26,7 @@ from .storage.tiered import TieredStorage
 if TYPE_CHECKING:
     from .diagnosis import Explanation as Explanation
     from .diagnosis import Finding as Finding
+    from .storage.redis_shared import RedisSharedStorage as RedisSharedStorage
     from .storage.shared import SharedStorage as SharedStorage
     from .warming import Warmed as Warmed
     from .wats import AsyncWATS as AsyncWATS
@@ -57,6 +58,7 @@ _LAZY = {
     "AsyncWATS": ".wats",
     "Explanation": ".diagnosis",
     "Finding": ".diagnosis",
+    "RedisSharedStorage": ".storage.redis_shared",
     "SharedStorage": ".storage.shared",
     "Warmed": ".warming",
     "pyWATS": ".wats",

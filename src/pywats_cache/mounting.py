@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .flights import Owner
     from .library import Library
     from .stats import CacheStats
-    from .storage.shared import SharedStorage
+    from .storage.sharing import SharingStorage
 
 __all__ = ["Mounted"]
 
@@ -56,7 +56,7 @@ class Mounted:
         controller: Controller | None = None,
         storage: MemoryStorage
         | TieredStorage
-        | SharedStorage
+        | SharingStorage
         | hishel.BaseStorage
         | hishel.AsyncBaseStorage
         | str
@@ -70,7 +70,7 @@ class Mounted:
         self._closes_storage = isinstance(storage, str)
         if isinstance(storage, str):
             storage = storage_from_url(storage)
-        self._outer: TieredStorage | SharedStorage | None = self._check_storage(storage)
+        self._outer: TieredStorage | SharingStorage | None = self._check_storage(storage)
         if self._outer is not None:
             memory = self._outer.memory
         else:
@@ -112,7 +112,7 @@ class Mounted:
         if self._closes_storage and is_shared(self._outer):
             self._outer.close()
 
-    def _check_storage(self, storage: object) -> TieredStorage | SharedStorage | None:
+    def _check_storage(self, storage: object) -> TieredStorage | SharingStorage | None:
         """What is behind the memory, or None. A bare hishel storage gets a memory in front."""
         if storage is None or isinstance(storage, MemoryStorage):
             return None
@@ -135,7 +135,7 @@ class Mounted:
     def _sharing(
         cls,
         engine: Engine,
-        outer: TieredStorage | SharedStorage | None,
+        outer: TieredStorage | SharingStorage | None,
         factory: Callable[[], Any] | None = None,
         *,
         transport: Any = None,
@@ -169,7 +169,7 @@ class Mounted:
         return self._engine.controller
 
     @property
-    def storage(self) -> MemoryStorage | TieredStorage | SharedStorage:
+    def storage(self) -> MemoryStorage | TieredStorage | SharingStorage:
         """Where answers are kept."""
         return self._outer or self._engine.storage
 

@@ -133,15 +133,14 @@ class SyncCache(Mounted):
         return raw
 
     def _forward(self, forward: Forward) -> Any:
-        engine = self._engine
-        if engine.tells_others_first(forward):
-            engine.announced(forward)
+        if self._engine.tells_others_first(forward):
+            self._engine.announced(forward)
         try:
             response = self.next_transport.handle_request(forward.request)
         except BaseException as error:
-            engine.forward_failed(forward, error)
+            self._engine.forward_failed(forward, error)
             raise
-        engine.forwarded(forward, response)
+        self._engine.forwarded(forward, response)
         return response
 
     def invalidate(self, path: str | None = None, *, tags: tuple[str, ...] = (), soft: bool = False) -> None:

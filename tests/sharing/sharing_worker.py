@@ -15,11 +15,13 @@ from typing import Any
 import httpx
 
 from pywats_cache import CacheTransport, Controller
+from pywats_cache.storage.redis_shared import LeasedCoherence
 from pywats_cache.storage.shared_coherence import SharedCoherence
 
+CLASSES = (SharedCoherence, LeasedCoherence)
 MUTANTS: dict[str, Any] = {
-    "no-intent": lambda: setattr(SharedCoherence, "begin_write", lambda *_: None),
-    "no-bump": lambda: setattr(SharedCoherence, "finish_write", lambda *_: None),
+    "no-intent": lambda: [setattr(kind, "begin_write", lambda *_: None) for kind in CLASSES],
+    "no-bump": lambda: [setattr(kind, "finish_write", lambda *_: None) for kind in CLASSES],
 }
 TIMEOUT = 20.0
 

@@ -19,9 +19,11 @@ import os
 import secrets
 from pathlib import Path
 
-__all__ = ["EPOCH", "LATEST", "LOST", "EpochFile"]
+from .changes import LOST
 
-EPOCH, LOST, LATEST = 0, 1, 2
+__all__ = ["LATEST", "EpochFile"]
+
+LATEST = 2
 _BYTES = 4096
 """One page: less cannot be mapped."""
 

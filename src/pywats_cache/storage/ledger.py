@@ -16,15 +16,15 @@ from __future__ import annotations
 import sqlite3
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 from ..errors import StorageError
-from .epoch_file import EPOCH, LOST, EpochFile
+from .changes import EPOCH, LOST, Change, Delta, Known
+from .epoch_file import EpochFile
 from .sqlite_file import SqliteFile
 
-__all__ = ["Change", "Delta", "SqliteLedger", "Window"]
+__all__ = ["SqliteLedger"]
 
 APPLICATION = 0x7077_636C  # "pwcl"
 VERSION = 1
@@ -43,48 +43,6 @@ CREATE INDEX softened_epoch ON softened (epoch);
 CREATE TABLE windows (
     id TEXT NOT NULL, tag TEXT NOT NULL, ends REAL NOT NULL, length REAL NOT NULL, PRIMARY KEY (id, tag)) WITHOUT ROWID
 """
-
-
-class Window(NamedTuple):
-    """For `seconds` from now what carries one of `tags` is neither stored nor joined, unless `id` is closed before."""
-
-    id: str
-    tags: Sequence[str]
-    seconds: float
-
-
-class Change(NamedTuple):
-    """What one transaction does besides raising the epoch by one.
-
-    - `dirty`, `soften`: tags that become invalid, or stale; `all`: everything becomes invalid.
-    - `close`: the window that ends, then `open`: the one that begins.
-    """
-
-    dirty: Sequence[str] = ()
-    soften: Sequence[str] = ()
-    all: bool = False
-    close: str | None = None
-    open: Window | None = None
-
-
-class Delta(NamedTuple):
-    """What is new since an epoch. `windows`: all that are open, and the seconds they have left."""
-
-    generation: str
-    epoch: int
-    floor: int
-    soft_floor: int
-    lost: int
-    dirtied: list[tuple[str, int]]
-    softened: list[tuple[str, int]]
-    windows: list[tuple[str, float]]
-
-
-class Known(NamedTuple):
-    """What a process knows already: of which ledger, up to which epoch."""
-
-    generation: str | None
-    epoch: int
 
 
 class SqliteLedger:

@@ -20,12 +20,13 @@ MAGIC = b"pwc\x01"
 _CHECKSUM = 16
 
 
-def pack(entry: StoredResponse, *, wall: float, generation: str, writer: str = "") -> bytes:
+def pack(entry: StoredResponse, *, wall: float, generation: str, writer: str = "", key: bytes = b"") -> bytes:
     """`entry` as bytes.
 
     - `wall`: when its request was sent, as `time.time()`, for other processes, to which our clock means nothing.
     - `generation`: names the counter that its epoch is of.
     - `writer`: names the storage object on whose clock `began` is.
+    - `key`: keys the checksum, so that only who has it can make a record.
     """
     head = json.dumps(
         {
@@ -47,7 +48,7 @@ def pack(entry: StoredResponse, *, wall: float, generation: str, writer: str = "
         separators=(",", ":"),
     ).encode()
     rest = len(head).to_bytes(4, "big") + head + entry.raw
-    return MAGIC + blake2b(rest, digest_size=_CHECKSUM).digest() + rest
+    return MAGIC + blake2b(rest, digest_size=_CHECKSUM, key=key).digest() + rest
 
 
 class Record:
@@ -102,12 +103,12 @@ _FIELDS: dict[str, type | tuple[type, ...]] = {
 }
 
 
-def unpack(data: bytes) -> Record:
-    """The record in `data`. Raises StorageError for anything that `pack` did not write."""
+def unpack(data: bytes, *, key: bytes = b"") -> Record:
+    """The record in `data`. Raises StorageError for anything that `pack` did not write with this `key`."""
     rest = data[len(MAGIC) + _CHECKSUM :]
     if not data.startswith(MAGIC):
         raise StorageError("not a record of this version")
-    if blake2b(rest, digest_size=_CHECKSUM).digest() != data[len(MAGIC) : len(MAGIC) + _CHECKSUM]:
+    if blake2b(rest, digest_size=_CHECKSUM, key=key).digest() != data[len(MAGIC) : len(MAGIC) + _CHECKSUM]:
         raise StorageError("a damaged record: the checksum differs")
     length = int.from_bytes(rest[:4], "big")
     try:

@@ -18,11 +18,10 @@ from typing import TYPE_CHECKING
 
 from ..coherence import Coherence
 from ..errors import StorageError
-from .epoch_file import EPOCH, LOST
-from .ledger import Change, Known, Window
+from .changes import EPOCH, LOST, Change, Known, Window
 
 if TYPE_CHECKING:
-    from .ledger import Delta, SqliteLedger
+    from .changes import Delta, Ledger
 
 __all__ = ["SharedCoherence"]
 
@@ -53,7 +52,7 @@ class SharedCoherence(Coherence):
 
     blocks = True
 
-    def __init__(self, ledger: SqliteLedger, on_failure: Callable[[str, Exception], object]) -> None:
+    def __init__(self, ledger: Ledger, on_failure: Callable[[str, Exception], object]) -> None:
         self._ledger = ledger
         self._on_failure = on_failure
         self._cells: Sequence[int] = (0, 0)

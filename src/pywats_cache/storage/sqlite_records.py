@@ -6,11 +6,11 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple
 
+from .rows import Row
 from .sqlite_file import SqliteFile
 
-__all__ = ["Row", "SqliteRecords"]
+__all__ = ["SqliteRecords"]
 
 APPLICATION = 0x7077_6372  # "pwcr"
 VERSION = 1
@@ -31,17 +31,6 @@ CREATE INDEX records_key ON records (key);
 CREATE INDEX records_used ON records (used, size);
 CREATE INDEX records_expires ON records (expires)
 """
-
-
-class Row(NamedTuple):
-    """One record: `key` of the request, `variant` of the answer, and what orders it. Times are wall time."""
-
-    key: str
-    variant: str
-    data: bytes
-    epoch: int
-    wall: float
-    expires: float
 
 
 class SqliteRecords:
@@ -134,11 +123,11 @@ class SqliteRecords:
                 # One by one: Python takes only the first step of a statement that has no columns.
                 connection.execute("PRAGMA incremental_vacuum(1)")
 
-    def remove(self, variants: list[str]) -> None:
+    def remove(self, variants: list[tuple[str, str]]) -> None:
         """Take out records that nobody can use any more."""
 
         def work(connection: sqlite3.Connection) -> None:
-            for variant in variants:
+            for _, variant in variants:
                 row = connection.execute("SELECT size FROM records WHERE variant = ?", (variant,)).fetchone()
                 if row is not None:
                     connection.execute("DELETE FROM records WHERE variant = ?", (variant,))

@@ -1,22 +1,22 @@
-"""Storages by URL: `sqlite:///cache.db`, `memory://`."""
+"""Storages by URL: `sqlite:///cache.db`, `redis://host:6379/0`, `memory://`."""
 
 from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
-from ..errors import ConfigurationError, whole
+from ..errors import ConfigurationError, seconds, whole
 from .memory import MemoryStorage
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
-    from .shared import SharedStorage
+    from .sharing import SharingStorage
 
 __all__ = ["StorageURL", "is_shared", "parse_storage_url", "storage_from_url"]
 
-FORMS = "'memory://' or 'sqlite:///path/to/cache.db', with ?max_entries= and &max_bytes= if wanted"
+FORMS = "'memory://', 'sqlite:///path/to/cache.db' or 'redis://host:6379/0'"
 
 
 class StorageURL(NamedTuple):
@@ -27,19 +27,25 @@ class StorageURL(NamedTuple):
     options: dict[str, Any]
 
 
-def storage_from_url(url: str) -> MemoryStorage | SharedStorage:
+def storage_from_url(url: str) -> MemoryStorage | SharingStorage:
     """The storage that `url` names.
 
     - `memory://`: a `MemoryStorage`; `max_entries`, `max_bytes` and `max_entry_bytes` are its own.
     - `sqlite:///cache.db`: a `SharedStorage` at that path, relative to the working directory; an absolute path begins
       with a fourth slash (`sqlite:////var/cache/pywats.db`) or a drive (`sqlite:///C:/cache.db`). `max_entries` and
       `max_bytes` bound the file.
+    - `redis://host:6379/0`, `rediss://…`: a `RedisSharedStorage`; `max_lag`, `on_unreachable` and `prefix` are its own,
+      the other parameters redis-py's. Its digest key comes from the environment.
 
     Raises ConfigurationError that says what is wrong and never repeats a password.
     """
     parsed = parse_storage_url(url)
     if parsed.scheme == "memory":
         return MemoryStorage(**parsed.options)
+    if parsed.scheme == "redis":
+        from .redis_shared import RedisSharedStorage
+
+        return RedisSharedStorage(parsed.path, **parsed.options)
     from .shared import SharedStorage
 
     return SharedStorage(parsed.path, **parsed.options)
@@ -49,6 +55,8 @@ def parse_storage_url(url: str) -> StorageURL:
     """`url` taken apart; nothing is made yet. Raises ConfigurationError."""
     parts = urlsplit(url)
     scheme = parts.scheme.lower()
+    if scheme in ("redis", "rediss"):
+        return _redis(parts)
     if scheme not in ("memory", "sqlite") or "//" not in url:
         shown = f"scheme {scheme!r}" if scheme and "//" in url else "no URL" if "@" in url else repr(url)
         raise ConfigurationError(f"storage must be {FORMS}, not {shown}")
@@ -70,6 +78,27 @@ def parse_storage_url(url: str) -> StorageURL:
     return StorageURL(scheme, path, _bounds(parts.query, ("max_entries", "max_bytes")))
 
 
+def _redis(parts: SplitResult) -> StorageURL:
+    """Ours among the parameters are taken out; the others are redis-py's."""
+    options: dict[str, Any] = {}
+    theirs: list[tuple[str, str]] = []
+    for name, value in parse_qsl(parts.query, keep_blank_values=True):
+        if name == "max_lag":
+            try:
+                options[name] = seconds(name, float(value), positive=True)
+            except ValueError:
+                raise ConfigurationError("storage parameter max_lag must be a number of seconds > 0") from None
+        elif name in ("on_unreachable", "prefix"):
+            options[name] = value
+        else:
+            theirs.append((name, value))
+    if options.get("on_unreachable", "fail") not in ("continue", "fail"):
+        raise ConfigurationError("storage parameter on_unreachable must be 'continue' or 'fail'")
+    if not parts.hostname:
+        raise ConfigurationError("storage redis:// must name a host, as redis://127.0.0.1:6379/0")
+    return StorageURL("redis", urlunsplit(parts._replace(query=urlencode(theirs))), options)
+
+
 def _bounds(query: str, names: tuple[str, ...]) -> dict[str, Any]:
     """The parameters of a URL, each a whole number."""
     found: dict[str, int] = {}
@@ -82,7 +111,7 @@ def _bounds(query: str, names: tuple[str, ...]) -> dict[str, Any]:
     return found
 
 
-def is_shared(storage: object) -> TypeIs[SharedStorage]:
-    """Whether `storage` is a SharedStorage. Its module, and sqlite3 with it, is only loaded by who uses one."""
-    module = sys.modules.get(f"{__package__}.shared")
-    return module is not None and isinstance(storage, module.SharedStorage)
+def is_shared(storage: object) -> TypeIs[SharingStorage]:
+    """Whether processes share `storage`. Its module, and sqlite3 with it, is only loaded by who uses one."""
+    module = sys.modules.get(f"{__package__}.sharing")
+    return module is not None and isinstance(storage, module.SharingStorage)

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from pywats_cache import StorageError
-from pywats_cache.storage.epoch_file import EPOCH, LOST
-from pywats_cache.storage.ledger import MAX_TAGS, Change, Delta, Known, SqliteLedger, Window
+from pywats_cache.storage.changes import EPOCH, LOST, Change, Delta, Known, Window
+from pywats_cache.storage.ledger import MAX_TAGS, SqliteLedger
 from pywats_cache.storage.sqlite_file import SqliteFile
 
 NOTHING = Known(None, -1)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pywats_cache.storage.sqlite_records import ROW_BYTES, Row, SqliteRecords
+from pywats_cache.storage.rows import Row
+from pywats_cache.storage.sqlite_records import ROW_BYTES, SqliteRecords
 
 NOW = 1_000_000.0
 
@@ -104,7 +105,8 @@ def test_the_totals_are_those_of_the_rows(make: Callable[..., SqliteRecords]) ->
         name = f"k{seed.randrange(40)}"
         records.put(row(name, bytes(seed.randrange(3000)), wall=NOW + n, ttl=seed.choice([5, 500])), NOW + n)
         if seed.random() < 0.2:
-            records.remove([f"k{seed.randrange(40)}"])
+            name = f"k{seed.randrange(40)}"
+            records.remove([(name, name)])
         counted = records._file.read(
             lambda connection: connection.execute("SELECT count(*), total(size) FROM records").fetchone()
         )
