@@ -120,9 +120,11 @@ class AsyncCache(Mounted):
                 body = await self._run(engine.arrived, fetch, response)
             else:
                 body = engine.arrived(fetch, response)
-            if body is Body.HAND_ON:
-                return response
             save = self._saver(fetch)
+            if body is Body.HAND_ON:
+                if save is not None:
+                    await save()
+                return response
             if body is Body.TEE:
                 response.stream = engine.library.async_tee(response.stream, engine.collector(fetch, response), save)
                 return response
@@ -137,6 +139,8 @@ class AsyncCache(Mounted):
                 await save()
         except BaseException as error:
             answer = engine.failed(fetch, error)
+            if outer is not None:
+                await outer.asave(fetch, engine.now())
             if response is not None:
                 with anyio.CancelScope(shield=True):
                     await response.aclose()

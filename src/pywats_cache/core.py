@@ -129,6 +129,11 @@ class Core:
             path = f"={prepared.origin}/{'/'.join(normal_path(prepared.path))}"
             self.storage.coherence.bump((partition_tag(prepared.partition) if status == 401 else path,))
 
+    def _patience(self, request: Any) -> float:
+        """Seconds to wait for another's fetch: the controller's bound and the caller's own read timeout."""
+        read = self._timeout(request).get("read")
+        return self.controller.join_timeout if read is None else min(self.controller.join_timeout, read)
+
     @staticmethod
     def _timeout(request: Any) -> dict[str, float | None]:
         timeout = request.extensions.get("timeout")

@@ -43,10 +43,12 @@ class Fetch(Step):
 
     __slots__ = (
         "background",
+        "claim",
         "encoded",
         "flight",
         "length",
         "outdated",
+        "patience",
         "prepared",
         "reason",
         "request",
@@ -84,6 +86,10 @@ class Fetch(Step):
         self.sent = time.perf_counter()
         self.stored: StoredResponse | None = None
         """What the answer became in memory; an outer storage gets it too."""
+        self.claim: str | None = None
+        """The right to fetch this for all processes that share the storage."""
+        self.patience = 0.0
+        """Seconds to wait while another process fetches it."""
         self.outdated: list[uuid.UUID] = []
         """Records of an outer storage that nobody can use any more."""
 

@@ -83,9 +83,11 @@ class SyncCache(Mounted):
                     return found
             response = self.next_transport.handle_request(fetch.to_send)
             body = engine.arrived(fetch, response)
-            if body is Body.HAND_ON:
-                return response
             save = self._saver(fetch)
+            if body is Body.HAND_ON:
+                if save is not None:
+                    save()
+                return response
             if body is Body.TEE:
                 response.stream = engine.library.tee(response.stream, engine.collector(fetch, response), save)
                 return response
@@ -100,6 +102,8 @@ class SyncCache(Mounted):
                 save()
         except BaseException as error:
             answer = engine.failed(fetch, error)
+            if outer is not None:
+                outer.save(fetch, engine.now())
             if response is not None:
                 response.close()
             if answer is None:

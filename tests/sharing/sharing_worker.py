@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 
 from pywats_cache import CacheTransport, Controller
+from pywats_cache.storage import sharing
 from pywats_cache.storage.redis_shared import LeasedCoherence
 from pywats_cache.storage.shared_coherence import SharedCoherence
 
@@ -22,6 +23,7 @@ CLASSES = (SharedCoherence, LeasedCoherence)
 MUTANTS: dict[str, Any] = {
     "no-intent": lambda: [setattr(kind, "begin_write", lambda *_: None) for kind in CLASSES],
     "no-bump": lambda: [setattr(kind, "finish_write", lambda *_: None) for kind in CLASSES],
+    "short-claim": lambda: setattr(sharing, "CLAIM_SECONDS", 0.2),
 }
 TIMEOUT = 20.0
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 from ..errors import StorageError
-from .rows import Row
+from .rows import OPEN, Row
 
 __all__ = ["RedisRows"]
 
@@ -16,6 +17,12 @@ if order and order > ARGV[2] then return 0 end
 if redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[5]) * 2 then redis.call('DEL', KEYS[1]) end
 redis.call('HSET', KEYS[1], 'd' .. ARGV[1], ARGV[3], 'o' .. ARGV[1], ARGV[2])
 if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[4]) then redis.call('PEXPIRE', KEYS[1], ARGV[4]) end
+return 1
+"""
+_RELEASE = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+if ARGV[3] == '0' then return redis.call('DEL', KEYS[1]) end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return 1
 """
 
@@ -30,6 +37,7 @@ class RedisRows:
         self._client = client
         self._prefix = prefix
         self._put = client.register_script(_PUT)
+        self._release = client.register_script(_RELEASE)
 
     def _name(self, key: str) -> str:
         return f"{self._prefix}:row:{key}"
@@ -58,6 +66,24 @@ class RedisRows:
         try:
             for key, variant in variants:
                 self._client.hdel(self._name(key), f"d{variant}", f"o{variant}")
+        except Exception as error:
+            raise StorageError(type(error).__name__) from error
+
+    def claim(self, key: str, seconds: float) -> str | None:
+        """The right to fetch `key` for all; see `Rows`."""
+        token = uuid.uuid4().hex
+        name = f"{self._prefix}:claim:{key}"
+        try:
+            if self._client.set(name, token, nx=True, px=int(seconds * 1000)):
+                return token
+            return OPEN if self._client.get(name) == OPEN.encode() else None
+        except Exception as error:
+            raise StorageError(type(error).__name__) from error
+
+    def release(self, key: str, token: str, open_for: float) -> None:
+        """Give the right back; see `Rows`."""
+        try:
+            self._release(keys=[f"{self._prefix}:claim:{key}"], args=[token, OPEN, int(open_for * 1000)])
         except Exception as error:
             raise StorageError(type(error).__name__) from error
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-__all__ = ["Row", "Rows"]
+__all__ = ["OPEN", "Row", "Rows"]
+
+OPEN = "open"
+"""The answers of a key lately turned out not to be shared, so everyone fetches it at once."""
 
 
 class Row(NamedTuple):
@@ -29,6 +32,12 @@ class Rows(Protocol):
 
     def remove(self, variants: list[tuple[str, str]]) -> None:
         """Take out records that nobody can use any more, each given by key and variant."""
+
+    def claim(self, key: str, seconds: float) -> str | None:
+        """The right to fetch `key` for all, as a token, for so long; OPEN; or None: another process has it."""
+
+    def release(self, key: str, token: str, open_for: float) -> None:
+        """Give the right back, if `token` still has it; with `open_for`, let everyone fetch it for so many seconds."""
 
     def close(self) -> None:
         """Close what is open; the next use opens it again."""

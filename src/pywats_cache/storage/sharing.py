@@ -8,12 +8,14 @@ import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import anyio
 import anyio.to_thread
 
 from ..errors import ConfigurationTypeError, StorageError
+from ..flights import SOLITARY_SECONDS, Landing
 from .memory import MemoryStorage
 from .record import pack, unpack
-from .rows import Row
+from .rows import OPEN, Row
 from .shared_coherence import SharedCoherence
 
 if TYPE_CHECKING:
@@ -28,6 +30,11 @@ logger = logging.getLogger("pywats_cache.storage.shared")
 
 WARN_EVERY = 60.0
 """Seconds between two warnings of one storage; every failure is counted in the statistics."""
+CLAIM_SECONDS = 5.0
+"""How long one process may fetch for all; after that another one does, be the first dead or only slow. The order of
+records keeps what a late one brings from replacing what was fetched after it."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.05
+"""Seconds between two looks while another process fetches."""
 Decode = Callable[[list[tuple[bytes, bytes, bytes]], bytes], bytes | None]
 
 
@@ -68,49 +75,99 @@ class SharingStorage:
     # ── records ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def load(self, fetch: Fetch, decode: Decode, now: float) -> list[StoredResponse]:
-        """What the file holds for this fetch; nothing if it fails. Blocks for I/O."""
+        """What is stored for this fetch; nothing if that fails. Blocks for I/O.
+
+        While another process fetches the same, it waits for that, up to the patience of the fetch.
+        """
+        began, pause = time.monotonic(), FIRST_PAUSE
+        while True:
+            found, waits = self._look(fetch, decode, now + time.monotonic() - began)
+            left = fetch.patience - (time.monotonic() - began)
+            if not waits or left <= 0:
+                return found
+            time.sleep(min(pause, left))
+            pause = min(pause * 1.5, LONGEST_PAUSE)
+
+    async def aload(self, fetch: Fetch, decode: Decode, now: float) -> list[StoredResponse]:
+        """`load` for an event loop: I/O in a worker thread, waiting in none."""
+        began, pause = time.monotonic(), FIRST_PAUSE
+        while True:
+            elapsed = time.monotonic() - began
+            found, waits = await anyio.to_thread.run_sync(self._look, fetch, decode, now + elapsed)
+            left = fetch.patience - (time.monotonic() - began)
+            if not waits or left <= 0:
+                return found
+            await anyio.sleep(min(pause, left))
+            pause = min(pause * 1.5, LONGEST_PAUSE)
+
+    def _look(self, fetch: Fetch, decode: Decode, now: float) -> tuple[list[StoredResponse], bool]:
+        """What is stored, and whether to look again because another process fetches it."""
         found: list[StoredResponse] = []
         if self._secret is None:
-            return found
+            return found, False
+        key = fetch.prepared.key
         try:
             if not self._ledger.is_in_place():
                 self._coherence.doubt()
-            outdated: list[tuple[str, str]] = []
-            for variant, data in self._rows.get(fetch.prepared.key):
-                entry = self._entry(variant, data, decode, now)
-                if entry is None:
-                    outdated.append((fetch.prepared.key, variant))
-                else:
-                    found.append(entry)
-            if outdated:
-                self._rows.remove(outdated)
+            found = self._read(key, decode, now)
+            if found or not fetch.flight.shared:
+                return found, False
+            token = self._rows.claim(key, CLAIM_SECONDS)
+            if token is None:
+                return found, True
+            if token != OPEN:
+                fetch.claim = token
+                found = self._read(key, decode, now)  # stored since we looked, just before the claim was given back
+                if found:
+                    self._release(fetch)
         except Exception as error:  # noqa: BLE001 - a cache failure never fails a request
             self._failed("reading", error)
+        return found, False
+
+    def _read(self, key: str, decode: Decode, now: float) -> list[StoredResponse]:
+        found: list[StoredResponse] = []
+        outdated: list[tuple[str, str]] = []
+        for variant, data in self._rows.get(key):
+            entry = self._entry(variant, data, decode, now)
+            if entry is None:
+                outdated.append((key, variant))
+            else:
+                found.append(entry)
+        if outdated:
+            self._rows.remove(outdated)
         return found
 
     def save(self, fetch: Fetch, now: float) -> None:
-        """Write what was stored of `fetch` to the file, or count that it failed. Blocks for I/O."""
+        """Write what was stored of `fetch`, if anything was, and let others fetch it again. Blocks for I/O."""
         entry = fetch.stored
         generation = self._coherence.generation
-        if entry is None or self._secret is None or generation is None:
-            return
         try:
-            wall = self._wall()
-            began = wall - (now - entry.began)
-            data = pack(entry, wall=began, generation=generation, writer=self._instance, key=self._secret)
-            row = Row(fetch.prepared.key, entry.key, data, entry.epoch, began, began + entry.ttl)
-            self._rows.put(row, wall)
+            if entry is not None and self._secret is not None and generation is not None:
+                wall = self._wall()
+                began = wall - (now - entry.began)
+                data = pack(entry, wall=began, generation=generation, writer=self._instance, key=self._secret)
+                row = Row(fetch.prepared.key, entry.key, data, entry.epoch, began, began + entry.ttl)
+                self._rows.put(row, wall)
         except Exception as error:  # noqa: BLE001 - a cache failure never fails a request
             self._failed("writing", error)
-
-    async def aload(self, fetch: Fetch, decode: Decode, now: float) -> list[StoredResponse]:
-        """`load` in a worker thread."""
-        return await anyio.to_thread.run_sync(self.load, fetch, decode, now)
+        if fetch.claim is not None:
+            try:
+                self._release(fetch)
+            except Exception as error:  # noqa: BLE001 - it ends by itself
+                self._failed("writing", error)
 
     async def asave(self, fetch: Fetch, now: float) -> None:
-        """`save` in a worker thread."""
-        if fetch.stored is not None:
-            await anyio.to_thread.run_sync(self.save, fetch, now)
+        """`save` in a worker thread, to its end even if cancelled."""
+        if fetch.stored is not None or fetch.claim is not None:
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(self.save, fetch, now)
+
+    def _release(self, fetch: Fetch) -> None:
+        token, fetch.claim = fetch.claim, None
+        if token is not None:
+            # What cannot be shared is not queued for either.
+            uncacheable = fetch.flight.landing is Landing.UNCACHEABLE
+            self._rows.release(fetch.prepared.key, token, SOLITARY_SECONDS if uncacheable else 0.0)
 
     def _entry(self, variant: str, data: bytes, decode: Decode, now: float) -> StoredResponse | None:
         """The entry of a record that may still be used, else None."""

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
+import uuid
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from .rows import Row
+from .rows import OPEN, Row
 from .sqlite_file import SqliteFile
 
 __all__ = ["SqliteRecords"]
 
 APPLICATION = 0x7077_6372  # "pwcr"
-VERSION = 1
+VERSION = 2
 PATIENCE = 0.1
 ROW_BYTES = 300
 """Bytes counted for a row on top of its data: key, dates, its place in four indexes."""
@@ -21,12 +23,15 @@ UPKEEP_ROWS = 100
 """Expired rows taken out at one time, so that no request pays for many."""
 VACUUM_PAGES = 64
 MAX_TOUCHED = 1000
+MAX_CLAIM = 60.0
+"""Seconds that no claim lasts longer than."""
 _SCHEMA = """
 CREATE TABLE totals (id INTEGER PRIMARY KEY CHECK (id = 1), entries INTEGER, bytes INTEGER, clock INTEGER);
 INSERT INTO totals VALUES (1, 0, 0, 0);
 CREATE TABLE records (
     variant TEXT PRIMARY KEY, key TEXT NOT NULL, data BLOB NOT NULL, size INTEGER NOT NULL, epoch INTEGER NOT NULL,
     wall REAL NOT NULL, expires REAL NOT NULL, used INTEGER NOT NULL);
+CREATE TABLE claims (key TEXT PRIMARY KEY, token TEXT NOT NULL, ends REAL NOT NULL) WITHOUT ROWID;
 CREATE INDEX records_key ON records (key);
 CREATE INDEX records_used ON records (used, size);
 CREATE INDEX records_expires ON records (expires)
@@ -132,6 +137,38 @@ class SqliteRecords:
                 if row is not None:
                     connection.execute("DELETE FROM records WHERE variant = ?", (variant,))
                     connection.execute("UPDATE totals SET entries = entries - 1, bytes = bytes - ?", row)
+
+        self._file.write(work)
+
+    # ── who fetches ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def claim(self, key: str, seconds: float) -> str | None:
+        """The right to fetch `key` for all; see `Rows`."""
+
+        def work(connection: sqlite3.Connection) -> str | None:
+            now = time.time()
+            row = connection.execute("SELECT token, ends FROM claims WHERE key = ?", (key,)).fetchone()
+            # One that ends later than any may was made before the clock was set back.
+            if row is not None and now < row[1] <= now + MAX_CLAIM:
+                return OPEN if row[0] == OPEN else None
+            token = uuid.uuid4().hex
+            connection.execute("DELETE FROM claims WHERE ends <= ?", (now,))
+            connection.execute("INSERT OR REPLACE INTO claims VALUES (?, ?, ?)", (key, token, now + seconds))
+            return token
+
+        return self._file.write(work)
+
+    def release(self, key: str, token: str, open_for: float) -> None:
+        """Give the right back; see `Rows`."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            if open_for:
+                connection.execute(
+                    "UPDATE claims SET token = ?, ends = ? WHERE key = ? AND token = ?",
+                    (OPEN, time.time() + open_for, key, token),
+                )
+            else:
+                connection.execute("DELETE FROM claims WHERE key = ? AND token = ?", (key, token))
 
         self._file.write(work)
 
