@@ -61,7 +61,7 @@ def _interpreters() -> list[str]:
     return found
 
 
-def _install(session: nox.Session, *groups: str, extras: str = "wats,httpx2,redis") -> None:
+def _install(session: nox.Session, *groups: str, extras: str = "wats,httpx2,redis,zstd") -> None:
     wanted = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), *groups) if groups else ()
     session.install("-e", f".[{extras}]" if extras else ".", *wanted)
 

@@ -162,6 +162,7 @@ class Core:
                 storage_errors=storage.errors,
                 entries=len(storage),
                 size_bytes=storage.size_bytes,
+                saved_bytes=storage.saved_bytes,
             )
 
 

@@ -31,6 +31,8 @@ class CacheStats:
     storage_errors: int = 0
     entries: int = 0
     size_bytes: int = 0
+    saved_bytes: int = 0
+    """Bytes that compression saved in all that went to an outer storage."""
 
     @property
     def requests(self) -> int:

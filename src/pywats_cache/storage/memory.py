@@ -80,6 +80,7 @@ class MemoryStorage(HishelFace):
         self.expirations = 0
         self.invalidations = 0
         self.errors = 0
+        self.saved_bytes = 0
         self._start_face()
 
     _renew = _start

@@ -1,7 +1,8 @@
 """A stored answer as bytes, for storages beyond this process's memory.
 
 Layout: 4 bytes magic and version, 16 bytes checksum of all that follows, 4 bytes length of a JSON head, the head, the
-body as received. Nothing is unpickled, and whatever is not exactly that is refused, so a damaged row is never served.
+body as received, or compressed where the head gives its length. Nothing is unpickled, and whatever is not exactly that
+is refused, so a damaged row is never served.
 The head holds no request header and no URL: what names the answer is a keyed digest.
 """
 
@@ -12,6 +13,7 @@ from hashlib import blake2b
 from typing import Any
 
 from ..errors import StorageError
+from .compression import expand
 from .entry import StoredResponse, header_items
 
 __all__ = ["pack", "unpack"]
@@ -20,12 +22,21 @@ MAGIC = b"pwc\x01"
 _CHECKSUM = 16
 
 
-def pack(entry: StoredResponse, *, wall: float, generation: str, writer: str = "", key: bytes = b"") -> bytes:
+def pack(
+    entry: StoredResponse,
+    *,
+    wall: float,
+    generation: str,
+    writer: str = "",
+    key: bytes = b"",
+    packed: bytes | None = None,
+) -> bytes:
     """`entry` as bytes.
 
     - `wall`: when its request was sent, as `time.time()`, for other processes, to which our clock means nothing.
     - `generation`: names the counter that its epoch is of.
     - `writer`: names the storage object on whose clock `began` is.
+    - `packed`: its body compressed, to be kept in the place of the body.
     - `key`: keys the checksum, so that only who has it can make a record.
     """
     head = json.dumps(
@@ -42,12 +53,13 @@ def pack(entry: StoredResponse, *, wall: float, generation: str, writer: str = "
             "epoch": entry.epoch,
             "generation": generation,
             "writer": writer,
+            "length": 0 if packed is None else len(entry.raw),
             "vary": entry.vary,
             "rule": entry.rule,
         },
         separators=(",", ":"),
     ).encode()
-    rest = len(head).to_bytes(4, "big") + head + entry.raw
+    rest = len(head).to_bytes(4, "big") + head + (entry.raw if packed is None else packed)
     return MAGIC + blake2b(rest, digest_size=_CHECKSUM, key=key).digest() + rest
 
 
@@ -98,6 +110,7 @@ _FIELDS: dict[str, type | tuple[type, ...]] = {
     "epoch": int,
     "generation": str,
     "writer": str,
+    "length": int,
     "vary": list,
     "rule": str,
 }
@@ -117,4 +130,5 @@ def unpack(data: bytes, *, key: bytes = b"") -> Record:
         raise StorageError("a damaged record: no head") from None
     if not isinstance(head, dict) or any(not isinstance(head.get(name), kind) for name, kind in _FIELDS.items()):
         raise StorageError("a damaged record: the head is not complete")
-    return Record(head, rest[4 + length :])
+    body = rest[4 + length :]
+    return Record(head, expand(body, head["length"]) if head["length"] else body)

@@ -13,6 +13,7 @@ import anyio.to_thread
 
 from ..errors import ConfigurationTypeError, StorageError
 from ..flights import SOLITARY_SECONDS, Landing
+from .compression import squeeze
 from .memory import MemoryStorage
 from .record import pack, unpack
 from .rows import OPEN, Row
@@ -145,7 +146,12 @@ class SharingStorage:
             if entry is not None and self._secret is not None and generation is not None:
                 wall = self._wall()
                 began = wall - (now - entry.began)
-                data = pack(entry, wall=began, generation=generation, writer=self._instance, key=self._secret)
+                packed = squeeze(entry)
+                if packed is not None:
+                    self.memory.saved_bytes += len(entry.raw) - len(packed)
+                data = pack(
+                    entry, wall=began, generation=generation, writer=self._instance, key=self._secret, packed=packed
+                )
                 row = Row(fetch.prepared.key, entry.key, data, entry.epoch, began, began + entry.ttl)
                 self._rows.put(row, wall)
         except Exception as error:  # noqa: BLE001 - a cache failure never fails a request
