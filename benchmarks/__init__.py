@@ -1,4 +1,4 @@
 """Benchmarks: every speed claim of the project, measured side by side with a floor or a peer.
 
-`python -m benchmarks [quick] [name …]` prints a table and writes it to `benchmarks/results/`.
+`python -m benchmarks` runs all of them and writes table, data and plots to `benchmarks/results`; `--help` says more.
 """

@@ -1,4 +1,10 @@
-"""`python -m benchmarks [quick] [name …]`: run the benchmarks, each in a process of its own, and write the results."""
+"""Run the benchmarks, each in a process of its own, and write the results; or compare two result files.
+
+python -m benchmarks                      all of them (about 5 minutes), written to benchmarks/results
+python -m benchmarks quick                fewer rounds (under a minute); -quick is part of the files' names
+python -m benchmarks [quick] hits lookup  some of them, printed only
+python -m benchmarks compare OLD NEW      two JSON files: what got worse; exits 1 if a goal newly fails
+"""
 
 from __future__ import annotations
 
@@ -9,58 +15,73 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict
+from pathlib import Path
 
-from . import report
+from . import regression, report
 from .harness import Options, Row
 
 NAMES = (
-    "hits", "lookup", "misses", "wats_calls", "stampede", "threads", "loop_blocking",
-    "scenarios", "eviction", "invalidation", "memory", "import_time",
+    "hits", "lookup", "misses", "wats_calls", "stampede", "threads", "loop_blocking", "scenarios", "staleness",
+    "outages", "eviction", "invalidation", "memory", "import_time",
 )  # fmt: skip
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("words", nargs="*", metavar="quick|name", help=f"quick, and any of: {', '.join(NAMES)}")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("words", nargs="*", metavar="WORD", help=f"quick, compare, and any of: {', '.join(NAMES)}")
     parser.add_argument("--rows", action="store_true", help=argparse.SUPPRESS)  # a child: rows as JSON
     parser.add_argument("--no-write", action="store_true", help="print only")
+    parser.add_argument("--into", type=Path, help="write to this directory instead, also when only some are run")
     arguments = parser.parse_intermixed_args()
-    names = [word for word in arguments.words if word != "quick"]
+    words = arguments.words
+    if words[:1] == ["compare"]:
+        if len(words) != 3:
+            parser.error("compare takes two JSON files, the older first")
+        return regression.compare(Path(words[1]), Path(words[2]))
+    names = [word for word in words if word != "quick"]
     unknown = [name for name in names if name not in NAMES]
     if unknown:
         parser.error(f"unknown: {', '.join(unknown)}; there are {', '.join(NAMES)}")
-    options = Options(quick="quick" in arguments.words)
+    options = Options(quick="quick" in words)
     if arguments.rows:
         json.dump([asdict(row) for row in _rows(names[0], options)], sys.stdout, default=str)
         return 0
-    return _all(names or list(NAMES), options, write=not arguments.no_write)
+    into = arguments.into or (None if names else report.RESULTS)
+    return _all(names or list(NAMES), options, None if arguments.no_write else into)
 
 
 def _rows(name: str, options: Options) -> list[Row]:
     return list(importlib.import_module(f"benchmarks.{name}").run(options))
 
 
-def _all(names: list[str], options: Options, *, write: bool) -> int:
-    start = time.monotonic()
+def _all(names: list[str], options: Options, into: Path | None) -> int:
+    chosen = [*(["quick"] if options.quick else []), *(names if len(names) < len(NAMES) else [])]
+    about = report.about(" ".join(["python -m benchmarks", *chosen]))
+    begin = time.monotonic()
     rows: list[Row] = []
-    failed = []
+    took: dict[str, float] = {}
     for name in names:
         print(f"{name} …", file=sys.stderr, flush=True)
-        command = [sys.executable, "-m", "benchmarks", "--rows", *(["quick"] if options.quick else []), name]
-        child = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
-        if child.returncode:
-            failed.append(name)
-            rows.append(Row(name, "failed, see above", met=False))
-        else:
-            rows += [Row(**row) for row in json.loads(child.stdout)]
-    seconds = time.monotonic() - start
+        start = time.monotonic()
+        rows += _in_a_child(name, options)
+        took[name] = round(time.monotonic() - start, 1)
+    about |= {"seconds": round(time.monotonic() - begin), "seconds_each": took}
     print(report.table(rows))
-    print(f"\n{report.summary(rows)} Took {seconds:.0f} s.")
-    if write and not failed:
-        whole = len(names) == len(NAMES)
-        said = " ".join(["python -m benchmarks", *(["quick"] if options.quick else []), *([] if whole else names)])
-        print(f"Written to {report.write(rows, said, seconds).relative_to(report.RESULTS.parent.parent)} and .json")
-    return 1 if failed else 0
+    print(f"\n{report.summary(rows)} Took {about['seconds']} s.")
+    if into is not None:
+        for path in report.write(rows, about, into):
+            print(f"written: {path}")
+    return 1 if any(row.detail.get("broke_off") for row in rows) else 0
+
+
+def _in_a_child(name: str, options: Options) -> list[Row]:
+    command = [sys.executable, "-m", "benchmarks", "--rows", *(["quick"] if options.quick else []), name]
+    child = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
+    if child.returncode:  # its traceback is on stderr
+        return [Row(name, "broke off", goal="to run", met=False, detail={"broke_off": True})]
+    return [Row(**row) for row in json.loads(child.stdout)]
 
 
 if __name__ == "__main__":

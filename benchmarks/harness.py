@@ -10,7 +10,7 @@ import asyncio
 import gc
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -77,9 +77,17 @@ class Samples:
         """Return the fastest round of a case."""
         return min(self.rounds[name])
 
+    def ratios(self, a: str, b: str) -> list[float]:
+        """Return a/b of each round."""
+        return [x / y for x, y in zip(self.rounds[a], self.rounds[b], strict=True)]
+
     def ratio(self, a: str, b: str) -> float:
         """Return the median of a/b within a round."""
-        return statistics.median(x / y for x, y in zip(self.rounds[a], self.rounds[b], strict=True))
+        return statistics.median(self.ratios(a, b))
+
+    def medians(self) -> dict[str, float]:
+        """Return the median round of each case."""
+        return {name: self.median(name) for name in self.rounds}
 
     def detail(self) -> dict[str, Any]:
         """Return median, minimum and quartiles of each case in seconds, for the JSON."""
@@ -174,8 +182,32 @@ def compare(
         ratio=f"{number(ratio)}{'x faster' if faster else 'x'} (of minima {number(least)})",
         goal=str(goal or ""),
         met=goal.met(ratio) if goal else None,
-        detail={"ratio": ratio, "ratio_of_minima": least, "seconds": samples.detail(), **(detail or {})},
+        detail={
+            "ratio": ratio,
+            "ratio_of_minima": least,
+            "seconds": samples.detail(),
+            "figure": figure(samples.ratios(ours, other), other),
+            "bars": bars(benchmark, samples.medians(), [ours]),
+            **(detail or {}),
+        },
     )
+
+
+def figure(values: Sequence[float], against: str, *, exact: bool = False) -> dict[str, Any]:
+    """Return what a later run is compared with: the median and its quartiles; less is better, always.
+
+    One measurement has no spread, so nothing can be compared with it, unless it is `exact`.
+    """
+    if len(values) > 1:
+        low, _, high = statistics.quantiles(values, n=4)
+    else:
+        low = high = values[0] if exact else None
+    return {"value": statistics.median(values), "low": low, "high": high, "against": against}
+
+
+def bars(group: str, values: Mapping[str, float], mine: Iterable[str], unit: str = "s") -> dict[str, Any]:
+    """Return what a plot shows of a row: bars under the heading `group`, of which `mine` are ours."""
+    return {"group": group, "values": dict(values), "mine": list(mine), "unit": unit}
 
 
 def span(seconds: float) -> str:

@@ -77,7 +77,7 @@ def _sync(options: Options, name: str, size: int, encoding: str) -> list[Row]:
         cases[key] = loop_of(warm(client, origins[key], payload.content))
         if key == "ours":
             check(status_of(client.get(URL)) == "hit", "ours does not call it a hit")
-    samples = interleave(cases, rounds=options.pick(21, 161))
+    samples = interleave(cases, rounds=options.pick(15, 121))
     check(all(origin.calls == 1 for origin in origins.values()), "some requests were no hits")
     title = f"hit, `httpx.Client.get`, {name}"
     return [compare(title, samples, "ours", "floor", FLOOR), *_others(title, samples, cases)]
@@ -96,7 +96,7 @@ def _gzip_as_identity(options: Options) -> list[Row]:
         origin = payload.origin()
         client = httpx.Client(transport=ours.CacheTransport(origin))
         cases[encoding] = loop_of(warm(client, origin, payload.content))
-    samples = interleave(cases, rounds=options.pick(21, 161))
+    samples = interleave(cases, rounds=options.pick(15, 121))
     return [compare("hit, 1 MB, gzip (ours) against identity", samples, "gzip", "identity", Goal("<=", 1.05))]
 
 
@@ -115,7 +115,7 @@ def _async(options: Options, name: str, size: int, encoding: str) -> list[Row]:
         clients.append(client)
         loop.run_until_complete(_warm_async(client, origins[key], payload.content))
         cases[key] = async_loop_of(loop, _getter(client), perf if key == "hishel" else cpu)  # it waits for a thread
-    samples = interleave(cases, rounds=options.pick(21, 161))
+    samples = interleave(cases, rounds=options.pick(15, 121))
     check(all(origin.calls == 1 for origin in origins.values()), "some requests were no hits")
     for client in clients:
         loop.run_until_complete(client.aclose())
@@ -144,7 +144,8 @@ def _inside(options: Options) -> list[Row]:
         "hishel": peers.hishel_sync(payload.origin()),
     }
     cases = {name: _handling(transport) for name, transport in transports.items()}
-    samples = interleave(cases, rounds=options.pick(31, 201))
+    # Short rounds, for a Request takes six times as long to build as to answer.
+    samples = interleave(cases, rounds=options.pick(21, 201), round_seconds=0.0006)
     title = "hit inside the transport, 1 KB"
     row = compare(title, samples, "ours", "dict")
     limit = Goal("<=", 5.0, "µs")

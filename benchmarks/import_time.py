@@ -10,7 +10,7 @@ import sys
 import tempfile
 from typing import Any
 
-from .harness import Goal, Options, Row, span
+from .harness import Goal, Options, Row, bars, figure, span
 
 GOAL = Goal("<=", 15.0, "ms")
 LAZY = (
@@ -59,7 +59,7 @@ def _measure(options: Options, environment: dict[str, str]) -> list[Row]:
     added, base, whole = [], [], []
     _child(BASE + ADDED, environment)  # writes the bytecode
     _child(WHOLE, environment)
-    for _ in range(options.pick(4, 31)):
+    for _ in range(options.pick(4, 21)):
         one = _child(BASE + ADDED, environment)
         added.append(one["added"])
         base.append(one["base"])
@@ -76,7 +76,15 @@ def _measure(options: Options, environment: dict[str, str]) -> list[Row]:
             "",
             str(GOAL),
             GOAL.met(median * 1e3),
-            {"added": added, "base": base, "whole": whole},
+            {
+                "added": added,
+                "base": base,
+                "whole": whole,
+                "figure": figure(added, "httpx and hishel"),
+                "bars": bars(
+                    "import", {"ours, added": median, "httpx and hishel": statistics.median(base)}, ["ours, added"]
+                ),
+            },
         ),
         Row(
             "loaded by the import although optional",

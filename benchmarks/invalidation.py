@@ -69,7 +69,7 @@ def _puts(
         "ours": loop_of(lambda: client.put(url, content=b"{}"), clock),
         "bare PUT": loop_of(lambda: bare.put(url, content=b"{}"), clock),
     }
-    samples = interleave(cases, rounds=options.pick(21, 201), round_seconds=0.012)
+    samples = interleave(cases, rounds=options.pick(15, 151), round_seconds=0.012)
     return compare(f"PUT that dirties {entries(large(options))}, {name}", samples, "ours", "bare PUT", GOAL)
 
 
@@ -101,7 +101,7 @@ def _sdk(options: Options) -> Row:
     size = large(options)
     client: Any = peers.sdk_http_client("http://origin.example", max_size=size)
     seconds = []
-    for _ in range(3):
+    for _ in range(options.pick(1, 3)):
         for i in range(size):
             finish(client.cache.put(f"GET:/api/Product/{i}", PAYLOAD))
         start = perf()

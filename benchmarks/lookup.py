@@ -57,7 +57,7 @@ def _sync(
         "ours": loop_of(_turns(urls, client.get, kwargs)),
         "`httpx.Client` on the floor": loop_of(_turns(urls, floor.get, kwargs)),
     }
-    samples = interleave(cases, rounds=options.pick(21, 201))
+    samples = interleave(cases, rounds=options.pick(15, 151))
     check(origin.calls == len(urls), "some requests were no hits")
     early = client.cache.stats.lookups > before
     title = f"`CacheClient.get`, {name}"
@@ -81,7 +81,7 @@ def _async(options: Options, name: str, urls: list[str], kwargs: dict[str, Any])
         "ours": async_loop_of(loop, _turns(urls, client.get, kwargs)),
         "`httpx.AsyncClient` on the floor": async_loop_of(loop, _turns(urls, floor.get, kwargs)),
     }
-    samples = interleave(cases, rounds=options.pick(21, 201))
+    samples = interleave(cases, rounds=options.pick(15, 151))
     check(origin.calls == len(urls), "some requests were no hits")
     loop.run_until_complete(client.aclose())
     loop.close()

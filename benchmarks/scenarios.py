@@ -19,10 +19,12 @@ import httpx
 import pywats_cache as ours
 
 from . import peers
-from .harness import Goal, Options, Row, check, number, perf, span
+from .harness import Goal, Options, Row, bars, check, figure, number, perf, span
 from .server import Server
 
 DELAY = 0.02
+COLD, WARM = Goal(">=", 85, "%"), Goal(">=", 90, "%")
+"""What is promised: 85-92 % in one run, 90-95 % once warm."""
 KEYS, CALLS, WORKERS = 10, 100, 10
 Operation = tuple[str, int]
 LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=WORKERS)
@@ -112,7 +114,7 @@ def run(options: Options) -> list[Row]:
         for scenario in SCENARIOS:
             rows += _rows(scenario, _measure(options, server, scenario))
         server.set_delay(0)
-        rows += [_hit_rate(server, scenario) for scenario in SCENARIOS if scenario.workers == 1]
+        rows += [_hit_rate(server, scenario) for scenario in SCENARIOS]
     return rows
 
 
@@ -138,7 +140,7 @@ def _measure(options: Options, server: Server, scenario: Scenario) -> dict[str, 
     }
     found = {name: Found() for name in ["bare", *plans]}
     _once(server, plain, scenario.operations, scenario.workers, found["bare"])
-    for turn in range(options.pick(1, 7)):
+    for turn in range(options.pick(1, 5)):
         for name in list(plans) if turn % 2 else reversed(plans):
             make, operations = plans[name]
             _once(server, make, operations, scenario.workers, found[name])
@@ -200,6 +202,7 @@ def _share(operations: Sequence[Operation], play: Callable[[Operation], None], w
 def _rows(scenario: Scenario, found: dict[str, Found]) -> list[Row]:
     limit = found["limit"]
     bare = found["bare"].seconds[0]
+    references = {"limit": statistics.median(limit.seconds), "bare client": bare}
     rows = []
     for name, of in found.items():
         if name in ("limit", "bare"):
@@ -207,49 +210,71 @@ def _rows(scenario: Scenario, found: dict[str, Found]) -> list[Row]:
         median = statistics.median(of.seconds)
         share = 100 * statistics.median(a / b for a, b in zip(limit.seconds, of.seconds, strict=True))
         saved = 100 * (1 - of.sent / of.reads)
-        figure = f"{span(median)}, {of.stale} stale, {of.sent} GETs sent ({saved:.0f} % hits)"
+        said = f"{span(median)}, {of.stale} stale, {of.sent} GETs sent ({saved:.0f} % hits)"
         mine = name.startswith("ours")
         reference = f"limit: {span(statistics.median(limit.seconds))}; bare: {span(bare)}"
+        slower = figure([b / a for a, b in zip(limit.seconds, of.seconds, strict=True)], "limit")
         honest = of.stale == 0 or not scenario.no_stale
         rows.append(
             Row(
                 f"{scenario.name} ({name})" if mine else scenario.name,
-                figure if mine else "",
-                reference if mine else f"{name}: {figure}",
+                said if mine else "",
+                reference if mine else f"{name}: {said}",
                 f"{number(share)} % of the limit, {number(bare / median)}x the bare client",
                 str(scenario.goal) if mine else "",
                 (scenario.goal.met(share) and honest) if mine else None,
-                {"share": share, "seconds": of.seconds, "limit": limit.seconds, "bare": bare, "stale": of.stale},
+                {
+                    "share": share,
+                    "seconds": of.seconds,
+                    "limit": limit.seconds,
+                    "bare": bare,
+                    "stale": of.stale,
+                    **({"figure": slower} if mine else {}),
+                    "bars": bars(scenario.name, {**references, _named(name, of): median}, [name] if mine else []),
+                },
             )
         )
     return rows
 
 
+def _named(name: str, of: Found) -> str:
+    return f"{name} ({of.stale} stale reads)" if of.stale else name
+
+
 def _hit_rate(server: Server, scenario: Scenario) -> Row:
-    """Play the scenario cold, then ten times longer with the same client, and ask the cache's own statistics."""
+    """Play the scenario with a cold cache, then ten times as long with the same one; the cache's statistics tell.
+
+    Repeated reads miss once per key: 90 % from cold, 100 % warm. In the mix a read hits unless the operation before it
+    on its key was a write, whatever the keys: a fifth of all operations are writes, so no cache gets more than about
+    80 % of the reads right, and none that is warm as much as 85 %.
+    """
     server.forget()
-    client = ours.CacheClient()
+    client = ours.CacheClient(limits=LIMITS)
     longer = mix(10 * CALLS, seed=2) if scenario.no_stale else READS * 10
     rates = []
     for operations in (scenario.operations, longer):
         before = client.cache.stats
-        for method, key in operations:
-            client.request(method, f"{server.url}/items/{key}")
+        _share(operations, lambda one: client.request(one[0], f"{server.url}/items/{one[1]}"), scenario.workers)
         after = client.cache.stats
-        hits, misses = after.hits - before.hits, after.misses - before.misses
-        check(hits + misses == _reads(operations), "the statistics miss some reads")
-        rates.append(100 * hits / (hits + misses))
+        answered = after.hits + after.collapsed - before.hits - before.collapsed
+        check(answered + after.misses - before.misses == _reads(operations), "the statistics miss some reads")
+        rates.append(100 * answered / _reads(operations))
     client.close()
-    cold, steady = rates
+    cold, warm = rates
     whole = [*scenario.operations, *longer]
     needed = _reads(unavoidable(whole)) - _reads(unavoidable(scenario.operations))
-    possible = 100 * (1 - needed / _reads(longer))
+    best_cold = 100 * (1 - _reads(unavoidable(scenario.operations)) / _reads(scenario.operations))
+    best_warm = 100 * (1 - needed / _reads(longer))
+    possible = best_cold >= COLD.value and best_warm >= WARM.value
+    goal = f"{COLD} cold, {WARM} warm" if possible else f"all that is possible ({COLD} and {WARM} are not)"
+    met = (COLD.met(cold) and WARM.met(warm)) if possible else (cold, warm) == (best_cold, best_warm)
     return Row(
         f"hit rate, {scenario.name}",
-        f"{cold:.0f} % cold, {steady:.0f} % steady",
-        f"possible without a stale read: {possible:.0f} % steady",
-        goal="reported (85-92 % expected)",
-        detail={"cold": cold, "steady": steady, "possible": possible},
+        f"{cold:.1f} % from cold, {warm:.1f} % warm",
+        f"possible without a stale read: {best_cold:.1f} % from cold, {best_warm:.1f} % warm",
+        goal=goal,
+        met=met,
+        detail={"cold": cold, "warm": warm, "possible": {"cold": best_cold, "warm": best_warm}},
     )
 
 

@@ -2,6 +2,7 @@
 
 - `GET /items/{key}` answers `{"key", "version"}` after a delay, `PUT /items/{key}` raises the version after it.
 - `GET /api/Product/{number}` and `GET /api/Product/Query` answer as a WATS server does, at once.
+- `GET /tagged/{size}` answers so many bytes with an `ETag`, and 304 to who has them; `/untagged/{size}` always does.
 - `GET /control/…` sets the delay, forgets the counts, or reads them; it is neither delayed nor counted.
 """
 
@@ -17,6 +18,7 @@ from types import TracebackType
 from typing import Any
 
 PRODUCTS = 1000
+ENTITY_TAG = b'"7"'
 
 
 def product(number: str, *, revisions: int = 1, note: str = "") -> dict[str, Any]:
@@ -71,6 +73,10 @@ class _Server:
                 )
                 if length:
                     await reader.readexactly(length)
+                if target.startswith(("/tagged/", "/untagged/")):
+                    writer.write(self.large(target, rest))
+                    await writer.drain()
+                    continue
                 body = await self.answer(method, target)
                 writer.write(
                     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
@@ -78,6 +84,17 @@ class _Server:
                 writer.write(body)
         except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
             writer.close()
+
+    def large(self, target: str, head: bytes) -> bytes:
+        """Return a whole answer of the size that the path names, or a 304."""
+        self.seen["GET"] += 1
+        tagged = target.startswith("/tagged/")
+        if tagged and b"if-none-match: " + ENTITY_TAG in head.lower():
+            self.seen["304"] += 1
+            return b"HTTP/1.1 304 Not Modified\r\nETag: %s\r\n\r\n" % ENTITY_TAG
+        size = int(target.rsplit("/", 1)[1])
+        tag = b"ETag: %s\r\n" % ENTITY_TAG if tagged else b""
+        return b"HTTP/1.1 200 OK\r\n%sContent-Length: %d\r\n\r\n%s" % (tag, size, b"x" * size)
 
     async def answer(self, method: str, target: str) -> bytes:
         path = target.partition("?")[0]
@@ -125,6 +142,11 @@ class Server:
         self.set_delay(self._delay)
         return self
 
+    @property
+    def port(self) -> int:
+        """Return where it listens."""
+        return int(self.url.rsplit(":", 1)[1])
+
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -141,7 +163,7 @@ class Server:
         self._control("forget")
 
     def seen(self) -> dict[str, int]:
-        """Return how many requests came, by method."""
+        """Return how many requests came, by method, and how many got a 304."""
         return self._control("seen")
 
     def _control(self, what: str) -> dict[str, int]:

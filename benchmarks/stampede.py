@@ -14,7 +14,7 @@ import httpx
 import pywats_cache as ours
 
 from . import peers
-from .harness import Goal, Options, Row, check, number, perf, span
+from .harness import Goal, Options, Row, bars, check, figure, number, perf, span
 from .server import Server
 
 CALLERS = 50
@@ -43,7 +43,7 @@ def run(options: Options) -> list[Row]:
 
 def _measure(options: Options, server: Server, subjects: dict[str, Callable[[str, str], Pair]]) -> dict[str, Found]:
     found = {name: Found() for name in subjects}
-    for turn in range(options.pick(2, 9)):
+    for turn in range(options.pick(2, 7)):
         for name, subject in subjects.items():
             server.forget()
             alone, together = subject(f"{server.url}/items/alone-{turn}", f"{server.url}/items/cold-{turn}")
@@ -58,15 +58,21 @@ def _rows(title: str, found: dict[str, Found]) -> list[Row]:
     for name, of in found.items():
         trips, requests = statistics.median(of.trips), max(of.requests)
         mine = name.startswith("ours")
-        figure = f"{requests} requests, {number(trips)} round trips, {span(statistics.median(of.seconds))}"
+        said = f"{requests} requests, {number(trips)} round trips, {span(statistics.median(of.seconds))}"
         rows.append(
             Row(
                 f"{title} ({name})" if mine else title,
-                figure if mine else "",
-                "" if mine else f"{name}: {figure}",
+                said if mine else "",
+                "" if mine else f"{name}: {said}",
                 goal=str(GOAL) if mine else "",
                 met=(GOAL.met(trips) and requests == 1) if mine else None,
-                detail={"requests": of.requests, "round_trips": of.trips, "seconds": of.seconds},
+                detail={
+                    "requests": of.requests,
+                    "round_trips": of.trips,
+                    "seconds": of.seconds,
+                    **({"figure": figure(of.trips, "one call alone")} if mine else {}),
+                    "bars": bars(title, {name: requests}, [name] if mine else [], "requests"),
+                },
             )
         )
     return rows

@@ -10,7 +10,7 @@ import httpx
 import pywats_cache as ours
 
 from . import peers
-from .harness import Case, Goal, Options, Row, Samples, check, interleave, number, perf
+from .harness import Case, Goal, Options, Row, Samples, bars, check, figure, interleave, number, perf
 from .transports import KB, Payload
 
 THREADS = 8
@@ -32,7 +32,7 @@ def run(options: Options) -> list[Row]:
             check(client.get(url).content == payload.content, "an answer is wrong")
     check(origin.calls == len(URLS), "the second requests are no hits")
     cases: dict[str, Case] = {name: _together(client.get) for name, client in clients.items()}
-    samples = interleave(cases, rounds=options.pick(7, 121), round_seconds=0.06)
+    samples = interleave(cases, rounds=options.pick(7, 81), round_seconds=0.06)
     check(origin.calls == len(URLS), "some requests were no hits")
     title = f"{THREADS} threads on one client, hits"
     rows = [_row(title, samples, "ours", "floor", GOAL), _row(title, samples, "ours", "hishel", None)]
@@ -49,7 +49,12 @@ def _row(title: str, samples: Samples, mine: str, other: str, goal: Goal | None)
         f"{number(ratio)}x the throughput",
         f"{goal} of the floor" if goal else "",
         goal.met(ratio) if goal else None,
-        {"ratio": ratio, "seconds": samples.detail()},
+        {
+            "ratio": ratio,
+            "seconds": samples.detail(),
+            "figure": figure(samples.ratios(mine, other), other),
+            "bars": bars(f"a call of {title}", samples.medians(), ["ours", "ours, `CacheClient`"]),
+        },
     )
 
 

@@ -185,9 +185,11 @@ class AsyncCache(Mounted):
             await self._run(engine.forward_failed, forward, error)
             raise
         if announce or engine.tells_others(response):
-            await self._run(engine.forwarded, forward, response)
+            collector = await self._run(engine.forwarded, forward, response)
         else:
-            engine.forwarded(forward, response)
+            collector = engine.forwarded(forward, response)
+        if collector is not None:
+            response.stream = self._library.async_tee(response.stream, collector)
         return response
 
     async def invalidate(self, path: str | None = None, *, tags: tuple[str, ...] = (), soft: bool = False) -> None:

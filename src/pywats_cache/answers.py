@@ -35,12 +35,14 @@ class Answers:
             others = [v for v in headers.get_list("cache-status") if not v.startswith(mine)]
             headers["Cache-Status"] = ", ".join([*others, cache_status(self.name, outcome)])
 
-    def not_modified(self, entry: StoredResponse, age: float) -> Any:
+    def not_modified(
+        self, entry: StoredResponse, age: float, status: Status = "hit", reason: str = "precondition"
+    ) -> Any:
         """The 304 to a caller who holds what is stored (RFC 9110 §15.4.5)."""
         items = [(name, value) for name, _, value in not_modified_items(entry.headers)]
         response = self.library.response(304, headers=items, content=b"")
         response.elapsed = NO_TIME
-        self.mark(response, CacheOutcome("hit", "precondition", age, entry.ttl, entry.key, True, entry.rule))
+        self.mark(response, CacheOutcome(status, reason, age, entry.ttl, entry.key, True, entry.rule))
         return response
 
     def stored(
@@ -53,6 +55,10 @@ class Answers:
         if head:
             response.stream, response._content, response._num_bytes_downloaded = self.library.byte_stream(b""), b"", 0
         return response
+
+    def first(self, entry: StoredResponse, reason: str, received: Any, *, stored: bool) -> Any:
+        """The Response of an answer that was just received and read, with its header fields as received."""
+        return self.stored(entry, "miss", reason, 0.0, stored=stored)
 
     def looked_up(self, entry: StoredResponse, age: float, pattern: Any) -> Any:
         """The same for a lookup: already read, its request to be copied from `pattern`."""

@@ -23,6 +23,9 @@ __all__ = ["Arrivals"]
 class Arrivals(Staleness):
     """The part of the engine between the next transport's answer and the caller's."""
 
+    looks_at: frozenset[bytes] | None = DECISIVE
+    """The header fields of an answer that decide; None: all."""
+
     def may_load(self, fetch: Fetch) -> bool:
         """Whether an outer storage may answer this fetch."""
         fetch.patience = 0.0 if fetch.background else self._patience(fetch.request)
@@ -42,7 +45,7 @@ class Arrivals(Staleness):
                     self.counters.miss -= 1
                     self.counters.hit += 1
                 flight.land(Landing.ANSWERED, entry)
-                return self.answers.stored(entry, "hit", "fresh", age)
+                return self.answer(fetch.request, prepared, entry, "hit", "fresh", age)
         return None
 
     def arrived(self, fetch: Fetch, response: Any) -> Body:
@@ -56,10 +59,10 @@ class Arrivals(Staleness):
             return Body.RENEW
         if self.fails_over(fetch, status):
             return Body.REPLACE
-        headers = fields(response.headers._list, DECISIVE)
+        headers = fields(response.headers._list, self.looks_at)
         fetch.length, fetch.vary = content_length(headers), vary_names(headers)
         fetch.encoded = "content-encoding" in headers
-        reason = unstorable(status, headers, prepared.decision, self.storage.max_entry_bytes)
+        reason = self.why_unstorable(fetch, status, headers)
         if reason is not None:
             self.release(fetch)
             self.answers.mark(response, self._outcome(fetch, reason))
@@ -67,6 +70,15 @@ class Arrivals(Staleness):
         if hasattr(response, "_content") or fetch.length is not None:
             return Body.READ
         return Body.TEE
+
+    def why_unstorable(self, fetch: Fetch, status: int, headers: dict[str, list[str]]) -> str | None:
+        """The reason code of an answer that is not stored, or None."""
+        assert fetch.prepared.decision is not None
+        return unstorable(status, headers, fetch.prepared.decision, self.storage.max_entry_bytes)
+
+    def kept(self, items: list[tuple[bytes, bytes, bytes]]) -> list[tuple[bytes, bytes, bytes]]:
+        """The header fields of an answer that are stored."""
+        return items
 
     def release(self, fetch: Fetch) -> None:
         """The answer turned out uncacheable: let all joiners go at once, and do not collapse this key for a while."""
@@ -91,7 +103,7 @@ class Arrivals(Staleness):
         if why_not is not None:
             with self.storage.lock:
                 self.diary.noted(why_not)
-        answer = self.answers.stored(entry, "miss", why_not or fetch.reason, 0.0, stored=why_not is None)
+        answer = self.answers.first(entry, why_not or fetch.reason, response, stored=why_not is None)
         answer._elapsed = datetime.timedelta(seconds=time.perf_counter() - fetch.sent)
         answer.extensions = {**response.extensions, EXTENSION: answer.extensions[EXTENSION]}
         return answer
@@ -147,29 +159,55 @@ class Arrivals(Staleness):
 
         Returns the entry, and why it was not stored, or None.
         """
-        prepared, flight, storage = fetch.prepared, fetch.flight, self.storage
+        prepared, storage = fetch.prepared, self.storage
         names = fetch.vary
         if names or prepared.key in storage.varying:
             names = storage.vary_by(prepared.key, names)
-        unchanged = None if fetch.stale is None else content == fetch.stale.content
-        ttl, own_ttl = self.lifetime(fetch, response.status_code, unchanged)
-        entry = StoredResponse(
+        entry = self._entry(
+            fetch,
             # By these names, not by what the storage knows now: it may have forgotten them again.
             key=self.variant_by(fetch.request, prepared.key, names) if names else prepared.key,
             status=response.status_code,
-            headers=header_items(response.headers._list),
+            headers=self.kept(response.headers._list),
             raw=raw,
             content=raw if content == raw else content,
             extensions=lasting(response.extensions),
-            began=flight.began,
+            vary=names,
+            unchanged=None if fetch.stale is None else content == fetch.stale.content,
+        )
+        return entry, self._keep(fetch, entry)
+
+    def _entry(
+        self,
+        fetch: Fetch,
+        *,
+        key: str,
+        status: int,
+        headers: list[tuple[bytes, bytes, bytes]],
+        raw: bytes,
+        content: bytes,
+        extensions: dict[str, Any],
+        vary: tuple[str, ...],
+        unchanged: bool | None,
+    ) -> StoredResponse:
+        flight, prepared = fetch.flight, fetch.prepared
+        ttl, own_ttl = self.lifetime(fetch, status, unchanged)
+        return StoredResponse(
+            key=key,
+            status=status,
+            headers=header_items(headers),
+            raw=raw,
+            content=content,
+            extensions=extensions,
+            began=flight.began if fetch.dated is None else fetch.dated,
+            fetched=flight.began,
             ttl=ttl,
             own_ttl=own_ttl,
             tags=prepared.tags,
             epoch=flight.epoch,
-            vary=names,
+            vary=vary,
             rule=prepared.rule,
         )
-        return entry, self._keep(fetch, entry)
 
     def _keep(self, fetch: Fetch, entry: StoredResponse) -> str | None:
         """Store `entry` and land the flight with it. Returns why it was not stored, or None."""
@@ -189,7 +227,7 @@ class Arrivals(Staleness):
                 why_not = "too-large" if entry.size > storage.max_entry_bytes else "overtaken"
             storage.flights.remove(flight)
         if why_not is None:
-            fetch.stored = entry
+            fetch.stored = entry if entry.ttl > 0 else None
             self.refreshed(flight.key)
         flight.land(Landing.ANSWERED, entry)
         return why_not
@@ -201,30 +239,48 @@ class Arrivals(Staleness):
         """
         stale = fetch.stale
         assert stale is not None
-        if not selects(fields(response.headers._list), fields(stale.headers)):
-            fetch.stale, fetch.to_send, fetch.validating = None, fetch.request, False
-            return None
-        ttl, own_ttl = self.lifetime(fetch, stale.status, unchanged=True)
-        entry = StoredResponse(
+        received = fields(response.headers._list)
+        if not self.confirms(fetch, stale, received):
+            return self.unconfirmed(fetch, response, received)
+        items = updated_items(stale.headers, response.headers._list)
+        self.dated_again(fetch, stale, received, items)
+        entry = self._entry(
+            fetch,
             key=stale.key,
             status=stale.status,
-            headers=header_items(updated_items(stale.headers, response.headers._list)),
+            headers=self.kept(items),
             raw=stale.raw,
             content=stale.content,
             extensions=stale.extensions,
-            began=fetch.flight.began,
-            ttl=ttl,
-            own_ttl=own_ttl,
-            tags=fetch.prepared.tags,
-            epoch=fetch.flight.epoch,
             vary=stale.vary,
-            rule=fetch.prepared.rule,
+            unchanged=True,
         )
         why_not = self._keep(fetch, entry)
         self.count(fetch, "revalidated")
-        answer = self.answers.stored(entry, "revalidated", "not-modified", 0.0, stored=why_not is None)
+        age = 0.0 if fetch.dated is None else self.now() - fetch.dated
+        answer = self.answer(
+            fetch.request, fetch.prepared, entry, "revalidated", "not-modified", age, stored=why_not is None
+        )
         answer._elapsed = datetime.timedelta(seconds=time.perf_counter() - fetch.sent)
         return answer
+
+    def confirms(self, fetch: Fetch, stale: StoredResponse, received: dict[str, list[str]]) -> bool:
+        """Whether a 304 to our validators speaks of what is stored."""
+        return selects(received, fields(stale.headers))
+
+    def unconfirmed(self, fetch: Fetch, response: Any, received: dict[str, list[str]]) -> Any:
+        """What becomes of a 304 that speaks of something else: None, and `fetch` is to be sent plainly."""
+        fetch.stale, fetch.to_send, fetch.validating = None, fetch.request, False
+        return None
+
+    def dated_again(
+        self,
+        fetch: Fetch,
+        stale: StoredResponse,
+        received: dict[str, list[str]],
+        items: list[tuple[bytes, bytes, bytes]],
+    ) -> None:
+        """Take from a 304 how old what is stored is now, and how long it is fresh, where such fields count."""
 
     def lifetime(self, fetch: Fetch, status: int, unchanged: bool | None) -> tuple[float, bool]:
         """The TTL of a new answer in seconds, and whether it is its own rather than the rule's.
@@ -253,4 +309,5 @@ class Arrivals(Staleness):
             with self.storage.lock:
                 self.diary.noted(reason)
         prepared = fetch.prepared
-        return CacheOutcome("miss", reason, 0.0, prepared.ttl, fetch.flight.key, stored, prepared.rule)
+        ttl = prepared.ttl if fetch.lifetime is None else fetch.lifetime
+        return CacheOutcome("miss", reason, 0.0, ttl, fetch.flight.key, stored, prepared.rule)

@@ -7,10 +7,16 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-__all__ = ["Clock", "monotonic"]
+__all__ = ["Clock", "calendar", "monotonic"]
 
 Clock = Callable[[], float]
 """Seconds since some moment; never set back."""
+
+
+def calendar(clock: Clock) -> Clock:
+    """The time of day that goes with `clock`, as `time.time()`: its own `wall`, for a test's, else the system's."""
+    wall: Clock = getattr(clock, "wall", time.time)
+    return wall
 
 
 def _system_clock() -> Clock:

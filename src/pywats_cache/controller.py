@@ -11,6 +11,9 @@ from .rules import SAFE_METHODS, TOKEN, Bypass, Decision, Read, Rule, Write, che
 
 __all__ = ["SAFE_METHODS", "Bypass", "Controller", "Decision", "Partition", "Read", "Rule", "Write"]
 
+DISCONNECTED_FOR = 3600.0
+"""Seconds past its lifetime for which RFC mode serves an answer while the server fails, where nobody says."""
+
 Partition = Iterable[str] | Callable[[Mapping[str, str]], str]
 """Names of further headers that separate answers, or a function of the request's headers that replaces the rule."""
 
@@ -35,13 +38,19 @@ class Controller:
     - `store_empty`: False keeps empty and `null` bodies out of the storage.
     - `ignore_case`: match paths without case.
     - `join_timeout`: seconds a caller waits for another's fetch of the same key before it goes to the server itself.
-    - `stale_while_revalidate`, `stale_if_error`, `refresh_ahead`: as in `Read`, for routes that do not say.
+    - `stale_while_revalidate`, `stale_if_error`, `refresh_ahead`: as in `Read`, for routes that do not say;
+      `stale_if_error=None` is 0, and an hour in RFC mode, for RFC 9111 §4.2.4 allows it while the server fails.
     - `offline`: `"auto"` serves what is stored, up to `offline_for` seconds after its TTL, while the server cannot be
       reached, and then asks it at most every `down_for` seconds; `"only"` never goes to the network (a 504 is made for
       what is not stored, and for writes); None: errors reach the caller.
     - `jitter`: part of the TTL (0 to 1) by which each entry's is shortened at random, so that entries stored together
       do not expire together.
     - `cache_status`: the name of this cache in a `Cache-Status` response header (RFC 9211); None: no header.
+    - `rfc9111`: True follows what answers and requests say, as a private cache of RFC 9111 does, instead of TTLs. Of
+      `ttl`, here and in rules, only 0 counts then: such a route goes around the cache. Rules still give tags, bypass,
+      the partition and what writes dirty; the windows for stale answers hold where an answer names and forbids none.
+      `statuses`, `ignore_no_store`, `negative_ttl`, `adaptive` and `jitter` mean nothing then.
+      Coherence is the same as ever, so a write of unknown outcome, a 5xx included, still dirties.
 
     What a write dirtied, an unknown outcome included, is never served stale.
 
@@ -66,6 +75,7 @@ class Controller:
         "offline_for",
         "partition",
         "refresh_ahead",
+        "rfc9111",
         "rules",
         "stale_if_error",
         "stale_while_revalidate",
@@ -86,14 +96,16 @@ class Controller:
         ignore_case: bool = False,
         join_timeout: float = 30.0,
         stale_while_revalidate: float = 0.0,
-        stale_if_error: float = 0.0,
+        stale_if_error: float | None = None,
         offline: Literal["auto", "only"] | None = None,
         offline_for: float = 86400.0,
         down_for: float = 5.0,
         refresh_ahead: float | None = None,
         jitter: float = 0.0,
         cache_status: str | None = None,
+        rfc9111: bool = False,
     ) -> None:
+        self.rfc9111 = flag("rfc9111", rfc9111)
         self.ttl = seconds("ttl", ttl, infinite=True)
         if unmatched not in ("cache", "bypass"):
             raise ConfigurationError(f"unmatched must be 'cache' or 'bypass', not {unmatched!r}")
@@ -104,6 +116,8 @@ class Controller:
         self.ignore_case = flag("ignore_case", ignore_case)
         self.join_timeout = seconds("join_timeout", join_timeout)
         self.stale_while_revalidate = seconds("stale_while_revalidate", stale_while_revalidate, infinite=True)
+        if stale_if_error is None:
+            stale_if_error = DISCONNECTED_FOR if rfc9111 else 0.0
         self.stale_if_error = seconds("stale_if_error", stale_if_error, infinite=True)
         if offline not in (None, "auto", "only"):
             raise ConfigurationError(f"offline must be 'auto', 'only' or None, not {offline!r}")
@@ -185,7 +199,8 @@ class Controller:
         return Decision("bypass", "unmatched")
 
     def __repr__(self) -> str:
-        return f"Controller({len(self.rules)} rules, ttl={self.ttl!r}, unmatched={self.unmatched!r})"
+        mode = ", rfc9111=True" if self.rfc9111 else ""
+        return f"Controller({len(self.rules)} rules, ttl={self.ttl!r}, unmatched={self.unmatched!r}{mode})"
 
 
 def _check_names(value: object) -> tuple[str, ...]:

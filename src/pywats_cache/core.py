@@ -33,8 +33,12 @@ CLOCK_SLACK = 1.0
 class Core:
     """The parts of one transport's engine over one storage. Safe from any number of threads and tasks.
 
-    Its own state is the counters, guarded by the storage's lock.
+    Its own state is the counters, guarded by the storage's lock. RFC mode is a subclass of the engine that answers
+    some questions otherwise, so TTL mode pays nothing for it.
     """
+
+    preparer_class = Preparer
+    answers_class = Answers
 
     def __init__(
         self,
@@ -50,9 +54,9 @@ class Core:
         self.blocks = storage.coherence.blocks
         """Whether writes and invalidations do I/O, so that an event loop leaves them to a worker thread."""
         self.clock = clock
-        self.preparer = Preparer(controller, storage.secret)
+        self.preparer = self.preparer_class(controller, storage.secret)
         self.counters = Counters()
-        self.answers = Answers(library, controller.cache_status)
+        self.answers = self.answers_class(library, controller.cache_status)
         self._owner = owner
         self.diary = Diary()
         self._down: dict[str, float] = {}
@@ -72,6 +76,31 @@ class Core:
             return False
         entry.valid_at = epoch
         return True
+
+    may_look_up = is_fresh
+    """Whether `entry` may answer a lookup, which skips what the client does with answers."""
+
+    def may_share(self, entry: StoredResponse, prepared: Prepared, age: float) -> bool:
+        """Whether the answer of another's fetch that was joined in flight may answer."""
+        return in_time(entry, prepared, age)
+
+    def answer(
+        self,
+        request: Any,
+        prepared: Prepared,
+        entry: StoredResponse,
+        status: Status,
+        reason: str,
+        age: float,
+        *,
+        stored: bool = True,
+    ) -> Any:
+        """The Response of a stored answer to this request."""
+        return self.answers.stored(entry, status, reason, age, head=prepared.head, stored=stored)
+
+    def stated_ttl(self, prepared: Prepared) -> float | None:
+        """The TTL known before there is an answer."""
+        return prepared.ttl
 
     def touch(self, key: str, entry: StoredResponse, *, lookup: bool = False) -> None:
         """Count a hit and make `entry` the most recently used (it may just have been evicted: still a hit)."""

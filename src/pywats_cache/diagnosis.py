@@ -63,7 +63,7 @@ class Explanation:
 def explain(engine: Engine, request: Any) -> Explanation:
     """Say what would happen to `request`. Nothing is sent, counted or changed."""
     prepared = engine.particular(request, engine.preparer.prepare(request))
-    if prepared.kind != "read":
+    if prepared.kind not in ("read", "part"):
         return Explanation("bypass", prepared.reason, prepared.kind, prepared.rule, None, "", prepared.tags, None)
     storage, coherence = engine.storage, engine.storage.coherence
     now = engine.clock()
@@ -93,7 +93,7 @@ def explain(engine: Engine, request: Any) -> Explanation:
         key,
         prepared.partition,
         prepared.tags,
-        entry.ttl if entry is not None else prepared.ttl,
+        entry.ttl if entry is not None else engine.stated_ttl(prepared),
         settling=settling,
         in_flight=storage.flights.get(key) is not None,
         **details,

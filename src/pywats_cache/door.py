@@ -116,7 +116,7 @@ class Door:
         if entry is None or entry.status != 200:
             return None
         age = engine.now() - entry.began
-        if age >= entry.ahead or not engine.is_fresh(entry, prepared, age):
+        if age >= entry.ahead or not engine.may_look_up(entry, prepared, age):
             return None
         engine.touch(entry_key, entry, lookup=True)
         return entry, pattern, age

@@ -15,7 +15,6 @@ import time
 from typing import Any
 
 from .arrivals import Arrivals
-from .core import in_time
 from .directives import EXTENSION, Directives
 from .flights import Flight, Landing, Owner
 from .freshness import fields
@@ -51,15 +50,7 @@ class Engine(Arrivals, Writes):
         ):
             prepared = self.particular(request, prepared)
             if prepared.kind != "read":
-                if prepared.kind == "bypass" and prepared.reason == "conditional":
-                    answer = self._precondition(request, prepared)
-                    if answer is not None:
-                        return answer
-                if prepared.only_if_cached and prepared.kind == "bypass":
-                    return self._gateway_timeout(prepared, "only-if-cached", "miss")
-                if self.controller.offline == "only":
-                    return self._gateway_timeout(prepared, "offline", "bypass")
-                return self._forward(request, prepared, prepared.reason, "bypass")
+                return self._aside(request, prepared)
         storage = self.storage
         now = self.clock()
         if now >= storage.latest:
@@ -91,11 +82,23 @@ class Engine(Arrivals, Writes):
                 return self.answers.stored(entry, "hit", "fresh", age, head=prepared.head)
         return self._cold(request, prepared, key, now, time.monotonic() + self._patience(request))
 
+    def _aside(self, request: Any, prepared: Prepared) -> Any:
+        """What becomes of a request that is no plain read."""
+        if prepared.kind == "bypass" and prepared.reason == "conditional":
+            answer = self._precondition(request, prepared)
+            if answer is not None:
+                return answer
+        if prepared.only_if_cached and prepared.kind == "bypass":
+            return self._gateway_timeout(prepared, "only-if-cached", "miss")
+        if self.controller.offline == "only":
+            return self._gateway_timeout(prepared, "offline", "bypass")
+        return self._forward(request, prepared, prepared.reason, "bypass")
+
     def particular(self, request: Any, prepared: Prepared) -> Prepared:
         """`prepared` for this one request: with its body and its directives."""
         given = request.extensions.get(EXTENSION)
         directives = None if given is None else Directives.parse(given)
-        if prepared.kind == "read":
+        if prepared.kind in ("read", "part"):
             body = getattr(request, "_content", None)
             if body is None:
                 if not isinstance(request.stream, self.library.byte_stream):
@@ -120,7 +123,7 @@ class Engine(Arrivals, Writes):
                 age = now - entry.began
                 if self.is_fresh(entry, prepared, age):
                     self.touch(key, entry)
-                    return self.answers.stored(entry, "hit", "fresh", age, head=prepared.head)
+                    return self.answer(request, prepared, entry, "hit", "fresh", age)
                 reason = self.why_not_fresh(entry, prepared, age)
                 if reason == "expired":
                     self.diary.expired(prepared.rule, age, entry.ttl)
@@ -130,12 +133,12 @@ class Engine(Arrivals, Writes):
                     storage.drop(entry, expired=True)
                 else:
                     stale = entry
-            if prepared.only_if_cached:
-                return self._gateway_timeout(prepared, "only-if-cached", "miss")
             if stale is not None:
                 why = self.why_stale_now(stale, prepared, now)
                 if why is not None:
                     return self._stale_now(request, prepared, key, stale, now, why)
+            if prepared.only_if_cached:
+                return self._gateway_timeout(prepared, "only-if-cached", "miss")
             if self.controller.offline == "only":
                 return self._gateway_timeout(prepared, "offline", "miss")
             if prepared.head:
@@ -148,6 +151,7 @@ class Engine(Arrivals, Writes):
                     solo, reason = True, "own-flight"
                 elif self._may_join(prepared, flight, now):
                     return Join(request, prepared, key, flight, deadline)
+            solo = solo or prepared.kind == "part"  # its answer may be less than the whole
             fetch = self._take_off(request, prepared, key, now, owner, reason, solo=solo)
         if stale is not None and fetch.flight.storable:
             fetch.stale = stale
@@ -159,8 +163,8 @@ class Engine(Arrivals, Writes):
     ) -> Any:
         """Serve what is stored past its TTL without asking the server first; one refresh runs, if one may."""
         self._count("stale")
-        response = self.answers.stored(stale, "stale", reason, now - stale.began, head=prepared.head)
-        if reason == "offline" or prepared.head:
+        response = self.answer(request, prepared, stale, "stale", reason, now - stale.began)
+        if reason in ("offline", "max-stale") or prepared.head or prepared.only_if_cached:
             return response
         return self._with_refresh(request, prepared, key, stale, now, response)
 
@@ -261,11 +265,11 @@ class Engine(Arrivals, Writes):
         if flight.landing is Landing.ANSWERED:
             entry = flight.answer
             age = 0.0 if entry is None else now - entry.began
-            if entry is not None and in_time(entry, prepared, age):
+            if entry is not None and self.may_share(entry, prepared, age):
                 if entry.key == self.variant(request, prepared.key):
                     with self.storage.lock:
                         self._count("collapsed")
-                    return self.answers.stored(entry, "collapsed", "joined", age)
+                    return self.answer(request, prepared, entry, "collapsed", "joined", age)
                 return self._cold(request, prepared, self.variant(request, prepared.key), now, join.deadline)
             reason = "not-shared"
         elif flight.landing is Landing.STALE:
@@ -276,7 +280,7 @@ class Engine(Arrivals, Writes):
             if entry is not None and self.may_serve_stale(entry, prepared, now, window):
                 with self.storage.lock:
                     self._count("stale")
-                return self.answers.stored(entry, "stale", "if-error", now - entry.began)
+                return self.answer(request, prepared, entry, "stale", "if-error", now - entry.began)
             reason = "not-shared"
         elif flight.landing is Landing.FAILED:
             return self._cold(request, prepared, join.key, now, join.deadline)
@@ -292,5 +296,5 @@ class Engine(Arrivals, Writes):
     def _gateway_timeout(self, prepared: Prepared, reason: str, status: Status) -> Any:
         with self.storage.lock:
             self._count(status)
-        key = prepared.key if status == "miss" else None
-        return self.answers.gateway_timeout(CacheOutcome(status, reason, 0.0, prepared.ttl, key, False, prepared.rule))
+        key, ttl = (prepared.key if status == "miss" else None), self.stated_ttl(prepared)
+        return self.answers.gateway_timeout(CacheOutcome(status, reason, 0.0, ttl, key, False, prepared.rule))

@@ -9,7 +9,7 @@ from enum import Enum
 from .controller import Decision
 from .directives import parse_cache_control
 
-__all__ = ["Body", "content_length", "fields", "is_empty", "unstorable", "vary_names", "write_lease"]
+__all__ = ["Body", "content_length", "fields", "is_empty", "unkeepable", "unstorable", "vary_names", "write_lease"]
 
 MAX_VARY = 16
 NEGATIVE = frozenset({404, 410})
@@ -68,15 +68,20 @@ def unstorable(status: int, headers: Mapping[str, list[str]], decision: Decision
         return "status"
     if "set-cookie" in headers:
         return "set-cookie"
-    vary = vary_names(headers)
-    if "*" in vary or len(vary) > MAX_VARY:
-        return "vary-any"
     if (
         "cache-control" in headers
         and not decision.ignore_no_store
         and "no-store" in parse_cache_control(headers["cache-control"])
     ):
         return "no-store"
+    return unkeepable(headers, bound)
+
+
+def unkeepable(headers: Mapping[str, list[str]], bound: int) -> str | None:
+    """Why an answer is never stored, whatever the policy: no key selects it, it is a stream, or too large; or None."""
+    vary = vary_names(headers)
+    if "*" in vary or len(vary) > MAX_VARY:
+        return "vary-any"
     if headers.get("content-type", [""])[0].partition(";")[0].strip().lower() in _STREAMS:
         return "stream"
     length = content_length(headers)

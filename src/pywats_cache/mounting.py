@@ -77,8 +77,16 @@ class Mounted:
             # By identity: an empty storage has the length 0, and so is false.
             memory = storage if isinstance(storage, MemoryStorage) else MemoryStorage()
         used = memory.use_clock(clock, monotonic)
-        self._engine = Engine(self._library, controller or Controller(), memory, used, self._owner)
+        controller = controller or Controller()
+        kind = self._rfc_engine() if controller.rfc9111 else Engine
+        self._engine = kind(self._library, controller, memory, used, self._owner)
         self._mount(transport)
+
+    @staticmethod
+    def _rfc_engine() -> type[Engine]:
+        from .rfc_engine import RfcEngine  # here: who needs no RFC mode does not wait for it
+
+        return RfcEngine
 
     def _mount(self, transport: Any) -> None:
         if isinstance(transport, Mounted):

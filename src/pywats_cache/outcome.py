@@ -20,6 +20,9 @@ REASONS: dict[str, str] = {
     "ahead": "answered from the storage, within its TTL but close to its end, so a refresh runs",
     "while-revalidate": "past its TTL, served stale while one refresh runs (RFC 5861 §3)",
     "if-error": "past its TTL, served stale because the server failed (RFC 5861 §4)",
+    "max-stale": "past its lifetime, served stale because the caller accepts that (max-stale, RFC 9111 §5.2.1.2)",
+    "must-revalidate": "what is stored must not be used unasked and the server cannot be reached: a 504 made here",
+    "no-cache": "what is stored says no-cache: it is only used once the server has confirmed it",
     "offline": "past its TTL, served stale because the server cannot be reached, or offline='only'; or a 504 made here",
     "not-modified": "past its TTL, and the server said that it is unchanged (304, RFC 9111 §4.3)",
     "refresh": "the caller asked for a new answer: refresh=True, or Cache-Control: no-cache, or max-age",
@@ -41,11 +44,12 @@ REASONS: dict[str, str] = {
     "overtaken": "not stored: a write, or a later fetch, came in between",
     "rule-bypass": "a rule (or `unmatched='bypass'`) leaves this route alone",
     "query-bypass": "a query parameter of the rule's bypass_query is present",
-    "zero-ttl": "the TTL of this route is 0",
+    "zero-ttl": "the TTL of this route is 0, or (RFC mode) the answer has neither a lifetime nor a validator",
     "caller-bypass": "the caller asked to leave the cache alone: bypass=True or Cache-Control: no-store",
     "write": "an unsafe method, or a route that a rule calls a write",
     "method": "a method that is neither read nor write",
     "range": "a request for a part (Range)",
+    "partial": "a request for a part (Range), answered from the whole that is stored (RFC mode)",
     "conditional": "the caller's own conditional request, which nothing stored can answer",
     "precondition": "the caller's own conditional request, answered from the storage (RFC 9110 §13)",
     "streamed-body": "the request's body is a stream that can be read only once",
@@ -60,7 +64,8 @@ class CacheOutcome(NamedTuple):
 
     - `status`: exactly one of `hit`, `stale`, `revalidated`, `miss`, `collapsed`, `bypass`.
     - `reason`: a code of `REASONS`: of a miss that could not be stored, why not; else why nothing stored answered.
-    - `age`: seconds since the request that fetched the answer was sent; 0.0 for a new one.
+    - `age`: seconds since the request that fetched the answer was sent (RFC mode: as RFC 9111 §4.2.3 counts); 0.0 for a
+      new one.
     - `ttl`: seconds an answer of this route stays fresh; None where nothing is cached.
     - `key`: a digest that names the stored answer and tells nothing of URL or credentials; None on a bypass.
     - `stored`: whether the answer is in the storage now. For a body of unknown length it turns True at its clean end.
@@ -89,6 +94,8 @@ _FORWARDED = {  # RFC 9211 §2.2
     "expired": "stale",
     "softened": "stale",
     "dirtied": "stale",
+    "no-cache": "stale",
+    "must-revalidate": "stale",
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from sys import intern
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import unquote_plus
 
 from .coherence import explicit_tag, partition_tag, path_tags, write_tags
@@ -14,7 +14,10 @@ from .errors import ConfigurationTypeError
 from .key import entry_key, is_credential, partition_digest, sorted_query
 from .storage.entry import HeaderItems
 
-__all__ = ["Prepared", "Preparer"]
+if TYPE_CHECKING:
+    from .rfc9111 import Wishes
+
+__all__ = ["Asked", "Fields", "Prepared", "Preparer"]
 
 MAX_MEMO = 4096
 MAX_NAMES = 1024
@@ -50,15 +53,17 @@ Fields = tuple[tuple[bytes, bytes], ...]
 class Prepared(NamedTuple):
     """One request, or all that look alike, as the engine sees it.
 
-    - `kind`: `read`, `write` or `bypass`; `reason`: the code of a bypass or write, or of a refresh.
+    - `kind`: `read`, `part` (RFC mode: a read that may be answered by less than the whole, being conditional or of a
+      range), `write` or `bypass`; `reason`: the code of a bypass or write, or of a refresh.
     - `key`: names the answer of a read; `tags`: what it carries, or what a write dirties.
     - `head`: answered from the stored GET; `refresh`: a new answer is wanted; `max_age`: seconds at most.
     - `own_ttl`: the caller set the TTL for this one request, so the rule's is no bound for what it stores.
     - `directed`: the caller gave directives, so its tags may be others than those of what is stored.
+    - `wishes`: what its Cache-Control asks of a stored answer, in RFC mode; None: nothing.
     - `body_fields`: the header values that say what a body means; see `Preparer.with_body`.
     """
 
-    kind: Literal["read", "write", "bypass"]
+    kind: Literal["read", "part", "write", "bypass"]
     reason: str
     rule: str
     key: str = ""
@@ -75,9 +80,10 @@ class Prepared(NamedTuple):
     own_ttl: bool = False
     directed: bool = False
     body_fields: tuple[bytes, ...] | None = None
+    wishes: Wishes | None = None
 
 
-class _Asked(NamedTuple):
+class Asked(NamedTuple):
     """What the decisive header fields of a request say, whatever its method and URL."""
 
     separating: Fields
@@ -89,6 +95,8 @@ class _Asked(NamedTuple):
     max_age: float | None
     reason: str | None
     body_fields: tuple[bytes, bytes]
+    part: bool = False
+    wishes: Wishes | None = None
 
 
 class Preparer:
@@ -106,7 +114,7 @@ class Preparer:
         self._secret = secret
         self._memo: dict[Any, Prepared] = {}
         self._names: dict[bytes, bool] = {}
-        self._alike: dict[HeaderItems, tuple[HeaderItems, _Asked]] = {}
+        self._alike: dict[HeaderItems, tuple[HeaderItems, Asked]] = {}
         by: Callable[[Mapping[str, str]], str] | None
         self._partition_names: frozenset[bytes]
         if callable(controller.partition):
@@ -159,7 +167,7 @@ class Preparer:
         self._names[lower] = decisive
         return decisive
 
-    def _asked(self, items: HeaderItems) -> tuple[HeaderItems, _Asked]:
+    def _asked(self, items: HeaderItems) -> tuple[HeaderItems, Asked]:
         """What the decisive fields say; worked out once for all requests that have them in common."""
         known = self._alike.get(items)
         if known is None:
@@ -168,13 +176,13 @@ class Preparer:
             known = self._alike[items] = (items, self._read_fields(tuple((lower, value) for _, lower, value in items)))
         return known
 
-    def _read_fields(self, fields: Fields) -> _Asked:
+    def _read_fields(self, fields: Fields) -> Asked:
         first: dict[bytes, bytes] = {}
         for name, value in fields:
             first.setdefault(name, value)
         controls = parse_cache_control([v.decode("latin-1") for n, v in fields if n == b"cache-control"])
         max_age = _whole_seconds(controls.get("max-age"))
-        return _Asked(
+        return Asked(
             separating=tuple(
                 f for f in fields if f[0] in self._partition_names or is_credential(f[0].decode("latin-1"))
             ),
@@ -188,7 +196,7 @@ class Preparer:
             body_fields=(first.get(b"content-type", b""), first.get(b"content-encoding", b"")),
         )
 
-    def _work_out(self, request: Any, asked: _Asked, computed: str | None) -> Prepared:
+    def _work_out(self, request: Any, asked: Asked, computed: str | None) -> Prepared:
         url = request.url._uri_reference
         method = request.method
         origin = f"{url.scheme}://{url.host}:{url.port or _DEFAULT_PORTS.get(url.scheme, '')}"
@@ -220,14 +228,7 @@ class Preparer:
             "read" if reason is None else "bypass",
             reason or ("refresh" if asked.refresh else "unknown"),
             decision.rule,
-            key=entry_key(
-                self._secret,
-                "GET" if method == "HEAD" else method,
-                origin,
-                path,
-                sorted_query(url.query or ""),
-                partition,
-            ),
+            key=self._key("GET" if method == "HEAD" else method, origin, path, url.query or "", partition),
             ttl=decision.ttl,
             tags=tags,
             head=method == "HEAD",
@@ -236,6 +237,9 @@ class Preparer:
             body_fields=asked.body_fields,
             **known,
         )
+
+    def _key(self, method: str, origin: str, path: str, query: str, partition: str) -> str:
+        return entry_key(self._secret, method, origin, path, sorted_query(query), partition)
 
     def _partition(self, fields: Fields, userinfo: str, computed: str | None) -> str:
         if computed is not None:

@@ -45,7 +45,7 @@ class Staleness(Core):
         decision = prepared.decision
         assert decision is not None
         window = max(decision.stale_while_revalidate, decision.stale_if_error, decision.offline_for)
-        return age >= 0.0 and (age < entry.ttl + window or bool(self._validators(entry)))
+        return age >= 0.0 and (age < entry.ttl + window or bool(self.validators(entry, None)))
 
     def may_serve_stale(self, entry: StoredResponse, prepared: Prepared, now: float, window: float) -> bool:
         """Whether a stored answer may be served up to `window` seconds after its TTL."""
@@ -62,6 +62,8 @@ class Staleness(Core):
         """The reason to serve a stored answer stale without asking the server first, or None."""
         decision, offline = prepared.decision, self.controller.offline
         assert decision is not None
+        if prepared.only_if_cached:
+            return None
         if (offline == "only" or (offline == "auto" and self.is_down(prepared.origin, now))) and self.may_serve_stale(
             entry, prepared, now, decision.offline_for
         ):
@@ -79,8 +81,11 @@ class Staleness(Core):
 
     # ── validation ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _validators(self, entry: StoredResponse) -> list[tuple[str, str]]:
-        """The fields that ask whether `entry` is still what the server has; [] where no answer could be trusted."""
+    def validators(self, entry: StoredResponse, request: Any) -> list[tuple[str, str]]:
+        """The fields that ask whether `entry` is still what the server has; [] where no answer could be trusted.
+
+        - `request`: that they go along with, or None.
+        """
         headers = fields(entry.headers)
         if entity_tag(headers) is None:
             # A Last-Modified of the very second of the answer says nothing of a change later in that second
@@ -94,12 +99,14 @@ class Staleness(Core):
         """Make a fetch conditional on what is stored, where that has validators (RFC 9111 §4.3.1)."""
         if fetch.stale is None:
             return
-        validators = self._validators(fetch.stale)
+        validators = self.validators(fetch.stale, fetch.request)
         if validators:
             request = fetch.request
             asking = object.__new__(type(request))
             asking.__dict__.update(request.__dict__)
             asking.headers = request.headers.copy()
+            for name in ("if-none-match", "if-modified-since"):  # the caller's own; ours name them too
+                asking.headers.pop(name, None)
             for name, value in validators:
                 asking.headers[name] = value
             fetch.to_send, fetch.validating = asking, True
@@ -107,7 +114,7 @@ class Staleness(Core):
     # ── failure ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def failed(self, fetch: Fetch, error: BaseException | None = None) -> Any:
-        """The fetch failed or was cancelled. Returns a stale Response where one may stand in, else None.
+        """The fetch failed or was cancelled. Returns a Response where one may stand in, else None.
 
         Without one, the flight is handed over to the next joiner.
         """
@@ -117,6 +124,10 @@ class Staleness(Core):
         if fetch.background:
             self._back_off(fetch.flight.key)
         self._land(fetch.flight, Landing.FAILED)
+        return self.unavailable(fetch, error)
+
+    def unavailable(self, fetch: Fetch, error: BaseException | None) -> Any:
+        """The Response in the place of an error for which nothing stands in, or None: the error reaches the caller."""
         return None
 
     def replaced(self, fetch: Fetch) -> Any:
@@ -126,14 +137,16 @@ class Staleness(Core):
 
     def fails_over(self, fetch: Fetch, status: int) -> bool:
         """Whether a stale answer is served in the place of one with this status (RFC 5861 §4)."""
-        decision = fetch.prepared.decision
-        assert decision is not None
         return (
             status >= 500
             and fetch.stale is not None
-            and decision.stale_if_error > 0
-            and self.may_serve_stale(fetch.stale, fetch.prepared, self.now(), decision.stale_if_error)
+            and self.may_serve_on_error(fetch.stale, fetch.prepared, self.now())
         )
+
+    def may_serve_on_error(self, entry: StoredResponse, prepared: Prepared, now: float) -> bool:
+        """Whether a stored answer may stand in for a failure of the server."""
+        window = prepared.decision.stale_if_error if prepared.decision is not None else 0.0
+        return window > 0 and self.may_serve_stale(entry, prepared, now, window)
 
     def _stand_in(self, fetch: Fetch, error: BaseException | None) -> Any:
         # A caller's own deadline that ran out before anything was sent says nothing of the server.
@@ -150,7 +163,7 @@ class Staleness(Core):
             return None
         if decision.offline_for and self.may_serve_stale(stale, prepared, now, decision.offline_for):
             return self._served(fetch, stale, "offline")
-        if decision.stale_if_error and self.may_serve_stale(stale, prepared, now, decision.stale_if_error):
+        if self.may_serve_on_error(stale, prepared, now):
             return self._served(fetch, stale, "if-error")
         return None
 
@@ -159,7 +172,7 @@ class Staleness(Core):
         if fetch.background:
             self._back_off(fetch.flight.key)
         self._land(fetch.flight, Landing.STALE, stale)
-        return self.answers.stored(stale, "stale", reason, self.now() - stale.began, head=fetch.prepared.head)
+        return self.answer(fetch.request, fetch.prepared, stale, "stale", reason, self.now() - stale.began)
 
     # ── memory of failures ────────────────────────────────────────────────────────────────────────────────────────
 

@@ -44,9 +44,11 @@ class Fetch(Step):
     __slots__ = (
         "background",
         "claim",
+        "dated",
         "encoded",
         "flight",
         "length",
+        "lifetime",
         "outdated",
         "patience",
         "prepared",
@@ -80,6 +82,10 @@ class Fetch(Step):
         self.validating = False
         self.length: int | None = None
         """Of the answer's body, as announced."""
+        self.dated: float | None = None
+        """What the age of the answer counts from, on the transport's clock; None: when its request was sent."""
+        self.lifetime: float | None = None
+        """Seconds the answer says it is fresh; None where the rule says that."""
         self.encoded = False
         """Whether the answer's body has a content encoding."""
         self.vary: tuple[str, ...] = ()
@@ -105,12 +111,20 @@ class Stale(Step):
 
 
 class Forward(Step):
-    """Send the request; its answer is the caller's alone. `intent` names a write that was announced."""
+    """Send the request; its answer is the caller's alone.
 
-    __slots__ = ("intent", "outcome", "prepared", "request")
+    - `epoch`, `began`: of the coherence and on the transport's clock, when it was sent.
+    - `intent`: names a write that was announced.
+    - `dirtied`: the epoch that it published, once it has dirtied something.
+    """
 
-    def __init__(self, request: Any, prepared: Prepared, outcome: CacheOutcome) -> None:
+    __slots__ = ("began", "dirtied", "epoch", "intent", "outcome", "prepared", "request")
+
+    def __init__(self, request: Any, prepared: Prepared, outcome: CacheOutcome, epoch: int, began: float) -> None:
         self.request = request
         self.prepared = prepared
         self.outcome = outcome
+        self.epoch = epoch
+        self.began = began
+        self.dirtied: int | None = None
         self.intent: str | None = None

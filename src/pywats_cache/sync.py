@@ -144,7 +144,9 @@ class SyncCache(Mounted):
         except BaseException as error:
             self._engine.forward_failed(forward, error)
             raise
-        self._engine.forwarded(forward, response)
+        collector = self._engine.forwarded(forward, response)
+        if collector is not None:
+            response.stream = self._library.tee(response.stream, collector)
         return response
 
     def invalidate(self, path: str | None = None, *, tags: tuple[str, ...] = (), soft: bool = False) -> None:

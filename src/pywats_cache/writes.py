@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from .body import Collector
 from .coherence import explicit_tag
 from .core import Core
 from .freshness import default_settle, write_lease
@@ -25,7 +26,8 @@ class Writes(Core):
             self.diary.noted(reason)
         if prepared.kind == "write":
             self.storage.coherence.saw(prepared.origin)
-        return Forward(request, prepared, CacheOutcome(status, reason, rule=prepared.rule))
+        outcome = CacheOutcome(status, reason, rule=prepared.rule)
+        return Forward(request, prepared, outcome, self.storage.coherence.epoch, self.clock())
 
     def tells_others_first(self, forward: Forward) -> bool:
         """Whether `announced` must come before the request is sent: a write to what other processes share."""
@@ -36,29 +38,37 @@ class Writes(Core):
         lease = write_lease(self._timeout(forward.request))
         forward.intent = self.storage.coherence.begin_write(forward.prepared.tags, lease)
 
-    def forwarded(self, forward: Forward, response: Any) -> None:
-        """The answer to a write or bypass is there, and is returned after this."""
+    def forwarded(self, forward: Forward, response: Any) -> Collector | None:
+        """The answer to a write or bypass is there, and is returned after this.
+
+        Returns what gathers its body while it is handed on, where that is wanted.
+        """
         status = response.status_code
         prepared = forward.prepared
         self.answered(prepared.origin)
         if prepared.kind == "write" and (200 <= status < 400 or status >= 500):
-            self._wrote(forward, unknown=status >= 500)
+            self._wrote(forward, (*prepared.tags, *self.named(forward, response)), unknown=status >= 500)
         elif forward.intent is not None:
             self.storage.coherence.abandon_write(forward.intent)
         self.distrust(status, prepared)
         self.answers.mark(response, forward.outcome)
+        return None
+
+    def named(self, forward: Forward, response: Any) -> tuple[str, ...]:
+        """The tags that the answer to a write says it changed, on top of those of its request."""
+        return ()
 
     def forward_failed(self, forward: Forward, error: BaseException) -> None:
         """A write failed: its outcome is unknown, unless the error proves that nothing was sent."""
         if forward.prepared.kind == "write" and not self._not_sent(error):
-            self._wrote(forward, unknown=True)
+            self._wrote(forward, forward.prepared.tags, unknown=True)
         elif forward.intent is not None:
             self.storage.coherence.abandon_write(forward.intent)
 
     def _not_sent(self, error: BaseException) -> bool:
         return isinstance(error, self.library.not_sent) or getattr(error, "request_not_sent", False) is True
 
-    def _wrote(self, forward: Forward, *, unknown: bool) -> None:
+    def _wrote(self, forward: Forward, tags: tuple[str, ...], *, unknown: bool) -> None:
         """Dirty what the write changed, before anyone sees its answer."""
         prepared = forward.prepared
         assert prepared.decision is not None
@@ -67,15 +77,15 @@ class Writes(Core):
             settle = max(settle, default_settle(self._timeout(forward.request)))
         coherence = self.storage.coherence
         if coherence.blocks:
-            coherence.finish_write(forward.intent, prepared.tags, settle)  # both in one transaction
+            coherence.finish_write(forward.intent, tags, settle)  # both in one transaction
             with self.storage.lock:
                 self.storage.invalidations += 1
             return
         if settle:
             # First: a read that sees the new epoch must see the window too.
             now = self.now()
-            coherence.settle(prepared.tags, now, now + settle)
-        coherence.bump(prepared.tags)
+            coherence.settle(tags, now, now + settle)
+        forward.dirtied = coherence.bump(tags)
         with self.storage.lock:
             self.storage.invalidations += 1
 

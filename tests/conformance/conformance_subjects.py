@@ -44,7 +44,10 @@ class Subject:
 
     def clock(self) -> Clock:
         """A clock for one test; the origin dates its answers by the same one."""
-        return RealClock() if self.real_time else FakeClock(start=float(int(time.time())))
+        if self.real_time:
+            return RealClock()
+        start = float(int(time.time()))
+        return FakeClock(start, wall=start)
 
     def settle(self) -> None:
         """Leave a moment to what runs in the background, where no real time passes otherwise."""
@@ -57,8 +60,7 @@ def _ttl(clock: Any) -> httpx.BaseTransport:
 
 
 def _rfc9111(clock: Any) -> httpx.BaseTransport:
-    controller: Any = Controller
-    return CacheTransport(httpx.HTTPTransport(verify=False), controller=controller(rfc9111=True), clock=clock)
+    return CacheTransport(httpx.HTTPTransport(verify=False), controller=Controller(rfc9111=True), clock=clock)
 
 
 def _hishel(_: Any) -> httpx.BaseTransport:

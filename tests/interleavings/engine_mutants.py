@@ -31,7 +31,7 @@ MUTANTS: dict[str, tuple[type[Any], str, list[Replacement]]] = {
     "the fence is off: an entry is dated with the epoch at its finish": (
         Engine,
         "_store",
-        [(r"(prepared, flight, storage = .*)", r"\1\n    flight.epoch = storage.coherence.epoch")],
+        [(r"(prepared, storage = .*)", r"\1\n    fetch.flight.epoch = storage.coherence.epoch")],
     ),
     "the epoch is published before the table is written": (
         Coherence,
@@ -85,14 +85,14 @@ MUTANTS: dict[str, tuple[type[Any], str, list[Replacement]]] = {
         Engine,
         "_wrote",
         [
-            (r"coherence\.bump\(prepared\.tags\)", "pass"),
-            (r"if settle:", "coherence.bump(prepared.tags)\n    if settle:"),
+            (r"forward\.dirtied = coherence\.bump\(tags\)", "pass"),
+            (r"if settle:", "coherence.bump(tags)\n    if settle:"),
         ],
     ),
     "a write dirties its path but not its collection": (
         Engine,
         "_wrote",
-        [(r"coherence\.bump\(prepared\.tags\)", "coherence.bump(prepared.tags[:1])")],
+        [(r"coherence\.bump\(tags\)", "coherence.bump(tags[:1])")],
     ),
     "a fold forgets tags before it raises the floor": (
         Coherence,
@@ -126,6 +126,7 @@ MUTANTS: dict[str, tuple[type[Any], str, list[Replacement]]] = {
         "failed",
         [(r"self\._land\(fetch\.flight, Landing\.FAILED\)", "self.storage.flights.remove(fetch.flight)")],
     ),
+    "a cancelled joiner is not counted": (Engine, "left", [(r"self\._count\(.*\)", "pass")]),
     "an uncacheable answer does not wake the joiners": (
         Engine,
         "release",
@@ -144,7 +145,7 @@ MUTANTS: dict[str, tuple[type[Any], str, list[Replacement]]] = {
     ),
     "the key leaves out the partition": (
         Preparer,
-        "_work_out",
+        "_key",
         [(r"(entry_key\([^\n]*), partition\)", r"\1)")],
     ),
     "joining or opening a flight takes no lock": (Engine, "_cold", [NO_LOCK]),
@@ -194,19 +195,28 @@ MUTANTS: dict[str, tuple[type[Any], str, list[Replacement]]] = {
     "the transport dirties when nobody can tell any more": (
         SyncCache,
         "_forward",
-        [(r"self\._engine\.forwarded\(forward, response\)", "pass")],
+        [(r"self\._engine\.forwarded\(forward, response\)", "None")],
     ),
 }
 
 _after: list[Any] = []
 
 
-def plant(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """Make the product the mutant `name`."""
-    cls, method, replacements = MUTANTS[name]
+def _found(name: str) -> tuple[type[Any], Any, str]:
+    cls, method, _ = MUTANTS[name]
     owner = next(c for c in cls.__mro__ if method in c.__dict__)
     function = owner.__dict__[method]
-    source = textwrap.dedent(inspect.getsource(function))
+    return owner, function, textwrap.dedent(inspect.getsource(function))
+
+
+# Read once, with the import of the code: somebody may edit it while the tests run.
+_SOURCES = {name: _found(name) for name in MUTANTS}
+
+
+def plant(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Make the product the mutant `name`."""
+    _, method, replacements = MUTANTS[name]
+    owner, function, source = _SOURCES[name]
     for old, new in replacements:
         changed, count = re.subn(old, new, source)
         assert count == 1, f"{owner.__name__}.{method} has {count} passages like {old!r}: rewrite this mutant"

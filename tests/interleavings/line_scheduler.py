@@ -49,7 +49,11 @@ class Baton:
     active: Baton | None = None
 
     def __init__(
-        self, prefix: tuple[int, ...], bound: int, operations: list[Callable[[], object]], invariant: Any
+        self,
+        prefix: tuple[int, ...],
+        bound: int,
+        operations: list[Callable[[], object]],
+        invariant: Any = None,
     ) -> None:
         self.prefix = prefix
         self.bound = bound
@@ -298,7 +302,15 @@ def explore_lines(
     schedules = 0
     todo: list[tuple[int, ...]] = [()]
     pool = Pool(len(start().operations))
+    before = sys.gettrace()
     try:
+        if instructions:
+            # CPython from 3.12 on reports the instructions of a function from the call after the first that asked for
+            # it, and forgets that when it is called untraced; so this thread asks too, all the time.
+            sys._getframe().f_trace_opcodes = True
+            sys.settrace(trace)
+            for operation in start().operations:
+                operation()
         while todo:
             run = start()
             baton = Baton(todo.pop(), preemptions, run.operations, getattr(run, "invariant", None))
@@ -310,6 +322,7 @@ def explore_lines(
             todo += baton.todo
             schedules += 1
     finally:
+        sys.settrace(before)
         pool.close()
     return schedules
 

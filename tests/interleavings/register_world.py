@@ -160,6 +160,7 @@ def reading(
     ends: str = "ok",
     slow: bool = False,
     patient: bool = True,
+    leaves: bool = False,
     **directives: Any,
 ) -> Callable[[World], Process]:
     """A read. Its steps: begin; the origin reads its value; the answer arrives and is finished.
@@ -167,7 +168,8 @@ def reading(
     - `ends`: how its own fetch ends: `ok`, `fails`, `uncacheable`, `teed` (a body of unknown length), `torn` (such a
       body, closed early); `slow`: arriving and finishing are two steps.
     - `directives`: of the request; with `refresh` it comes a second after what went before.
-    - `patient`: False gives up waiting for another's flight at any moment, as a join time-out does.
+    - `patient`: False gives up waiting for another's flight at any moment, as a join time-out does; `leaves`: is
+      cancelled while it waits.
     """
 
     def process(world: World) -> Process:
@@ -185,8 +187,11 @@ def reading(
                     woken.append(None)
 
                 step.flight.on_landing(wake)
-                yield (lambda woken=woken: woken) if patient else None
+                yield (lambda woken=woken: woken) if patient and not leaves else None
                 step.flight.forget(wake)
+                if leaves:
+                    engine.left(step)
+                    return
                 step = engine.rejoin(step)
                 continue
             assert isinstance(step, Fetch), step

@@ -24,7 +24,7 @@ from pywats_cache import AsyncCacheClient, AsyncCacheTransport, CacheClient, Cac
 from pywats_cache.testing import SimulatedWATS
 
 SOON = 60.0
-THREADS, LOOPS, TASKS, OPERATIONS = 8, 2, 4, 40
+THREADS, LOOPS, TASKS, OPERATIONS = 8, 2, 4, 100
 WRITTEN = "/api/Product"
 PATHS = ("/api/Product/PN-1000", "/api/Product/PN-1001", "/api/Product/Query")
 

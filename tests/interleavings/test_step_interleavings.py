@@ -112,6 +112,10 @@ SCENARIOS: dict[str, tuple[Scenario, int]] = {
     ),
     "an uncacheable answer, another and a write": (Scenario(reading(ends="uncacheable"), reading(), writing()), 375),
     "an impatient joiner": (Scenario(reading(), reading(patient=False), writing()), 1222),
+    "a joiner that is cancelled, a leader that fails, and a third": (
+        Scenario(reading(ends="fails"), reading(leaves=True), reading(), expect=all_answered(1)),
+        60,
+    ),
     "two impatient joiners": (
         Scenario(reading(slow=True), reading(patient=False), reading(patient=False), expect=all_answered(3), **FOUR),
         500,
@@ -203,6 +207,7 @@ KILLERS = {
     "nobody joins": "three cold reads make one origin request",
     "a joiner takes an answer without looking at Vary": "two languages",
     "the key leaves out the partition": "two users and a write",
+    "a cancelled joiner is not counted": "a joiner that is cancelled, a leader that fails, and a third",
     "a clear dirties after it forgot": "a clear after a change behind the cache's back",
 }
 

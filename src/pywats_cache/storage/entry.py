@@ -46,6 +46,7 @@ class StoredResponse:
 
     - `raw`: the body as received; `content`: the body decoded (the same object where it was not encoded).
     - `began`: when its request was sent, on the transport's clock; `ttl`: seconds it stays fresh from then.
+      What came with an Age is older than that, so `began` is earlier then; `fetched` is when its request was sent.
     - `own_ttl`: the TTL was set by the caller, for this answer alone.
     - `epoch`: the epoch at which its fetch began; `valid_at`: the last epoch at which it was found valid.
     - `vary`: names (lower case) of the request headers that select it; their values are in the key only.
@@ -63,6 +64,7 @@ class StoredResponse:
         "encoding",
         "epoch",
         "extensions",
+        "fetched",
         "headers",
         "key",
         "own_ttl",
@@ -93,6 +95,7 @@ class StoredResponse:
         epoch: int,
         vary: tuple[str, ...],
         rule: str,
+        fetched: float | None = None,
     ) -> None:
         self.key = key
         self.status = status
@@ -101,6 +104,7 @@ class StoredResponse:
         self.content = content
         self.extensions = extensions
         self.began = began
+        self.fetched = began if fetched is None else fetched
         self.ttl = ttl
         self.own_ttl = own_ttl
         self.tags = tags

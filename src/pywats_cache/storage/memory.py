@@ -118,7 +118,7 @@ class MemoryStorage(HishelFace):
             return False
         with self.lock:
             there = self.lru.items.get(entry.key)
-            if there is not None and (there.epoch, there.began) > (entry.epoch, entry.began):
+            if there is not None and (there.epoch, there.fetched) > (entry.epoch, entry.fetched):
                 return False
             gone = self.lru.put(entry.key, entry)
             if gone is None:

@@ -152,7 +152,9 @@ class SharingStorage:
                 data = pack(
                     entry, wall=began, generation=generation, writer=self._instance, key=self._secret, packed=packed
                 )
-                row = Row(fetch.prepared.key, entry.key, data, entry.epoch, began, began + entry.ttl)
+                row = Row(
+                    fetch.prepared.key, entry.key, data, entry.epoch, wall - (now - entry.fetched), began + entry.ttl
+                )
                 self._rows.put(row, wall)
         except Exception as error:  # noqa: BLE001 - a cache failure never fails a request
             self._failed("writing", error)

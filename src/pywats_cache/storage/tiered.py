@@ -135,7 +135,7 @@ class TieredStorage:
     def _newest(found: list[tuple[uuid.UUID, StoredResponse]], fetch: Fetch) -> list[StoredResponse]:
         """The newest record of each variant; what it has replaced is outdated. Of equal ones the last written."""
         newest: dict[str, tuple[uuid.UUID, StoredResponse]] = {}
-        for id, entry in sorted(found, key=lambda pair: (pair[1].epoch, pair[1].began)):
+        for id, entry in sorted(found, key=lambda pair: (pair[1].epoch, pair[1].fetched)):
             if entry.key in newest:
                 fetch.outdated.append(newest[entry.key][0])
             newest[entry.key] = (id, entry)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from ..errors import ConfigurationTypeError
 
 __all__ = ["FakeClock"]
@@ -15,16 +17,26 @@ class FakeClock:
     client = CacheClient(clock=clock)
     clock.advance(301)          # seconds; a negative number sets it back
     ```
+
+    - `start`: seconds it shows first; `wall`: the time of day then, as `time.time()`, which RFC mode compares with
+      dates in answers; None: now.
     """
 
-    def __init__(self, start: float = 1000.0) -> None:
+    def __init__(self, start: float = 1000.0, *, wall: float | None = None) -> None:
         if isinstance(start, bool) or not isinstance(start, (int, float)):
             raise ConfigurationTypeError(f"start must be a number of seconds, not {start!r}")
+        if wall is not None and (isinstance(wall, bool) or not isinstance(wall, (int, float))):
+            raise ConfigurationTypeError(f"wall must be a number of seconds since 1970 or None, not {wall!r}")
         self._now = float(start)
+        self._offset = (time.time() if wall is None else wall) - self._now
 
     def __call__(self) -> float:
         """The time, in seconds."""
         return self._now
+
+    def wall(self) -> float:
+        """The time of day, in seconds since 1970; it passes with the clock."""
+        return self._now + self._offset
 
     def advance(self, seconds: float) -> None:
         """Let `seconds` pass."""

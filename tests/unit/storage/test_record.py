@@ -35,7 +35,7 @@ def test_what_is_packed_is_unpacked(entry: StoredResponse) -> None:
     record = unpack(pack(entry, wall=1000.5, generation="g"))
     assert (record.head["wall"], record.head["generation"]) == (1000.5, "g")
     again = record.entry(content=b"content", began=9.0)
-    changed = {"began": 9.0, "stream": None, "derived": None}
+    changed = {"began": 9.0, "fetched": 9.0, "stream": None, "derived": None}
     for name in entry.__slots__:
         assert getattr(again, name) == changed.get(name, getattr(entry, name)), name
 

@@ -1,0 +1,44 @@
+"""RFC mode: the same engine, its questions answered by RFC 9111 as a private cache, instead of by TTLs.
+
+`Controller(rfc9111=True)` chooses this class when a transport is made, so a hit in TTL mode pays nothing for it. The
+order of the decisions, the flights, the fence and the storage are the engine's; only what is asked about one request,
+one answer or one stored answer differs:
+
+| question | class |
+|---|---|
+| what a request asks (Cache-Control, conditions, Range) | `RfcPreparer` |
+| whether a stored answer may be used, fresh or stale, and how much of it | `RfcStaleness` |
+| what is stored of an answer, and for how long it is fresh | `RfcArrivals` |
+| what HEAD and POST change of what is stored | `RfcWrites` |
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from .engine import Engine
+from .prepared import Prepared
+from .rfc_prepared import plain
+from .rfc_writes import RfcWrites
+from .storage.entry import StoredResponse
+
+__all__ = ["RfcEngine"]
+
+
+class RfcEngine(RfcWrites, Engine):
+    """The decisions of one transport in RFC mode."""
+
+    def _aside(self, request: Any, prepared: Prepared) -> Any:
+        if prepared.kind != "part":
+            return super()._aside(request, prepared)
+        # Never by the short cut of a hit, which answers with the whole.
+        key, deadline = self.variant(request, prepared.key), time.monotonic() + self._patience(request)
+        return self._cold(request, prepared, key, self.now(), deadline)
+
+    def _with_refresh(
+        self, request: Any, prepared: Prepared, key: str, entry: StoredResponse, now: float, response: Any
+    ) -> Any:
+        if prepared.kind == "part":  # the refresh is of the whole
+            request, prepared = plain(request), prepared._replace(kind="read")
+        return super()._with_refresh(request, prepared, key, entry, now, response)

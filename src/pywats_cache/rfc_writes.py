@@ -1,0 +1,136 @@
+"""RFC mode: what the answers to other methods than GET change of what is stored (RFC 9111 §4.3.5, §4.4)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from .body import Collector
+from .directives import EXTENSION
+from .flights import Flight
+from .freshness import content_length, fields, vary_names
+from .key import normal_path
+from .methods import head_effect, invalidated, usable_for_get
+from .rfc9111 import freshness
+from .rfc_arrivals import RfcArrivals
+from .steps import Fetch
+from .storage.entry import StoredResponse
+from .validators import updated_items
+from .writes import Writes
+
+if TYPE_CHECKING:
+    from .steps import Forward
+
+__all__ = ["RfcWrites"]
+
+_OF_A_BODY = frozenset({"content-length", "content-type", "content-encoding", "transfer-encoding", "expect"})
+
+
+class RfcWrites(RfcArrivals, Writes):
+    """The effects of HEAD and POST, and of the places that the answer to a write names."""
+
+    def forwarded(self, forward: Forward, response: Any) -> Collector | None:
+        """The answer to a write or bypass is there. Returns what gathers the body of one that serves a GET too."""
+        before = self.storage.coherence.epoch
+        fetch = self._for_get(forward, response)
+        super().forwarded(forward, response)
+        if forward.prepared.head and forward.prepared.kind != "bypass":
+            self._heard(forward, response)
+        # Another write in between may have changed what this answer shows.
+        if fetch is None or forward.dirtied != before + 1:
+            return None
+        if self.storage.coherence.is_settling(fetch.prepared.tags, self.now()):
+            return None
+        fetch.flight.epoch = forward.dirtied
+        return self._gathering(fetch, response)
+
+    def named(self, forward: Forward, response: Any) -> tuple[str, ...]:
+        """The exact paths of Location and Content-Location on the same origin (RFC 9111 §4.4)."""
+        request, origin = forward.request, forward.prepared.origin
+        urls = invalidated(request.method, response.status_code, str(request.url), fields(response.headers._list))
+        return tuple(f"={origin}/{'/'.join(normal_path(urlsplit(url).path))}" for url in urls[1:])
+
+    # ── HEAD ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _heard(self, forward: Forward, response: Any) -> None:
+        """A HEAD tells of the stored GET that it is the same, and so fresh again, or that it is another."""
+        prepared, coherence = forward.prepared, self.storage.coherence
+        entry = self.storage.find(self.variant(forward.request, prepared.key))
+        if entry is None or entry.own_ttl or coherence.dirtied_since(entry.tags, entry.epoch):
+            return
+        received = fields(response.headers._list)
+        effect = head_effect(response.status_code, received, fields(entry.headers))
+        if effect == "invalidate":
+            coherence.soften((f"={prepared.origin}/{'/'.join(normal_path(prepared.path))}",))
+        elif effect == "update":
+            # The body is as old as ever, so the epoch of its fetch stays, and its tags.
+            fetch = self._fetch_of(forward, forward.request, entry.epoch, entry.tags)
+            items = updated_items(entry.headers, response.headers._list)
+            self.dated_again(fetch, entry, received, items)
+            self._put_again(fetch, entry, self.kept(items))
+
+    def _put_again(self, fetch: Fetch, entry: StoredResponse, items: list[tuple[bytes, bytes, bytes]]) -> None:
+        renewed = self._entry(
+            fetch,
+            key=entry.key,
+            status=entry.status,
+            headers=items,
+            raw=entry.raw,
+            content=entry.content,
+            extensions=entry.extensions,
+            vary=entry.vary,
+            unchanged=True,
+        )
+        self._keep(fetch, renewed)
+
+    # ── POST ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _for_get(self, forward: Forward, response: Any) -> Fetch | None:
+        """The fetch of the GET that the answer to a POST serves too (RFC 9110 §9.3.3), or None.
+
+        None also if a write to the same came while this one was under way: nobody knows which was first.
+        """
+        request = forward.request
+        if request.method != "POST" or forward.prepared.kind != "write" or EXTENSION in request.extensions:
+            return None
+        headers = fields(response.headers._list)
+        fresh = freshness(response.status_code, headers, self.wall())
+        if not usable_for_get(response.status_code, str(request.url), headers, fresh):
+            return None
+        kept = [
+            (name, value) for name, lower, value in request.headers._list if lower.decode("latin-1") not in _OF_A_BODY
+        ]
+        get = self.library.request("GET", request.url, headers=kept)
+        fetch = self._fetch_of(forward, get, forward.epoch)
+        prepared = fetch.prepared
+        if prepared.kind != "read" or self.storage.coherence.dirtied_since(prepared.tags, forward.epoch):
+            return None
+        fetch.length, fetch.vary = content_length(headers), vary_names(headers)
+        fetch.encoded = "content-encoding" in headers
+        return fetch if self.why_unstorable(fetch, response.status_code, headers) is None else None
+
+    def _fetch_of(self, forward: Forward, request: Any, epoch: int, tags: tuple[str, ...] | None = None) -> Fetch:
+        """A fetch that has been answered already, in its own flight, which nobody may join."""
+        prepared = self.preparer.prepare(request)
+        if tags is not None:
+            prepared = prepared._replace(tags=tags)
+        flight = Flight(prepared.key, prepared.tags, epoch, forward.began, (0, None), shared=False, storable=True)
+        return Fetch(request, prepared, flight, "unknown", background=True)
+
+    def _gathering(self, fetch: Fetch, response: Any) -> Collector | None:
+        def done(raw: bytes) -> None:
+            if fetch.length is not None and fetch.length != len(raw):
+                return
+            try:
+                content = self._decoded(fetch, response, raw)
+            except Exception:  # noqa: BLE001 - the caller gets the same error when it reads
+                return
+            if content is not None:
+                self._store(fetch, response, raw, content)
+
+        if hasattr(response, "_content"):
+            raw = getattr(response.stream, "_stream", None)
+            if isinstance(raw, bytes):
+                done(raw)
+            return None
+        return Collector(self.storage.max_entry_bytes, done, lambda too_large: None)
