@@ -48,7 +48,7 @@ def test_text_is_compressed_and_comes_back() -> None:
 
 
 @pytest.mark.parametrize(
-    "raw", [b"", b"a" * (LEAST_BYTES - 1), os.urandom(5000), os.urandom(1 << 20), os.urandom(4000) + b"a" * 200]
+    "raw", [b"", b"a" * (LEAST_BYTES - 1), os.urandom(5000), os.urandom(1 << 20), os.urandom(8000) + b"a" * 200]
 )
 def test_what_gains_too_little_is_left_alone(raw: bytes) -> None:
     assert squeeze(entry_of(raw)) is None
