@@ -20,6 +20,7 @@ import secrets
 from pathlib import Path
 
 from .changes import LOST
+from .install_key import BINARY
 
 __all__ = ["LATEST", "EpochFile"]
 
@@ -38,7 +39,7 @@ class EpochFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | BINARY, 0o600)
         try:
             found = os.fstat(descriptor)
             self._identity = (found.st_dev, found.st_ino)

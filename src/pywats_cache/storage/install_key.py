@@ -8,9 +8,11 @@ from pathlib import Path
 
 from ..errors import StorageError
 
-__all__ = ["KEY_BYTES", "install_key", "put_in_place"]
+__all__ = ["BINARY", "KEY_BYTES", "install_key", "put_in_place"]
 
 KEY_BYTES = 32
+BINARY: int = getattr(os, "O_BINARY", 0)
+"""Without it Windows turns each byte 10 into two."""
 
 
 def install_key(path: Path) -> bytes:
@@ -28,7 +30,7 @@ def install_key(path: Path) -> bytes:
 
 def _make(path: Path) -> None:
     draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | BINARY, 0o600)
     try:
         with open(descriptor, "wb") as file:
             file.write(secrets.token_bytes(KEY_BYTES))
