@@ -3,6 +3,7 @@
 python noxfile.py               what CI runs, on the Python that runs it
 python noxfile.py -s demo       the main job against a simulated server
 python noxfile.py -s tests      the test-suite on every Python installed here
+python noxfile.py -s soak       shared stores under random kills, for ten minutes each way
 python noxfile.py -s bench      the benchmark suite (-- quick: in about a minute)
 python noxfile.py -s check -- tests/unit/test_key.py -k sorted     one test
 """
@@ -61,7 +62,7 @@ def _interpreters() -> list[str]:
 
 
 def _install(
-    session: nox.Session, *groups: str, extras: str = "wats,httpx2,redis,prometheus,opentelemetry,cli"
+    session: nox.Session, *groups: str, extras: str = "wats,httpx2,redis,zstd,prometheus,opentelemetry,cli"
 ) -> None:
     wanted = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), *groups) if groups else ()
     session.install("-e", f".[{extras}]" if extras else ".", *wanted)
@@ -118,6 +119,14 @@ def examples(session: nox.Session) -> None:
     """Each example, as a user runs it."""
     _install(session, "test")
     session.run("python", "examples/run_all.py", *session.posargs)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Processes that share a store and are killed at random, for ten minutes each way (-- 60: for a minute)."""
+    _install(session, "test")
+    seconds = session.posargs[0] if session.posargs else "600"
+    session.run("pytest", "tests/sharing/test_histories.py", "-s", env={"PYWATS_CACHE_SOAK_SECONDS": seconds})
 
 
 @nox.session

@@ -26,6 +26,8 @@ from .storage.tiered import TieredStorage
 if TYPE_CHECKING:
     from .diagnosis import Explanation as Explanation
     from .diagnosis import Finding as Finding
+    from .storage.redis_shared import RedisSharedStorage as RedisSharedStorage
+    from .storage.shared import SharedStorage as SharedStorage
     from .warming import Warmed as Warmed
     from .wats import AsyncWATS as AsyncWATS
     from .wats import pyWATS as pyWATS
@@ -56,6 +58,8 @@ _LAZY = {
     "AsyncWATS": ".wats",
     "Explanation": ".diagnosis",
     "Finding": ".diagnosis",
+    "RedisSharedStorage": ".storage.redis_shared",
+    "SharedStorage": ".storage.shared",
     "Warmed": ".warming",
     "pyWATS": ".wats",
 }

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import anyio.to_thread
 
 from .background import Tasks
 from .freshness import Body
@@ -61,11 +62,14 @@ class AsyncCache(Mounted):
 
     async def __aexit__(self, *error: Any) -> None:
         await self._tasks.close()
+        self._close_storage()
         await self.next_transport.__aexit__(*error)
 
     async def handle_async_request(self, request: Any) -> Any:
         """Answer `request` from the cache or by the next transport. A hit does not suspend."""
         engine = self._engine
+        if engine.blocks and not engine.storage.coherence.is_current():
+            await self._run(engine.storage.coherence.refresh)
         step = engine.begin(request)
         if step.__class__ is engine.library.cached_response:
             return step
@@ -93,6 +97,13 @@ class AsyncCache(Mounted):
                 return step
             step = await self._wait(step)
 
+    async def _run(self, step: Callable[..., Any], *arguments: Any) -> Any:
+        """Run a step of the engine to its end, even if cancelled; in a worker thread where its storage does I/O."""
+        if not self._engine.blocks:
+            return step(*arguments)
+        with anyio.CancelScope(shield=True):
+            return await anyio.to_thread.run_sync(step, *arguments)
+
     async def _wait(self, join: Join) -> Any:
         landed = anyio.Event()
         wake = _waker(landed)
@@ -116,10 +127,15 @@ class AsyncCache(Mounted):
                 if found is not None:
                     return found
             response = await self.next_transport.handle_async_request(fetch.to_send)
-            body = engine.arrived(fetch, response)
-            if body is Body.HAND_ON:
-                return response
+            if engine.tells_others(response):
+                body = await self._run(engine.arrived, fetch, response)
+            else:
+                body = engine.arrived(fetch, response)
             save = self._saver(fetch)
+            if body is Body.HAND_ON:
+                if save is not None:
+                    await save()
+                return response
             if body is Body.TEE:
                 response.stream = engine.library.async_tee(response.stream, engine.collector(fetch, response), save)
                 return response
@@ -134,6 +150,8 @@ class AsyncCache(Mounted):
                 await save()
         except BaseException as error:
             answer = engine.failed(fetch, error)
+            if outer is not None:
+                await outer.asave(fetch, engine.now())
             if response is not None:
                 with anyio.CancelScope(shield=True):
                     await response.aclose()
@@ -168,12 +186,19 @@ class AsyncCache(Mounted):
         return raw
 
     async def _forward(self, forward: Forward) -> Any:
+        engine = self._engine
+        announce = engine.tells_others_first(forward)
+        if announce:
+            await self._run(engine.announced, forward)
         try:
             response = await self.next_transport.handle_async_request(forward.request)
         except BaseException as error:  # cancelled, too: the server may have done it
-            self._engine.forward_failed(forward, error)
+            await self._run(engine.forward_failed, forward, error)
             raise
-        collector = self._engine.forwarded(forward, response)
+        if announce or engine.tells_others(response):
+            collector = await self._run(engine.forwarded, forward, response)
+        else:
+            collector = engine.forwarded(forward, response)
         if collector is not None:
             response.stream = self._library.async_tee(response.stream, collector)
         return response
@@ -185,7 +210,7 @@ class AsyncCache(Mounted):
         - `tags`: what carries one of these tags.
         - `soft`: make it stale instead: it may be served while it is fetched anew, where the controller allows that.
         """
-        self._invalidate(path, tags, soft)
+        await self._run(self._invalidate, path, tags, soft)
 
     async def warm(
         self, items: Iterable[Any], *, headers: Any = None, concurrency: int = 4, progress: Progress | None = None
@@ -210,7 +235,7 @@ class AsyncCache(Mounted):
 
     async def clear(self) -> None:
         """Forget everything stored."""
-        self._engine.storage.clear()
+        await self._run(self._engine.storage.clear)
         self._engine.dirtied(None, "clear")
 
     def _prepare(self) -> None:
@@ -219,4 +244,5 @@ class AsyncCache(Mounted):
     async def aclose(self) -> None:
         """Cancel the refreshes and close the next transport."""
         await self._tasks.close()
+        self._close_storage()
         await self.next_transport.aclose()

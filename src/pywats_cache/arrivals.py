@@ -28,6 +28,7 @@ class Arrivals(Staleness):
 
     def may_load(self, fetch: Fetch) -> bool:
         """Whether an outer storage may answer this fetch."""
+        fetch.patience = 0.0 if fetch.background else self._patience(fetch.request)
         return fetch.flight.storable and not fetch.prepared.refresh
 
     def loaded(self, fetch: Fetch, found: list[StoredResponse]) -> Any:

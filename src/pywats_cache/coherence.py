@@ -83,6 +83,9 @@ class Coherence:
         "max_tags",
     )
 
+    blocks = False
+    """Whether a bump does I/O, so that event loops leave it to a worker thread."""
+
     def __init__(self, max_tags: int = MAX_TAGS) -> None:
         self.max_tags = max_tags
         self.epoch = 0
@@ -183,6 +186,27 @@ class Coherence:
         """How many tags are in a settle window at `now`."""
         with self._lock:
             return sum(end > now for end in self._settling.values()) + (now < self._settle_all)
+
+    # With other processes a write is announced before it is sent; within one the bump at its end is enough.
+
+    def is_current(self) -> bool:
+        """Whether `epoch` needs no I/O now."""
+        return True
+
+    def refresh(self) -> int:
+        """Bring `epoch` up to date. Returns it."""
+        return self.epoch
+
+    def begin_write(self, tags: tuple[str, ...], lease: float) -> str | None:
+        """Announce a write to `tags` that ends within `lease` seconds. Returns what names it, if anything does."""
+        return None
+
+    def finish_write(self, intent: str | None, tags: tuple[str, ...], settle: float) -> None:
+        """The announced write took effect, or may have."""
+        raise NotImplementedError
+
+    def abandon_write(self, intent: str | None) -> None:
+        """The announced write had no effect."""
 
     def saw(self, origin: str) -> None:
         """Remember an origin, so that `invalidate` of a path reaches it."""

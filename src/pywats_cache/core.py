@@ -54,6 +54,8 @@ class Core:
         self.library = library
         self.controller = controller
         self.storage = storage
+        self.blocks = storage.coherence.blocks
+        """Whether writes and invalidations do I/O, so that an event loop leaves them to a worker thread."""
         self.clock = clock
         self.preparer = self.preparer_class(controller, storage.secret)
         self.counters = Counters()
@@ -154,6 +156,10 @@ class Core:
                 self.storage.flights.make_solitary(flight.key, self.clock())
         flight.land(landing, answer)
 
+    def tells_others(self, response: Any) -> bool:
+        """Whether taking in this response does I/O, because other processes must know of it."""
+        return self.blocks and response.status_code in self.controller.drop_on
+
     def answered(self, origin: str) -> None:
         """The server can be reached."""
         self._down.pop(origin, None)
@@ -173,6 +179,11 @@ class Core:
             tags = (partition_tag(prepared.partition) if status == 401 else path,)
             self.storage.coherence.bump(tags)
             self.dirtied(tags, str(status), prepared.rule)
+
+    def _patience(self, request: Any) -> float:
+        """Seconds to wait for another's fetch: the controller's bound and the caller's own read timeout."""
+        read = self._timeout(request).get("read")
+        return self.controller.join_timeout if read is None else min(self.controller.join_timeout, read)
 
     @staticmethod
     def _timeout(request: Any) -> dict[str, float | None]:
@@ -203,6 +214,7 @@ class Core:
                 tier_hits=counters.tier,
                 entries=len(storage),
                 size_bytes=storage.size_bytes,
+                saved_bytes=storage.saved_bytes,
             )
 
 

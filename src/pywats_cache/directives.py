@@ -71,9 +71,8 @@ def parse_cache_control(values: list[str]) -> dict[str, str | None]:
     The first of two directives of one name counts.
     """
     directives: dict[str, str | None] = {}
-    if not values:
-        return directives
-    for part in _split(",".join(values)):
+    # Line by line: a quote left open must not swallow what the next line says.
+    for part in (part for line in values for part in _split(line)):
         name, has_value, value = part.partition("=")
         name = name.strip().lower()
         if name:

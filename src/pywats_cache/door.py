@@ -37,7 +37,7 @@ class Door:
     `_seen` says; any change empties it. It is replaced, never repaired, so threads share it without a lock.
     """
 
-    __slots__ = ("_client", "_closed", "_engine", "_logger", "_memo", "_plain", "_seen")
+    __slots__ = ("_client", "_closed", "_engine", "_logger", "_memo", "_plain", "_seen", "_shared")
 
     def __init__(self, client: Any, engine: Engine, base: type[Any]) -> None:
         self._client = client
@@ -46,6 +46,7 @@ class Door:
         self._closed = type(client._state).CLOSED
         self._memo: dict[Any, Any] = {}
         self._seen: tuple[Any, ...] = ()
+        self._shared = engine.blocks
         kind = type(client)
         self._plain = not engine.preparer.partition_is_computed and all(
             getattr(kind, name) is getattr(base, name) for name in _OVERRIDABLE
@@ -129,6 +130,8 @@ class Door:
             self._seen = seen
         own = client.__dict__
         hooks = client._event_hooks
+        if self._shared and not self._engine.storage.coherence.is_current():
+            return False  # to ask what other processes did is I/O, for the ordinary way
         return (
             self._plain
             and client._state is not self._closed

@@ -111,11 +111,6 @@ class Engine(Arrivals, Writes):
                 prepared = self.preparer.with_body(prepared, body)
         return prepared if directives is None else self.preparer.directed(prepared, directives)
 
-    def _patience(self, request: Any) -> float:
-        """Seconds to wait for another's fetch: the controller's bound and the caller's own read timeout."""
-        read = self._timeout(request).get("read")
-        return self.controller.join_timeout if read is None else min(self.controller.join_timeout, read)
-
     def _cold(self, request: Any, prepared: Prepared, key: str, now: float, deadline: float) -> Any:
         storage = self.storage
         with storage.lock:

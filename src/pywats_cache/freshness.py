@@ -9,7 +9,7 @@ from enum import Enum
 from .controller import Decision
 from .directives import parse_cache_control
 
-__all__ = ["Body", "content_length", "fields", "is_empty", "unkeepable", "unstorable", "vary_names"]
+__all__ = ["Body", "content_length", "fields", "is_empty", "unkeepable", "unstorable", "vary_names", "write_lease"]
 
 MAX_VARY = 16
 NEGATIVE = frozenset({404, 410})
@@ -113,3 +113,9 @@ def default_settle(timeout: Mapping[str, float | None] | None) -> float:
     """Seconds to distrust reads after a write of unknown outcome: the request's timeout, from 5 to 30."""
     given = [value for value in (timeout or {}).values() if value is not None and math.isfinite(value)]
     return min(30.0, max(5.0, *given)) if given else 30.0
+
+
+def write_lease(timeout: Mapping[str, float | None] | None) -> float:
+    """Seconds within which a write that was announced must end: all its timeouts and 30 for queues, 120 at most."""
+    given = [value for value in (timeout or {}).values() if value is not None and math.isfinite(value)]
+    return min(120.0, 30.0 + sum(given)) if given else 120.0

@@ -15,12 +15,14 @@ from .errors import ConfigurationError, ConfigurationTypeError, flag, words
 from .forking import renew_in_child
 from .storage.memory import MemoryStorage
 from .storage.tiered import TieredStorage
+from .storage.url import is_shared, storage_from_url
 
 if TYPE_CHECKING:
     from .diagnosis import Explanation, Finding
     from .flights import Owner
     from .library import Library
     from .stats import CacheStats
+    from .storage.sharing import SharingStorage
 
 __all__ = ["Mounted"]
 
@@ -30,8 +32,9 @@ class Mounted:
 
     - `transport`: the next transport, which goes to the network; None: one of httpx's own with its defaults.
     - `controller`: the policy; None: `Controller()`, every GET for 300 s.
-    - `storage`: where answers are kept; None: a `MemoryStorage()` of its own. Transports given the same storage share
-      answers, flights and invalidation, and should have the same controller.
+    - `storage`: where answers are kept, or its URL (`sqlite:///cache.db`, `memory://`); None: a `MemoryStorage()` of
+      its own. Transports given the same storage share answers, flights and invalidation, and should have the same
+      controller.
     - `clock`: a function that gives seconds, monotonic; None: the system's clock, time asleep counted.
 
     - `record`: a file to which a redacted trace is appended (see `recording`), at most 64 MiB.
@@ -55,7 +58,13 @@ class Mounted:
         transport: Any = None,
         *,
         controller: Controller | None = None,
-        storage: MemoryStorage | TieredStorage | hishel.BaseStorage | hishel.AsyncBaseStorage | None = None,
+        storage: MemoryStorage
+        | TieredStorage
+        | SharingStorage
+        | hishel.BaseStorage
+        | hishel.AsyncBaseStorage
+        | str
+        | None = None,
         clock: Clock | None = None,
         record: str | os.PathLike[str] | None = None,
         log_hits: bool = False,
@@ -64,7 +73,10 @@ class Mounted:
             raise ConfigurationTypeError(f"clock must be a function that returns seconds, not {clock!r}")
         if controller is not None and not isinstance(controller, Controller):
             raise ConfigurationTypeError(f"controller must be a Controller, not {controller!r}")
-        self._outer: TieredStorage | None = self._check_storage(storage)
+        self._closes_storage = isinstance(storage, str)
+        if isinstance(storage, str):
+            storage = storage_from_url(storage)
+        self._outer: TieredStorage | SharingStorage | None = self._check_storage(storage)
         if self._outer is not None:
             memory = self._outer.memory
         else:
@@ -118,15 +130,22 @@ class Mounted:
         if self._factory is not None:
             self.next_transport = self._factory()
 
-    def _check_storage(self, storage: object) -> TieredStorage | None:
+    def _close_storage(self) -> None:
+        """Close what we opened for a URL; whoever else uses it opens it again."""
+        if self._closes_storage and is_shared(self._outer):
+            self._outer.close()
+
+    def _check_storage(self, storage: object) -> TieredStorage | SharingStorage | None:
         """What is behind the memory, or None. A bare hishel storage gets a memory in front."""
         if storage is None or isinstance(storage, MemoryStorage):
             return None
         if isinstance(storage, (hishel.BaseStorage, hishel.AsyncBaseStorage)):
             storage = TieredStorage(MemoryStorage(), storage)
+        if is_shared(storage):
+            return storage
         if not isinstance(storage, TieredStorage):
             raise ConfigurationTypeError(
-                f"storage must be a MemoryStorage, a TieredStorage or a hishel storage, not {storage!r}"
+                f"storage must be a MemoryStorage, a TieredStorage or a hishel storage, or a URL, not {storage!r}"
             )
         if storage.is_async != self._is_async:
             kind, wanted = (
@@ -139,7 +158,7 @@ class Mounted:
     def _sharing(
         cls,
         engine: Engine,
-        outer: TieredStorage | None,
+        outer: TieredStorage | SharingStorage | None,
         factory: Callable[[], Any] | None = None,
         *,
         transport: Any = None,
@@ -147,6 +166,7 @@ class Mounted:
         """A transport over the engine of another one, for a client's further routes."""
         mounted = cls.__new__(cls)
         mounted._engine = engine
+        mounted._closes_storage = False
         mounted._outer = outer
         if factory is None:
             mounted._mount(transport)
@@ -172,7 +192,7 @@ class Mounted:
         return self._engine.controller
 
     @property
-    def storage(self) -> MemoryStorage | TieredStorage:
+    def storage(self) -> MemoryStorage | TieredStorage | SharingStorage:
         """Where answers are kept."""
         return self._outer or self._engine.storage
 

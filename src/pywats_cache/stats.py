@@ -33,6 +33,8 @@ class CacheStats:
     """Of the hits, those that an outer storage answered."""
     entries: int = 0
     size_bytes: int = 0
+    saved_bytes: int = 0
+    """Bytes that compression saved in all that went to an outer storage."""
 
     @property
     def requests(self) -> int:

@@ -43,12 +43,14 @@ class Fetch(Step):
 
     __slots__ = (
         "background",
+        "claim",
         "dated",
         "encoded",
         "flight",
         "length",
         "lifetime",
         "outdated",
+        "patience",
         "prepared",
         "reason",
         "request",
@@ -93,6 +95,10 @@ class Fetch(Step):
         """Seconds until the head of the answer was there, then until its body was."""
         self.stored: StoredResponse | None = None
         """What the answer became in memory; an outer storage gets it too."""
+        self.claim: str | None = None
+        """The right to fetch this for all processes that share the storage."""
+        self.patience = 0.0
+        """Seconds to wait while another process fetches it."""
         self.outdated: list[uuid.UUID] = []
         """Records of an outer storage that nobody can use any more."""
 
@@ -111,10 +117,11 @@ class Forward(Step):
     """Send the request; its answer is the caller's alone.
 
     - `epoch`, `began`: of the coherence and on the transport's clock, when it was sent.
+    - `intent`: names a write that was announced.
     - `dirtied`: the epoch that it published, once it has dirtied something.
     """
 
-    __slots__ = ("began", "dirtied", "epoch", "outcome", "prepared", "request")
+    __slots__ = ("began", "dirtied", "epoch", "intent", "outcome", "prepared", "request")
 
     def __init__(self, request: Any, prepared: Prepared, outcome: CacheOutcome, epoch: int, began: float) -> None:
         self.request = request
@@ -123,3 +130,4 @@ class Forward(Step):
         self.epoch = epoch
         self.began = began
         self.dirtied: int | None = None
+        self.intent: str | None = None

@@ -39,6 +39,7 @@ class SyncCache(Mounted):
 
     def __exit__(self, *error: Any) -> None:
         self._end_refreshes()
+        self._close_storage()
         self.next_transport.__exit__(*error)
 
     def handle_request(self, request: Any) -> Any:
@@ -93,9 +94,11 @@ class SyncCache(Mounted):
                     return found
             response = self.next_transport.handle_request(fetch.to_send)
             body = engine.arrived(fetch, response)
-            if body is Body.HAND_ON:
-                return response
             save = self._saver(fetch)
+            if body is Body.HAND_ON:
+                if save is not None:
+                    save()
+                return response
             if body is Body.TEE:
                 response.stream = engine.library.tee(response.stream, engine.collector(fetch, response), save)
                 return response
@@ -110,6 +113,8 @@ class SyncCache(Mounted):
                 save()
         except BaseException as error:
             answer = engine.failed(fetch, error)
+            if outer is not None:
+                outer.save(fetch, engine.now())
             if response is not None:
                 response.close()
             if answer is None:
@@ -143,6 +148,8 @@ class SyncCache(Mounted):
         return raw
 
     def _forward(self, forward: Forward) -> Any:
+        if self._engine.tells_others_first(forward):
+            self._engine.announced(forward)
         try:
             response = self.next_transport.handle_request(forward.request)
         except BaseException as error:
@@ -198,4 +205,5 @@ class SyncCache(Mounted):
     def close(self) -> None:
         """End the refreshes and close the next transport."""
         self._end_refreshes()
+        self._close_storage()
         self.next_transport.close()

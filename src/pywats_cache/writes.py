@@ -8,7 +8,7 @@ from typing import Any
 from .body import Collector
 from .coherence import explicit_tag
 from .core import Core
-from .freshness import default_settle
+from .freshness import default_settle, write_lease
 from .key import normal_path
 from .outcome import CacheOutcome, Status
 from .prepared import Prepared
@@ -29,6 +29,15 @@ class Writes(Core):
         outcome = CacheOutcome(status, reason, rule=prepared.rule)
         return Forward(request, prepared, outcome, self.storage.coherence.epoch, self.clock())
 
+    def tells_others_first(self, forward: Forward) -> bool:
+        """Whether `announced` must come before the request is sent: a write to what other processes share."""
+        return self.blocks and forward.prepared.kind == "write"
+
+    def announced(self, forward: Forward) -> None:
+        """Announce a write to the processes that share the storage. Blocks for I/O."""
+        lease = write_lease(self._timeout(forward.request))
+        forward.intent = self.storage.coherence.begin_write(forward.prepared.tags, lease)
+
     def forwarded(self, forward: Forward, response: Any) -> Collector | None:
         """The answer to a write or bypass is there, and is returned after this.
 
@@ -39,6 +48,8 @@ class Writes(Core):
         self.answered(prepared.origin)
         if prepared.kind == "write" and (200 <= status < 400 or status >= 500):
             self._wrote(forward, (*prepared.tags, *self.named(forward, response)), unknown=status >= 500)
+        elif forward.intent is not None:
+            self.storage.coherence.abandon_write(forward.intent)
         self.distrust(status, prepared)
         self.answers.mark(response, forward.outcome)
         return None
@@ -51,6 +62,8 @@ class Writes(Core):
         """A write failed: its outcome is unknown, unless the error proves that nothing was sent."""
         if forward.prepared.kind == "write" and not self._not_sent(error):
             self._wrote(forward, forward.prepared.tags, unknown=True)
+        elif forward.intent is not None:
+            self.storage.coherence.abandon_write(forward.intent)
 
     def _not_sent(self, error: BaseException) -> bool:
         return isinstance(error, self.library.not_sent) or getattr(error, "request_not_sent", False) is True
@@ -63,6 +76,11 @@ class Writes(Core):
         if unknown:
             settle = max(settle, default_settle(self._timeout(forward.request)))
         coherence = self.storage.coherence
+        if coherence.blocks:
+            coherence.finish_write(forward.intent, tags, settle)  # both in one transaction
+            with self.storage.lock:
+                self.storage.invalidations += 1
+            return
         if settle:
             # First: a read that sees the new epoch must see the window too.
             now = self.now()

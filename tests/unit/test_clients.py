@@ -82,7 +82,7 @@ def test_a_cache_transport_of_another_kind_is_refused(lib: SimpleNamespace) -> N
 
 
 @pytest.mark.parametrize(
-    "options", [{"controller": 5}, {"storage": "memory"}, {"clock": 5}, {"transport": object()}, {"no_such": 1}]
+    "options", [{"controller": 5}, {"storage": 5}, {"clock": 5}, {"transport": object()}, {"no_such": 1}]
 )
 def test_a_bad_argument_is_refused_by_name(lib: SimpleNamespace, options: Any) -> None:
     for make in (lib.CacheClient, lib.AsyncCacheClient):

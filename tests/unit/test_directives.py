@@ -247,3 +247,7 @@ def test_directives_do_not_bend_a_rule_that_bypasses(cached: Callable[..., Any],
 )
 def test_cache_control_is_parsed(lines: list[str], directives: dict[str, str | None]) -> None:
     assert parse_cache_control(lines) == directives
+
+
+def test_a_quote_left_open_does_not_swallow_the_next_line() -> None:
+    assert "no-store" in parse_cache_control(['private="Set-Cookie', "no-store"])

@@ -31,7 +31,7 @@ def both(lib: SimpleNamespace) -> tuple[Any, Any]:
         ({"controller": 300.0}, TypeError),
         ({"storage": {}}, TypeError),
         ({"storage": MemoryStorage}, TypeError),
-        ({"storage": "memory"}, TypeError),
+        ({"storage": "memory"}, ValueError),
         ({"transport": object()}, TypeError),
         ({"transport": "http://host"}, TypeError),
     ],

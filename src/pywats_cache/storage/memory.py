@@ -64,6 +64,7 @@ class MemoryStorage(HishelFace):
             max_stream_size=None if max_stream_size is None else whole("max_stream_size", max_stream_size, least=0),
         )
         self._clock = clock
+        self._new_coherence: Callable[[], Coherence] = Coherence
         self.secret = os.urandom(32)
         """Keys the digests of credentials and URLs; lives and dies with this storage."""
         self._start()
@@ -72,7 +73,7 @@ class MemoryStorage(HishelFace):
     def _start(self) -> None:
         self.lru: BoundedLRU[Any] = BoundedLRU(self.max_entries, self.max_bytes)
         self.lock = self.lru.lock
-        self.coherence = Coherence()
+        self.coherence = self._new_coherence()
         self.flights = FlightTable()
         self.varying: dict[str, tuple[str, ...]] = {}
         self.latest = float("-inf")
@@ -81,9 +82,20 @@ class MemoryStorage(HishelFace):
         self.invalidations = 0
         self.errors = 0
         self.tally = Tally()
+        self.saved_bytes = 0
         self._start_face()
 
     _renew = _start
+
+    def share(self, new_coherence: Callable[[], Coherence]) -> None:
+        """Be coherent with other processes: `new_coherence` makes what knows of them, now and in a forked child.
+
+        Raises ConfigurationError once a transport uses this storage.
+        """
+        if self._clock is not None and self.latest > float("-inf"):
+            raise ConfigurationError("memory must be a MemoryStorage that nothing uses yet")
+        self._new_coherence = new_coherence
+        self.coherence = new_coherence()
 
     def use_clock(self, clock: Clock | None, default: Clock) -> Clock:
         """Settle on one clock for all transports of this storage. Raises ConfigurationError for a second one."""

@@ -12,6 +12,7 @@ import hishel
 
 from ..errors import ConfigurationTypeError, StorageError
 from ..forking import renew_in_child
+from .compression import squeeze
 from .memory import MemoryStorage
 from .record import pack, unpack
 
@@ -124,7 +125,10 @@ class TieredStorage:
     def _parts(
         self, entry: StoredResponse, now: float, stream: Callable[[list[bytes]], Any]
     ) -> tuple[hishel.Request, hishel.Response]:
-        data = pack(entry, wall=time.time() - (now - entry.began), generation=self._generation)
+        packed = squeeze(entry)
+        if packed is not None:
+            self.memory.saved_bytes += len(entry.raw) - len(packed)
+        data = pack(entry, wall=time.time() - (now - entry.began), generation=self._generation, packed=packed)
         return hishel.Request(_METHOD, _URL), hishel.Response(200, stream=stream([data]))
 
     @staticmethod

@@ -11,6 +11,7 @@ from ..controller import Controller
 from ..errors import ConfigurationTypeError, flag, seconds, whole
 from ..storage.memory import MemoryStorage
 from ..storage.tiered import TieredStorage
+from ..storage.url import is_shared, parse_storage_url
 from .rules import wats_controller
 
 __all__ = ["DEFAULT_MAX_SIZE", "DEFAULT_TTL", "CacheOptions", "check_options"]
@@ -87,7 +88,9 @@ def check_options(
             raise ConfigurationTypeError(f"cache_controller must be a Controller, not {cache_controller!r}")
         _exclude(given, "cache_controller", ("cache_ttl", "cache_ttl_seconds"))
     if cache_storage is not None:
-        if not isinstance(cache_storage, _STORAGES):
+        if isinstance(cache_storage, str):
+            parse_storage_url(cache_storage)
+        elif not isinstance(cache_storage, _STORAGES) and not is_shared(cache_storage):
             raise ConfigurationTypeError(
                 f"cache_storage must be a MemoryStorage, a TieredStorage or a hishel storage, not {cache_storage!r}"
             )

@@ -1,0 +1,75 @@
+"""What processes that share a store tell each other, as values, and who passes it on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+__all__ = ["EPOCH", "LOST", "Change", "Delta", "Known", "Ledger", "Window"]
+
+EPOCH, LOST = 0, 1
+"""The cells of a ledger: the newest epoch, and a number that is replaced when a bump was lost."""
+
+
+class Window(NamedTuple):
+    """For `seconds` from now what carries one of `tags` is neither stored nor joined, unless `id` is closed before."""
+
+    id: str
+    tags: Sequence[str]
+    seconds: float
+
+
+class Change(NamedTuple):
+    """What one transaction does besides raising the epoch by one.
+
+    - `dirty`, `soften`: tags that become invalid, or stale; `all`: everything becomes invalid.
+    - `close`: the window that ends, then `open`: the one that begins.
+    """
+
+    dirty: Sequence[str] = ()
+    soften: Sequence[str] = ()
+    all: bool = False
+    close: str | None = None
+    open: Window | None = None
+
+
+class Delta(NamedTuple):
+    """What is new since an epoch. `windows`: all that are open, and the seconds they have left."""
+
+    generation: str
+    epoch: int
+    floor: int
+    soft_floor: int
+    lost: int
+    dirtied: list[tuple[str, int]]
+    softened: list[tuple[str, int]]
+    windows: list[tuple[str, float]]
+
+
+class Known(NamedTuple):
+    """What a process knows already: of which ledger, up to which epoch."""
+
+    generation: str | None
+    epoch: int
+
+
+class Ledger(Protocol):
+    """Where epoch, dirtied tags and open writes are kept for all processes. `pull` and `change` raise StorageError."""
+
+    def cells(self) -> Sequence[int]:
+        """The two integers that say whether anything is new."""
+
+    def pull(self, known: Known) -> Delta:
+        """What is new."""
+
+    def change(self, change: Change, known: Known) -> Delta:
+        """Commit `change`. Returns it and what else is new."""
+
+    def lose(self) -> None:
+        """A change could not be committed: nobody may trust what is stored until somebody can commit that."""
+
+    def is_in_place(self) -> bool:
+        """Whether other processes still use the same ledger, as far as can be seen without asking."""
+
+    def close(self) -> None:
+        """Close what is open; the next use opens it again."""

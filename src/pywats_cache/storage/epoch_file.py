@@ -1,0 +1,75 @@
+"""The epoch of a shared store as a small memory-mapped file, so that a hit compares integers and asks nothing.
+
+Two cells matter. They are of 64 bits, signed as SQLite's integers are, and aligned, so that one load or store of the
+processor moves each whole:
+
+- `EPOCH`: the newest epoch that was, or is about to be, committed. It is written inside the transaction, *before* the
+  commit: who has seen a write return therefore finds either this cell changed or the write not yet committed.
+- `LOST`: a random number that is replaced when a bump could not be committed (disk full, locked for too long). It
+  needs no disk block, as the file's are allocated when it is made. While it differs from the one in the database,
+  nobody trusts what is stored; see `ledger`.
+
+`LATEST` is the latest wall time seen, in milliseconds, by which a wall clock that was set back is noticed.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import secrets
+from pathlib import Path
+
+from .changes import LOST
+from .install_key import BINARY
+
+__all__ = ["LATEST", "EpochFile"]
+
+LATEST = 2
+_BYTES = 4096
+"""One page: less cannot be mapped."""
+
+
+class EpochFile:
+    """`path`, made (mode 0600) if it is not there, mapped until `close`. `cells` is its view as 64-bit integers.
+
+    Raises OSError where it cannot be made or mapped. A forked child shares the mapping, which is what it is for.
+    """
+
+    __slots__ = ("_identity", "_map", "cells", "path")
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | BINARY, 0o600)
+        try:
+            found = os.fstat(descriptor)
+            self._identity = (found.st_dev, found.st_ino)
+            if found.st_size < _BYTES:
+                # Written, not only sized: a hole would need a block later, and a full disk kills who writes to it.
+                # The random number makes a file that replaces a removed one look like a lost bump.
+                os.lseek(descriptor, 0, os.SEEK_SET)
+                os.write(descriptor, bytes(8) + secrets.token_bytes(8) + bytes(_BYTES - 16))
+            self._map = mmap.mmap(descriptor, _BYTES)
+        finally:
+            os.close(descriptor)
+        self.cells = memoryview(self._map).cast("q")
+
+    def is_in_place(self) -> bool:
+        """Whether `path` is still this file; if not, other processes look at another one."""
+        try:
+            found = os.stat(self.path)
+        except OSError:
+            return False
+        return self._identity == (found.st_dev, found.st_ino)
+
+    def lose(self) -> None:
+        """Say to everyone that a bump was lost. On disk too, for the power may go before the system writes it."""
+        self.cells[LOST] = secrets.randbits(63)
+        try:
+            self._map.flush()
+        except OSError:  # the disk may be what failed; the other processes see it all the same
+            pass
+
+    def close(self) -> None:
+        """Give the mapping back."""
+        self.cells.release()
+        self._map.close()

@@ -1,0 +1,199 @@
+"""The epoch, the dirtied tags and the open writes of a shared store, in a small SQLite file beside the data.
+
+A change is one transaction that excludes every other writer and is on the disk when it returns:
+
+    lock ─ epoch + 1 ─ tags, windows ─ epoch into the mapped file ─ commit
+
+The mapped file comes *before* the commit: after it, a process that dies between the two would leave a committed bump
+that no other process ever asks for. This way they ask once too often, and `heal` puts the cell right.
+
+A change that cannot be committed is *lost*: the mapped file says so to everyone at once (`EpochFile.lose`), and until
+somebody can commit that everything older is invalid, nothing that is stored is trusted.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+from ..errors import StorageError
+from .changes import EPOCH, LOST, Change, Delta, Known
+from .epoch_file import EpochFile
+from .sqlite_file import SqliteFile
+
+__all__ = ["SqliteLedger"]
+
+APPLICATION = 0x7077_636C  # "pwcl"
+VERSION = 1
+PATIENCE = 0.2
+"""Seconds to wait for another process's transaction. One takes a few ms; what lasts longer hangs."""
+MAX_TAGS = 4096
+"""Bound of the table. Beyond it the older half is folded into the floor."""
+_SCHEMA = """
+CREATE TABLE state (
+    id INTEGER PRIMARY KEY CHECK (id = 1), generation TEXT NOT NULL, epoch INTEGER NOT NULL, floor INTEGER NOT NULL,
+    soft_floor INTEGER NOT NULL, lost INTEGER NOT NULL);
+CREATE TABLE dirtied (tag TEXT PRIMARY KEY, epoch INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX dirtied_epoch ON dirtied (epoch);
+CREATE TABLE softened (tag TEXT PRIMARY KEY, epoch INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX softened_epoch ON softened (epoch);
+CREATE TABLE windows (
+    id TEXT NOT NULL, tag TEXT NOT NULL, ends REAL NOT NULL, length REAL NOT NULL, PRIMARY KEY (id, tag)) WITHOUT ROWID
+"""
+
+
+class SqliteLedger:
+    """The ledger of the store at `path`: `<path>-ledger` and `<path>-epoch`.
+
+    Every method raises StorageError if the disk does not do as it is told; the next call tries again. Safe from any
+    thread, process and child of a fork.
+    """
+
+    def __init__(self, path: Path, on_aside: Callable[[str], object], *, patience: float = PATIENCE) -> None:
+        self._path = path
+        self._on_aside = on_aside
+        self._file = SqliteFile(
+            path.with_name(f"{path.name}-ledger"),
+            application=APPLICATION,
+            version=VERSION,
+            schema=_SCHEMA,
+            durable=True,
+            patience=patience,
+            on_aside=self._aside,
+        )
+        self._mapped: EpochFile | None = None
+
+    def cells(self) -> memoryview:
+        """The mapped integers; see `epoch_file`. Raises StorageError where there is no such file."""
+        return self._epoch_file().cells
+
+    def _epoch_file(self) -> EpochFile:
+        if self._mapped is None or not self._mapped.is_in_place():
+            try:
+                # The old mapping stays as long as somebody reads its cells.
+                self._mapped = EpochFile(self._path.with_name(f"{self._path.name}-epoch"))
+            except OSError as error:
+                raise StorageError(f"{type(error).__name__}: {error}") from error
+        return self._mapped
+
+    def pull(self, known: Known) -> Delta:
+        """What is new. A lost bump, or another ledger than the known one, makes everything older invalid first."""
+        cells = self.cells()
+        delta = self._file.read(lambda connection: self._delta(connection, known))
+        if delta is None or delta.lost != cells[LOST] or known.generation not in (None, delta.generation):
+            return self.change(Change(all=True), known)
+        if cells[EPOCH] != delta.epoch:
+            self._heal(cells)
+        return delta
+
+    def change(self, change: Change, known: Known) -> Delta:
+        """Commit `change`. Returns it and what else is new; after this, every process sees it."""
+        cells = self.cells()
+        return self._file.write(lambda connection: self._change(connection, change, known, cells))
+
+    def lose(self) -> None:
+        """A change could not be committed: nobody may trust what is stored until somebody can commit that."""
+        try:
+            self._epoch_file().lose()
+        except StorageError:  # without the mapped file this process does not use the store at all
+            pass
+
+    def _change(self, connection: sqlite3.Connection, change: Change, known: Known, cells: memoryview) -> Delta:
+        row = connection.execute("SELECT generation, epoch, lost FROM state").fetchone()
+        lost = cells[LOST]
+        if row is None:
+            # Above every epoch that a former ledger may have reached, or a process of it would take its own for new.
+            generation, epoch = uuid.uuid4().hex, max(known.epoch, time.time_ns() // 1000)
+            connection.execute("INSERT INTO state VALUES (1, ?, ?, ?, ?, ?)", (generation, epoch, epoch, 0, lost))
+        else:
+            generation, epoch = row[0], row[1]
+        epoch += 1
+        if row is not None and known.generation not in (None, generation):
+            epoch = max(epoch, known.epoch + 1)
+        if row is None or row[2] != lost or change.all or known.generation not in (None, generation):
+            connection.execute("UPDATE state SET floor = ?, lost = ?", (epoch, lost))
+            connection.execute("DELETE FROM dirtied")
+        now = time.time()
+        connection.execute(
+            "DELETE FROM windows WHERE ends <= ? OR ends > ? + length OR id = ?", (now, now, change.close)
+        )
+        if change.open is not None:
+            rows = [(change.open.id, tag, now + change.open.seconds, change.open.seconds) for tag in change.open.tags]
+            connection.executemany("INSERT OR REPLACE INTO windows VALUES (?, ?, ?, ?)", rows)
+        for table, tags in (("dirtied", change.dirty), ("softened", change.soften)):
+            if tags:
+                connection.executemany(
+                    f"INSERT OR REPLACE INTO {table} VALUES (?, ?)",  # noqa: S608 - one of two names
+                    [(tag, epoch) for tag in tags],
+                )
+        self._fold(connection, epoch)
+        connection.execute("UPDATE state SET epoch = ?", (epoch,))
+        self._announce(cells, epoch)
+        delta = self._delta(connection, known if known.generation == generation else Known(generation, -1))
+        assert delta is not None
+        return delta
+
+    @staticmethod
+    def _announce(cells: memoryview, epoch: int) -> None:
+        cells[EPOCH] = epoch
+
+    @staticmethod
+    def _fold(connection: sqlite3.Connection, epoch: int) -> None:
+        if connection.execute("SELECT count(*) FROM dirtied").fetchone()[0] > MAX_TAGS:
+            middle = connection.execute(
+                "SELECT epoch FROM dirtied ORDER BY epoch LIMIT 1 OFFSET ?", (MAX_TAGS // 2,)
+            ).fetchone()[0]
+            connection.execute("UPDATE state SET floor = max(floor, ?)", (middle,))
+            connection.execute("DELETE FROM dirtied WHERE epoch <= ?", (middle,))
+        if connection.execute("SELECT count(*) FROM softened").fetchone()[0] > MAX_TAGS:
+            connection.execute("UPDATE state SET soft_floor = ?", (epoch,))
+            connection.execute("DELETE FROM softened")
+
+    @staticmethod
+    def _delta(connection: sqlite3.Connection, known: Known) -> Delta | None:
+        row = connection.execute("SELECT generation, epoch, floor, soft_floor, lost FROM state").fetchone()
+        if row is None:
+            return None
+        since = known.epoch if known.generation == row[0] else -1
+        now = time.time()
+        # A wall clock that was set back must not prolong a window: it never has more left than it was opened for.
+        windows = connection.execute("SELECT tag, min(ends - ?, length) FROM windows WHERE ends > ?", (now, now))
+        generation, epoch, floor, soft_floor, lost = row
+        return Delta(
+            generation,
+            epoch,
+            floor,
+            soft_floor,
+            lost,
+            connection.execute("SELECT tag, epoch FROM dirtied WHERE epoch > ?", (since,)).fetchall(),
+            connection.execute("SELECT tag, epoch FROM softened WHERE epoch > ?", (since,)).fetchall(),
+            windows.fetchall(),
+        )
+
+    def _heal(self, cells: memoryview) -> None:
+        """Put the mapped epoch right if a process died before its commit. With the lock nobody is about to commit."""
+
+        def compare(connection: sqlite3.Connection) -> None:
+            row = connection.execute("SELECT epoch FROM state").fetchone()
+            if row is not None and cells[EPOCH] != row[0]:
+                cells[EPOCH] = row[0]
+
+        try:
+            self._file.write(compare)
+        except StorageError:  # somebody is writing, so there was nothing to put right
+            pass
+
+    def _aside(self, reason: str) -> None:
+        self.lose()  # who still has the old file open must look
+        self._on_aside(reason)
+
+    def is_in_place(self) -> bool:
+        """Whether nobody has removed or replaced a file, so that other processes use the same ones."""
+        return self._mapped is not None and self._mapped.is_in_place() and self._file.is_in_place()
+
+    def close(self) -> None:
+        """Close the database; the next use opens it again. The mapping stays, for others may be reading it."""
+        self._file.close()

@@ -1,0 +1,138 @@
+"""What a Redis or Valkey server pushes to this process, and how long it may be relied upon.
+
+One connection both subscribes to the bumps and carries our pings. Everything that was pushed before the server took a
+ping arrives before its pong; so with the pong we know all bumps up to the moment the ping was *sent*, and for `max_lag`
+seconds from then the copy here lags by no more than that. That is the lease. It needs no report of a lost connection:
+without pongs it ends by itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import Any
+
+from .changes import EPOCH, LOST, Delta
+
+__all__ = ["Feed"]
+
+logger = logging.getLogger("pywats_cache.storage.redis")
+
+UNSURE = -2
+"""In the cell of the epoch: bumps may have been missed, so ask."""
+PAUSE = 0.2
+"""Seconds between two attempts to connect."""
+
+
+class Feed:
+    """The cells of a Redis ledger, and the thread that keeps them. Guarded by `_lock`; reading needs no lock.
+
+    - `until`: on `time.monotonic`, when the lease ends.
+    - `doubts`: grows whenever pushes may have been missed.
+    """
+
+    def __init__(self, client: Any, channel: str, max_lag: float) -> None:
+        self._client = client
+        self._channel = channel
+        self._max_lag = max_lag
+        self.cells = [UNSURE, 0]
+        self.until = float("-inf")
+        self.doubts = 0
+        self._generation = ""
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._stop = threading.Event()
+
+    def start(self) -> None:
+        """Subscribe, in a daemon thread, unless that runs already."""
+        if self._thread is None:
+            with self._lock:
+                if self._thread is None:
+                    self._stop = threading.Event()
+                    self._thread = threading.Thread(
+                        target=self._run, args=(self._stop,), name="pywats-cache-feed", daemon=True
+                    )
+                    self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; `start` begins anew."""
+        with self._lock:
+            thread, self._thread = self._thread, None
+            self._stop.set()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(self._max_lag + 1.0)
+
+    def learned(self, delta: Delta, asked: float, doubts: int) -> None:
+        """An answer to a question that was sent at `asked`, when there were so many doubts: it is worth a lease too."""
+        with self._lock:
+            if doubts != self.doubts:
+                return  # it may be older than what was missed
+            if delta.generation != self._generation or self.cells[EPOCH] < delta.epoch:
+                self._generation = delta.generation
+                self.cells[EPOCH] = delta.epoch
+            self.until = max(self.until, asked + self._max_lag)
+
+    def doubt(self) -> None:
+        """Pushes may have been missed: whoever checks must ask."""
+        with self._lock:
+            self.doubts += 1
+            self.cells[EPOCH] = UNSURE
+
+    def _pushed(self, generation: str, epoch: int) -> None:
+        with self._lock:
+            if self.cells[EPOCH] == UNSURE:
+                self.doubts += 1  # an answer under way may be older than this
+            elif generation != self._generation:
+                self._generation = generation
+                self.cells[LOST] += 1
+                self.cells[EPOCH] = epoch
+            else:
+                self.cells[EPOCH] = max(self.cells[EPOCH], epoch)
+
+    def _run(self, stop: threading.Event) -> None:
+        while not stop.is_set():
+            subscription = self._client.pubsub()
+            try:
+                subscription.subscribe(self._channel)
+                self._listen(subscription, stop)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the lease ends and the next try may do better
+                logger.debug("the subscription ended: %s", type(error).__name__)
+            finally:
+                try:
+                    subscription.close()
+                except Exception:  # noqa: BLE001, S110 - it is gone
+                    pass
+            stop.wait(PAUSE)
+
+    def _listen(self, subscription: Any, stop: threading.Event) -> None:
+        pings: dict[bytes, float] = {}
+        count, due = 0, float("-inf")
+        while not stop.is_set():
+            now = time.monotonic()
+            if now >= due:
+                count += 1
+                token = b"%d" % count
+                pings[token] = now
+                subscription.ping(token)
+                due = now + self._max_lag / 3
+            message = subscription.get_message(timeout=max(0.0, due - time.monotonic()))
+            if message is None:
+                if len(pings) > 12:
+                    raise TimeoutError("no pongs")
+                continue
+            kind, data = message["type"], message["data"]
+            if kind == "subscribe":
+                # After each reconnection too; what was pushed meanwhile was missed.
+                self.doubt()
+                pings.clear()
+                due = float("-inf")
+            elif kind == "message":
+                generation, _, epoch = bytes(data).decode().partition(" ")
+                self._pushed(generation, int(epoch))
+            elif kind == "pong":
+                sent = pings.pop(bytes(data), None)
+                if sent is not None:
+                    pings = {token: when for token, when in pings.items() if when > sent}
+                    with self._lock:
+                        self.until = max(self.until, sent + self._max_lag)

@@ -1,0 +1,69 @@
+"""Memory in front of a SQLite file that any number of processes share: `storage="sqlite:///cache.db"`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..errors import ConfigurationTypeError, StorageError, whole
+from .epoch_file import LATEST
+from .install_key import install_key
+from .ledger import SqliteLedger
+from .memory import MemoryStorage
+from .sharing import SharingStorage
+from .sqlite_records import SqliteRecords
+
+__all__ = ["SharedStorage"]
+
+CLOCK_SLACK_MS = 1000
+
+
+class SharedStorage(SharingStorage):
+    """Memory first, then the SQLite file at `path`, shared by sync and async transports and by processes.
+
+    - `path`: the records; beside it `<path>-ledger` (epoch, dirtied tags, open writes), `<path>-epoch` (the epoch,
+      memory-mapped) and `<path>-key` (the key of the digests). All are made with mode 0600. The directory must be
+      on this machine: neither the lock of SQLite nor shared memory reaches over a network.
+    - `memory`: the hot part; None: a `MemoryStorage()`. It belongs to this storage from now on.
+    - `max_entries`, `max_bytes`: bounds of the file.
+
+    A bump is seen by every process at its next request. What is stored holds no credential and no query.
+
+    While the disk does not do as it is told, requests go to the server and nothing is stored; a warning once a minute
+    says so, and it comes back by itself. Only if the key cannot be had when this is made, records stay unshared until
+    a new one is made.
+
+    Raises ConfigurationError or ConfigurationTypeError for bad arguments, never for a bad disk.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        memory: MemoryStorage | None = None,
+        max_entries: int = 100_000,
+        max_bytes: int = 1 << 30,
+    ) -> None:
+        if not isinstance(path, (str, Path)):
+            raise ConfigurationTypeError(f"path must be a path of a file, not {path!r}")
+        self.path = Path(path).absolute()
+        self.max_entries = whole("max_entries", max_entries, least=1)
+        self.max_bytes = whole("max_bytes", max_bytes, least=1)
+        self._records = SqliteRecords(
+            self.path, max_entries=self.max_entries, max_bytes=self.max_bytes, on_aside=self._warn
+        )
+        self._files = SqliteLedger(self.path, self._warn)
+        secret, problem = None, None
+        try:
+            secret = install_key(self.path.with_name(f"{self.path.name}-key"))
+        except (OSError, StorageError) as error:
+            problem = error
+        super().__init__(memory, self._files, self._records, secret, self.path.name)
+        if problem is not None:
+            self._failed("reading the key", problem)
+
+    def _was_set_back(self, now: int) -> bool:
+        cells = self._files.cells()
+        latest = cells[LATEST]
+        if now >= latest or now < latest - CLOCK_SLACK_MS:
+            cells[LATEST] = now
+        return now < latest - CLOCK_SLACK_MS

@@ -1,0 +1,200 @@
+"""`Coherence` among processes: the local tables, kept equal to a ledger that all processes share.
+
+`epoch` is read at every hit: two integers of a mapped file are compared with the last known ones. Only where they
+differ is the ledger asked, for what is new since then; that goes into the local tables, in the order of the module
+`coherence`, and the rest of the engine works as with one process.
+
+While the ledger cannot be asked, and something may be new, nothing is valid and nothing is stored: `epoch` is -1,
+which no entry was ever valid at, and every tag counts as dirtied and as settling.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from ..coherence import Coherence
+from ..errors import StorageError
+from .changes import EPOCH, LOST, Change, Known, Window
+
+if TYPE_CHECKING:
+    from .changes import Delta, Ledger
+
+__all__ = ["SharedCoherence"]
+
+UNKNOWN = -1
+RETRY = 0.25
+"""Seconds without asking after the ledger could not be asked, so that requests are not held up one by one."""
+
+
+class SharedCoherence(Coherence):
+    """The coherence of one process with the others of `ledger`.
+
+    - `on_failure(doing, error)`: told of each failure; nothing is raised.
+
+    Changes and pulls are guarded by `_lock`; checks are lock-free, as in the base class.
+    """
+
+    __slots__ = (
+        "_cells",
+        "_generation",
+        "_ledger",
+        "_local",
+        "_lost",
+        "_on_failure",
+        "_pulled",
+        "_retry_at",
+        "_windows",
+    )
+
+    blocks = True
+
+    def __init__(self, ledger: Ledger, on_failure: Callable[[str, Exception], object]) -> None:
+        self._ledger = ledger
+        self._on_failure = on_failure
+        self._cells: Sequence[int] = (0, 0)
+        self._local: int | None = None
+        """The epoch up to which the tables are known to be complete; None while that is not known."""
+        self._pulled = UNKNOWN
+        self._generation: str | None = None
+        self._lost = 0
+        self._windows: dict[str, float] = {}
+        self._retry_at = float("-inf")
+        super().__init__()
+        self._lock = threading.RLock()  # type: ignore[assignment]  # a finalizer may call it in a thread that holds it
+
+    @property
+    def epoch(self) -> int:
+        """The epoch, of which the local tables know everything; -1 while they may not."""
+        cells = self._cells
+        epoch = cells[EPOCH]
+        if epoch == self._local and cells[LOST] == self._lost:
+            return epoch
+        return self.refresh()
+
+    @epoch.setter
+    def epoch(self, value: int) -> None:
+        """The base class begins at 0; here the ledger says where."""
+
+    @property
+    def generation(self) -> str | None:
+        """Names the ledger whose epochs these are."""
+        return self._generation
+
+    def is_current(self) -> bool:
+        """Whether `epoch` needs no I/O now."""
+        cells = self._cells
+        return cells[EPOCH] == self._local and cells[LOST] == self._lost
+
+    def refresh(self) -> int:
+        """Bring the local tables up to date. Blocks for I/O, up to the ledger's patience. Returns the epoch."""
+        with self._lock:
+            if self._local is not None and self.is_current():
+                return self._local
+            if time.monotonic() < self._retry_at:
+                return UNKNOWN
+            try:
+                self._cells = self._ledger.cells()
+                self._apply(self._ledger.pull(Known(self._generation, self._pulled)))
+            except StorageError as error:
+                self._suspend("reading", error)
+            return UNKNOWN if self._local is None else self._local
+
+    def doubt(self) -> None:
+        """Ask the ledger at the next check, whatever the mapped file says."""
+        with self._lock:
+            self._local = None
+
+    def _suspend(self, doing: str, error: Exception) -> None:
+        self._local = None
+        self._retry_at = time.monotonic() + RETRY
+        self._on_failure(doing, error)
+
+    def _apply(self, delta: Delta) -> None:
+        """Take over what is new. The tables come first and the epoch last: see the module `coherence`."""
+        self._floor = max(self._floor, delta.floor)
+        self._soft_floor = max(self._soft_floor, delta.soft_floor)
+        self._dirtied.update(delta.dirtied)
+        self._softened.update(delta.softened)
+        if len(self._dirtied) > self.max_tags:
+            self._fold()
+        if len(self._softened) > self.max_tags:
+            self._soft_floor = delta.epoch
+            self._softened.clear()
+        now = time.monotonic()
+        windows: dict[str, float] = {}
+        for tag, left in delta.windows:
+            windows[tag] = max(now + left, windows.get(tag, now))
+        self._windows = windows
+        self._generation = delta.generation
+        self._lost = delta.lost
+        self._pulled = self._local = delta.epoch
+
+    def _change(self, change: Change) -> int:
+        with self._lock:
+            try:
+                self._cells = self._ledger.cells()
+                self._apply(self._ledger.change(change, Known(self._generation, self._pulled)))
+            except StorageError as error:
+                self._ledger.lose()
+                self._suspend("writing", error)
+            return UNKNOWN if self._local is None else self._local
+
+    # ── what the engine asks ──────────────────────────────────────────────────────────────────────────────────────
+
+    def bump(self, tags: Iterable[str]) -> int:
+        """Dirty `tags`, for every process."""
+        return self._change(Change(dirty=tuple(tags)))
+
+    def bump_all(self) -> int:
+        """Make everything that began before now invalid, for every process."""
+        return self._change(Change(all=True))
+
+    def soften(self, tags: Iterable[str]) -> int:
+        """Make what carries one of `tags` stale, for every process."""
+        return self._change(Change(soften=tuple(tags)))
+
+    def settle(self, tags: Iterable[str], now: float, until: float) -> None:
+        """For `until - now` seconds reads of `tags` are neither stored nor joined, in any process."""
+        self._change(Change(open=Window(uuid.uuid4().hex, tuple(tags), until - now)))
+
+    def dirtied_since(self, tags: Iterable[str], epoch: int) -> bool:
+        """Whether one of `tags` was dirtied after `epoch`, or may have been."""
+        return self.epoch == UNKNOWN or super().dirtied_since(tags, epoch)
+
+    def softened_since(self, tags: Iterable[str], epoch: int) -> bool:
+        """Whether one of `tags` was softened after `epoch`, or may have been."""
+        return self.epoch == UNKNOWN or super().softened_since(tags, epoch)
+
+    def is_settling(self, tags: Iterable[str], now: float) -> bool:
+        """Whether a write of any process to one of `tags` is under way, or may be."""
+        if self.epoch == UNKNOWN:
+            return True
+        windows = self._windows
+        if windows:
+            clock = time.monotonic()
+            return any(windows.get(tag, clock) > clock for tag in tags)
+        return False
+
+    # ── writes ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def begin_write(self, tags: tuple[str, ...], lease: float) -> str | None:
+        """Commit that a write to `tags` is about to be sent; its end must be told within `lease` seconds.
+
+        It dirties, so that what was stored before is gone even if this process dies before the answer comes.
+        """
+        intent = uuid.uuid4().hex
+        return None if self._change(Change(dirty=tags, open=Window(intent, tags, lease))) == UNKNOWN else intent
+
+    def finish_write(self, intent: str | None, tags: tuple[str, ...], settle: float) -> None:
+        """The write took effect, or may have: dirty its tags, and let them settle for so many seconds."""
+        window = Window(uuid.uuid4().hex, tags, settle) if settle else None
+        self._change(Change(dirty=tags, close=intent, open=window))
+
+    def abandon_write(self, intent: str | None) -> None:
+        """The write had no effect."""
+        if intent is not None:
+            self._change(Change(close=intent))

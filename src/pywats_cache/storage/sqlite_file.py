@@ -1,0 +1,252 @@
+"""One SQLite file as this package uses it: opened when needed, reopened after a fork, set aside when unusable."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from ..errors import StorageError
+from ..forking import close_before_fork
+from .install_key import put_in_place
+
+__all__ = ["SqliteFile"]
+
+_T = TypeVar("_T")
+_orphans: list[sqlite3.Connection] = []
+"""Connections that a fork caught in use: in the child they are neither used nor closed, so they are kept."""
+MAKING_SECONDS = 10.0
+"""After this long the process that makes a database is taken for dead."""
+MAKING_PATIENCE = 0.25
+FORK_PATIENCE = 5.0
+"""Seconds a fork waits for a statement under way."""
+
+
+class SqliteFile:
+    """The database at `path`, mode 0600, in WAL mode, through one connection that threads take in turn.
+
+    - `application`, `version`: what the file must be; another file, a newer or older one, and a damaged one are
+      renamed to `<path>.aside-<time>` and a new one is made with `schema`. `on_aside` is told the reason.
+    - `durable`: a commit is on the disk when it returns (synchronous=FULL); otherwise the newest may be lost with the
+      power, never torn.
+    - `patience`: seconds to wait for another process's lock, the bound on what a request can be held up.
+
+    `read` and `write` raise StorageError, whatever went wrong; the next call tries again. Before a fork the connection
+    is closed and both processes open one of their own when they need it: SQLite's locks do not survive a fork, not
+    even for a new connection beside an inherited one. Guarded by `_lock`.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        application: int,
+        version: int,
+        schema: str,
+        durable: bool,
+        patience: float,
+        on_aside: Callable[[str], object],
+    ) -> None:
+        self.path = path
+        self._application = application
+        self._version = version
+        self._schema = schema
+        self._durable = durable
+        self._patience = patience
+        self._on_aside = on_aside
+        self._connection: sqlite3.Connection | None = None
+        self._identity: tuple[int, int] | None = None
+        self._lock = threading.RLock()
+        self._depth = 0
+        self._unusable = False
+        self._held_for_fork = False
+        close_before_fork(self)
+
+    def read(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        """`work` within one snapshot."""
+        return self._transaction("BEGIN", work)
+
+    def write(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        """`work` within a transaction that excludes every other writer, committed when it returns."""
+        return self._transaction("BEGIN IMMEDIATE", work)
+
+    def _transaction(self, begin: str, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        with self._lock:
+            if self._unusable or self._depth:
+                raise StorageError("the database is in use across a fork or a signal")
+            self._depth += 1
+            try:
+                try:
+                    return self._attempt(begin, work)
+                except sqlite3.DatabaseError as error:
+                    if not _is_damage(error):
+                        raise
+                    self._set_aside(f"is damaged ({error})")
+                    return self._attempt(begin, work)
+            except (sqlite3.Error, OSError) as error:
+                if not isinstance(error, sqlite3.OperationalError) or "locked" not in str(error):
+                    self.close()  # a new connection may find it in order again
+                raise StorageError(f"{type(error).__name__}: {error}") from error
+            finally:
+                self._depth -= 1
+
+    def _attempt(self, begin: str, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        connection = self._open()
+        connection.execute(begin)
+        try:
+            result = work(connection)
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        if begin != "BEGIN" and not self.is_in_place():
+            raise sqlite3.OperationalError("the file was replaced while it was written to")
+        return result
+
+    def is_in_place(self) -> bool:
+        """Whether the open file is the one at `path`; a closed one is not."""
+        try:
+            found = os.stat(self.path)
+        except OSError:
+            return False
+        return self._identity == (found.st_dev, found.st_ino)
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is not None and self.is_in_place():
+            return self._connection
+        self.close()
+        if not self.path.exists():
+            self._create()
+        connection = self._connect(self.path)
+        self._connection = connection
+        found = os.stat(self.path)
+        self._identity = (found.st_dev, found.st_ino)
+        marks = self._marks(connection)
+        if marks != (self._application, self._version):
+            ours = marks[0] == self._application
+            self._set_aside(f"is of version {marks[1]}, not {self._version}" if ours else "is another program's")
+            return self._open()
+        connection.execute(f"PRAGMA synchronous={'FULL' if self._durable else 'NORMAL'}")
+        connection.execute("PRAGMA journal_size_limit=1048576")
+        return connection
+
+    def _connect(self, path: Path) -> sqlite3.Connection:
+        # Statements commit one by one but for our own BEGIN; `timeout` is SQLite's busy timeout.
+        return sqlite3.connect(path, timeout=self._patience, isolation_level=None, check_same_thread=False)
+
+    def _create(self) -> None:
+        """Make the database under another name and put it in place complete, unless another process was faster.
+
+        Made in place, a process that opens it at the same time would find it half made.
+        """
+        with self._making():
+            if self.path.exists():
+                return
+            # The log of a database that was removed would be taken for that of the new one.
+            for suffix in ("-wal", "-shm"):
+                Path(f"{self.path}{suffix}").unlink(missing_ok=True)
+            draft = self.path.with_name(f"{self.path.name}.draft-{secrets.token_hex(8)}")
+            # SQLite takes this mode for the log too.
+            os.close(os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+            try:
+                connection = self._connect(draft)
+                try:
+                    connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+                    connection.executescript(self._schema)
+                    connection.execute(f"PRAGMA application_id={self._application}")
+                    connection.execute(f"PRAGMA user_version={self._version}")
+                    connection.execute("PRAGMA journal_mode=WAL")
+                finally:
+                    connection.close()
+                put_in_place(draft, self.path)
+            finally:
+                draft.unlink(missing_ok=True)
+
+    @contextmanager
+    def _making(self) -> Iterator[None]:
+        """Exclude other processes while a database is made or set aside; one that died meanwhile excludes nobody."""
+        mark = Path(f"{self.path}.making")
+        until = time.monotonic() + max(self._patience, MAKING_PATIENCE)
+        while True:
+            try:
+                os.close(os.open(mark, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+                break
+            except FileExistsError:
+                try:
+                    age = time.time() - mark.stat().st_mtime
+                except FileNotFoundError:
+                    continue
+                if not -MAKING_SECONDS < age < MAKING_SECONDS:
+                    mark.unlink(missing_ok=True)
+                elif time.monotonic() > until:
+                    raise sqlite3.OperationalError("locked: another process makes the database") from None
+                else:
+                    time.sleep(0.002)
+        try:
+            yield
+        finally:
+            mark.unlink(missing_ok=True)
+
+    @staticmethod
+    def _marks(connection: sqlite3.Connection) -> tuple[int, int]:
+        application = connection.execute("PRAGMA application_id").fetchone()[0]
+        return int(application), int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+    def _set_aside(self, reason: str) -> None:
+        aside = f"{self.path}.aside-{time.time_ns()}"
+        with self._making():
+            in_place = self.is_in_place()
+            self.close()
+            if in_place:  # else another process has done it
+                # The log first, for the reason given above.
+                for suffix in ("-wal", "-shm", ""):
+                    try:
+                        os.replace(f"{self.path}{suffix}", f"{aside}{suffix}")
+                    except FileNotFoundError:
+                        pass
+        self._on_aside(f"{self.path.name} {reason}; it was set aside and a new one made")
+
+    def close(self) -> None:
+        """Close the connection; the next use opens another."""
+        with self._lock:
+            connection, self._connection, self._identity = self._connection, None, None
+            if connection is not None:
+                try:
+                    connection.close()
+                except sqlite3.Error:  # what was committed is in the log, and there it stays
+                    pass
+
+    def __del__(self) -> None:
+        if getattr(self, "_connection", None) is not None:
+            self.close()
+
+    # ── forks ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _before_fork(self) -> None:
+        self._held_for_fork = self._lock.acquire(timeout=FORK_PATIENCE)
+        if self._held_for_fork and not self._depth:
+            self.close()
+
+    def _after_fork_in_parent(self) -> None:
+        if self._held_for_fork:
+            self._held_for_fork = False
+            self._lock.release()
+
+    def _after_fork_in_child(self) -> None:
+        self._lock = threading.RLock()
+        self._depth = 0
+        self._held_for_fork = False
+        if self._connection is not None:
+            _orphans.append(self._connection)
+            self._connection, self._unusable = None, True
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    return type(error) is sqlite3.DatabaseError

@@ -1,0 +1,117 @@
+"""Storages by URL: `sqlite:///cache.db`, `redis://host:6379/0`, `memory://`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+
+from ..errors import ConfigurationError, seconds, whole
+from .memory import MemoryStorage
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+
+    from .sharing import SharingStorage
+
+__all__ = ["StorageURL", "is_shared", "parse_storage_url", "storage_from_url"]
+
+FORMS = "'memory://', 'sqlite:///path/to/cache.db' or 'redis://host:6379/0'"
+
+
+class StorageURL(NamedTuple):
+    """A URL of a storage, taken apart and found good."""
+
+    scheme: str
+    path: str
+    options: dict[str, Any]
+
+
+def storage_from_url(url: str) -> MemoryStorage | SharingStorage:
+    """The storage that `url` names.
+
+    - `memory://`: a `MemoryStorage`; `max_entries`, `max_bytes` and `max_entry_bytes` are its own.
+    - `sqlite:///cache.db`: a `SharedStorage` at that path, relative to the working directory; an absolute path begins
+      with a fourth slash (`sqlite:////var/cache/pywats.db`) or a drive (`sqlite:///C:/cache.db`). `max_entries` and
+      `max_bytes` bound the file.
+    - `redis://host:6379/0`, `rediss://…`: a `RedisSharedStorage`; `max_lag`, `on_unreachable` and `prefix` are its own,
+      the other parameters redis-py's. Its digest key comes from the environment.
+
+    Raises ConfigurationError that says what is wrong and never repeats a password.
+    """
+    parsed = parse_storage_url(url)
+    if parsed.scheme == "memory":
+        return MemoryStorage(**parsed.options)
+    if parsed.scheme == "redis":
+        from .redis_shared import RedisSharedStorage
+
+        return RedisSharedStorage(parsed.path, **parsed.options)
+    from .shared import SharedStorage
+
+    return SharedStorage(parsed.path, **parsed.options)
+
+
+def parse_storage_url(url: str) -> StorageURL:
+    """`url` taken apart; nothing is made yet. Raises ConfigurationError."""
+    parts = urlsplit(url)
+    scheme = parts.scheme.lower()
+    if scheme in ("redis", "rediss"):
+        return _redis(parts)
+    if scheme not in ("memory", "sqlite") or "//" not in url:
+        shown = f"scheme {scheme!r}" if scheme and "//" in url else "no URL" if "@" in url else repr(url)
+        raise ConfigurationError(f"storage must be {FORMS}, not {shown}")
+    if parts.netloc:
+        raise ConfigurationError(
+            f"storage {scheme}:// must name no host, user or password: write {scheme}:///path for a file"
+            if scheme == "sqlite"
+            else "storage memory:// must name nothing more"
+        )
+    if parts.fragment:
+        raise ConfigurationError("storage must have no fragment: write '#' in a path as %23")
+    path = unquote(parts.path)[1:]
+    if scheme == "memory":
+        if path:
+            raise ConfigurationError("storage memory:// must name nothing more")
+        return StorageURL(scheme, "", _bounds(parts.query, ("max_entries", "max_bytes", "max_entry_bytes")))
+    if not path or path.endswith("/") or "\0" in path:
+        raise ConfigurationError(f"storage sqlite:/// must name a file, not {path!r}")
+    return StorageURL(scheme, path, _bounds(parts.query, ("max_entries", "max_bytes")))
+
+
+def _redis(parts: SplitResult) -> StorageURL:
+    """Ours among the parameters are taken out; the others are redis-py's."""
+    options: dict[str, Any] = {}
+    theirs: list[tuple[str, str]] = []
+    for name, value in parse_qsl(parts.query, keep_blank_values=True):
+        if name == "max_lag":
+            try:
+                options[name] = seconds(name, float(value), positive=True)
+            except ValueError:
+                raise ConfigurationError("storage parameter max_lag must be a number of seconds > 0") from None
+        elif name in ("on_unreachable", "prefix"):
+            options[name] = value
+        else:
+            theirs.append((name, value))
+    if options.get("on_unreachable", "fail") not in ("continue", "fail"):
+        raise ConfigurationError("storage parameter on_unreachable must be 'continue' or 'fail'")
+    if not parts.hostname:
+        raise ConfigurationError("storage redis:// must name a host, as redis://127.0.0.1:6379/0")
+    return StorageURL("redis", urlunsplit(parts._replace(query=urlencode(theirs))), options)
+
+
+def _bounds(query: str, names: tuple[str, ...]) -> dict[str, Any]:
+    """The parameters of a URL, each a whole number."""
+    found: dict[str, int] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if name not in names:
+            raise ConfigurationError(f"storage takes the parameters {', '.join(names)}, not {name!r}")
+        if not value.isascii() or not value.isdigit() or name in found:
+            raise ConfigurationError(f"storage parameter {name} must be one whole number >= 1")
+        found[name] = whole(name, int(value), least=1)
+    return found
+
+
+def is_shared(storage: object) -> TypeIs[SharingStorage]:
+    """Whether processes share `storage`. Its module, and sqlite3 with it, is only loaded by who uses one."""
+    module = sys.modules.get(f"{__package__}.sharing")
+    return module is not None and isinstance(storage, module.SharingStorage)

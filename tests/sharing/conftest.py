@@ -1,0 +1,35 @@
+"""Real processes over one shared store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sharing_world import Registers, Worker
+
+
+@pytest.fixture
+def registers() -> Iterator[Registers]:
+    server = Registers()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/shared.db"
+
+
+@pytest.fixture
+def start(registers: Registers) -> Iterator[Callable[..., Worker]]:
+    """Starts a process: `start(storage_url, *mutants)`."""
+    workers: list[Worker] = []
+
+    def start(storage: str, *mutants: str) -> Worker:
+        workers.append(Worker(storage, registers.url, *mutants))
+        return workers[-1].ready()
+
+    yield start
+    for worker in workers:
+        worker.close()

@@ -1,0 +1,104 @@
+"""One process of the tests: a client over a shared store, told by lines of JSON what to ask.
+
+`python sharing_worker.py STORAGE BASE_URL [MUTANT]` answers each `["GET", "/path"]` with what it got.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import multiprocessing
+import os
+import sys
+from typing import Any
+
+import httpx
+
+from pywats_cache import CacheTransport, Controller
+from pywats_cache.storage import sharing
+from pywats_cache.storage.redis_shared import LeasedCoherence
+from pywats_cache.storage.shared_coherence import SharedCoherence
+
+CLASSES = (SharedCoherence, LeasedCoherence)
+MUTANTS: dict[str, Any] = {
+    "no-intent": lambda: [setattr(kind, "begin_write", lambda *_: None) for kind in CLASSES],
+    "no-bump": lambda: [setattr(kind, "finish_write", lambda *_: None) for kind in CLASSES],
+    "short-claim": lambda: setattr(sharing, "CLAIM_SECONDS", 0.2),
+}
+TIMEOUT = 20.0
+
+
+def client_of(storage: str, base_url: str) -> httpx.Client:
+    transport = CacheTransport(controller=Controller(ttl=600.0), storage=storage)
+    return httpx.Client(
+        transport=transport, base_url=base_url, timeout=TIMEOUT, headers={"Authorization": "Bearer t0k3n"}
+    )
+
+
+def ask(client: httpx.Client, method: str, path: str) -> dict[str, Any]:
+    try:
+        response = client.request(method, path)
+        outcome = response.extensions["pywats_cache"]
+        return {
+            "text": response.text,
+            "code": response.status_code,
+            "status": outcome.status,
+            "reason": outcome.reason,
+            "stored": outcome.stored,
+            "errors": client._transport.stats.storage_errors,  # type: ignore[attr-defined]
+        }
+    except Exception as error:
+        return {"error": repr(error)}
+
+
+def in_fork(client: httpx.Client, method: str, path: str) -> dict[str, Any]:
+    """The same in a forked child, with the store that is open here."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(write, json.dumps(ask(client, method, path)).encode())
+        os._exit(0)
+    os.close(write)
+    os.waitpid(child, 0)
+    with open(read, "rb") as pipe:
+        result: dict[str, Any] = json.loads(pipe.read())
+    return result
+
+
+def _spawned(queue: Any, storage: str, base_url: str, method: str, path: str) -> None:
+    with client_of(storage, base_url) as client:
+        queue.put(ask(client, method, path))
+
+
+def in_spawn(storage: str, base_url: str, method: str, path: str) -> dict[str, Any]:
+    """The same in a spawned child of multiprocessing."""
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    child = context.Process(target=_spawned, args=(queue, storage, base_url, method, path))
+    child.start()
+    result: dict[str, Any] = queue.get(timeout=60)
+    child.join()
+    return result
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.WARNING)
+    storage, base_url = sys.argv[1:3]
+    for mutant in sys.argv[3:]:
+        MUTANTS[mutant]()
+    client = client_of(storage, base_url)
+    print(json.dumps("ready"), flush=True)
+    for line in sys.stdin:
+        method, path, *how = json.loads(line)
+        if how == ["fork"]:
+            answer = in_fork(client, method, path)
+        elif how == ["spawn"]:
+            answer = in_spawn(storage, base_url, method, path)
+        else:
+            answer = ask(client, method, path)
+        print(json.dumps(answer), flush=True)
+    client.close()
+
+
+if __name__ == "__main__":
+    main()

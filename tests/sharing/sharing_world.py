@@ -1,0 +1,153 @@
+"""A server with one register for each path, and real processes that read and write it through a shared store."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import zlib
+from collections import defaultdict
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+LONG = 60.0
+WORKER = Path(__file__).with_name("sharing_worker.py")
+
+
+class Registers:
+    """The server. A GET answers with the version and a checksum; a PUT makes the next version.
+
+    - `before`, `after`: called with method and path before a request is served, and before its answer is sent.
+    """
+
+    def __init__(self) -> None:
+        self.versions: defaultdict[str, int] = defaultdict(int)
+        self.fetches: defaultdict[str, int] = defaultdict(int)
+        self.lock = threading.Lock()
+        self.before: Callable[[str, str], None] = lambda method, path: None
+        self.after: Callable[[str, str], None] = lambda method, path: None
+        registers = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+
+            def do_GET(self) -> None:
+                self._serve()
+
+            def do_PUT(self) -> None:
+                self._serve()
+
+            def _serve(self) -> None:
+                length = int(self.headers.get("Content-Length") or 0)
+                self.rfile.read(length)
+                registers.before(self.command, self.path)
+                with registers.lock:
+                    if self.command == "PUT":
+                        registers.versions[self.path] += 1
+                    else:
+                        registers.fetches[self.path] += 1
+                    body = body_of(registers.versions[self.path])
+                registers.after(self.command, self.path)
+                try:
+                    self.send_response(200)
+                    self.send_header("Content-Length", str(len(body)))
+                    self.end_headers()
+                    self.wfile.write(body)
+                except OSError:  # the one who asked was killed
+                    pass
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._server.handle_error = lambda *_: None  # type: ignore[method-assign]
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def body_of(version: int) -> bytes:
+    """A body that shows its version and whether it is whole."""
+    padding = b"x" * (version * 97 % 3000)
+    return b"%d:%d:%b" % (version, zlib.crc32(padding), padding)
+
+
+def version_of(text: str) -> int:
+    """The version of a body. Raises AssertionError for one that is not whole."""
+    version = int(text.partition(":")[0])
+    assert text.encode() == body_of(version), "a damaged body"
+    return version
+
+
+class Worker:
+    """One process."""
+
+    def __init__(self, storage: str, url: str, *mutants: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, str(WORKER), storage, url, *mutants],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYWATS_CACHE_DIGEST_KEY": "the-same-on-all-machines-of-the-tests"},
+        )
+
+    def ready(self) -> Worker:
+        assert self.receive() == "ready"
+        return self
+
+    def send(self, method: str, path: str, *how: str) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps([method, path, *how]).encode() + b"\n")
+        self.process.stdin.flush()
+
+    def receive(self) -> Any:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise EOFError
+        return json.loads(line)
+
+    def ask(self, method: str, path: str, *how: str) -> Any:
+        self.send(method, path, *how)
+        answer = self.receive()
+        assert "error" not in answer, answer
+        return answer
+
+    def get(self, path: str, *how: str) -> int:
+        """The version that a GET brings."""
+        return version_of(self.ask("GET", path, *how)["text"])
+
+    def kill(self) -> None:
+        """SIGKILL, or what Windows has."""
+        self.process.kill()
+        self.process.wait(LONG)
+        self._close()
+
+    def _close(self) -> None:
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            try:
+                pipe.close()
+            except OSError:
+                pass
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            assert self.process.stdin is not None
+            self.process.stdin.close()
+            try:
+                self.process.wait(LONG)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait(LONG)
+        self._close()

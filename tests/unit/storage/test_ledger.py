@@ -1,0 +1,263 @@
+"""The ledger: what one process commits every other one sees, whatever dies, fails or is removed meanwhile."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pywats_cache import StorageError
+from pywats_cache.storage.changes import EPOCH, LOST, Change, Delta, Known, Window
+from pywats_cache.storage.ledger import MAX_TAGS, SqliteLedger
+from pywats_cache.storage.sqlite_file import SqliteFile
+
+NOTHING = Known(None, -1)
+
+
+@pytest.fixture
+def told() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def make(tmp_path: Path, told: list[str]) -> Iterator[Callable[..., SqliteLedger]]:
+    """Each is as another process: a connection and a mapping of its own."""
+    made: list[SqliteLedger] = []
+
+    def make(kind: type[SqliteLedger] = SqliteLedger) -> SqliteLedger:
+        made.append(kind(tmp_path / "c.db", told.append, patience=0.05))
+        return made[-1]
+
+    yield make
+    for ledger in made:
+        ledger.close()
+
+
+def known(delta: Delta) -> Known:
+    return Known(delta.generation, delta.epoch)
+
+
+def is_current(ledger: SqliteLedger, delta: Delta) -> bool:
+    cells = ledger.cells()
+    return cells[EPOCH] == delta.epoch and cells[LOST] == delta.lost
+
+
+def test_a_new_ledger_begins_with_everything_older_invalid(make: Callable[..., SqliteLedger]) -> None:
+    ledger = make()
+    first = ledger.pull(NOTHING)
+    assert first.floor == first.epoch
+    assert (first.dirtied, first.softened, first.windows) == ([], [], [])
+    assert is_current(ledger, first)
+    assert make().pull(NOTHING) == first
+
+
+def test_what_one_commits_the_other_pulls_and_only_what_is_new(make: Callable[..., SqliteLedger]) -> None:
+    one, other = make(), make()
+    start = other.pull(NOTHING)
+    first = one.change(Change(dirty=("a", "b")), NOTHING)
+    assert not is_current(other, start)
+    assert other.pull(known(start)) == first
+    assert sorted(first.dirtied) == [("a", start.epoch + 1), ("b", start.epoch + 1)]
+    second = one.change(Change(dirty=("b",), soften=("s",)), known(first))
+    assert second.dirtied == [("b", first.epoch + 1)]
+    assert second.softened == [("s", first.epoch + 1)]
+    assert other.pull(known(first)) == second
+    assert sorted(make().pull(NOTHING).dirtied) == [("a", first.epoch), ("b", second.epoch)]
+
+
+def test_a_change_also_brings_what_others_did_before_it(make: Callable[..., SqliteLedger]) -> None:
+    one, other = make(), make()
+    start = other.pull(NOTHING)
+    one.change(Change(dirty=("a",)), NOTHING)
+    delta = other.change(Change(dirty=("b",)), known(start))
+    assert sorted(delta.dirtied) == [("a", start.epoch + 1), ("b", start.epoch + 2)]
+
+
+def test_a_window_lasts_until_it_is_closed_or_ends(
+    make: Callable[..., SqliteLedger], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = make()
+    wall = [1000.0]
+    monkeypatch.setattr(time, "time", lambda: wall[0])
+    delta = ledger.change(Change(open=Window("w", ("a", "b"), 10.0)), NOTHING)
+    assert sorted(delta.windows) == [("a", 10.0), ("b", 10.0)]
+    ledger.change(Change(open=Window("v", ("a",), 30.0)), NOTHING)
+    delta = ledger.change(Change(close="w"), NOTHING)
+    assert delta.windows == [("a", 30.0)]
+    wall[0] += 29.0
+    assert ledger.pull(NOTHING).windows == [("a", 1.0)]
+    wall[0] -= 500.0  # set back: never more than it was opened for
+    assert ledger.pull(NOTHING).windows == [("a", 30.0)]
+    wall[0] += 501.0
+    assert ledger.pull(NOTHING).windows == []
+
+
+def test_a_full_table_is_folded_into_the_floor(make: Callable[..., SqliteLedger]) -> None:
+    ledger = make()
+    start = ledger.pull(NOTHING)
+    first = ledger.change(Change(dirty=tuple(f"a{n}" for n in range(MAX_TAGS))), NOTHING)
+    assert first.floor == start.floor
+    second = ledger.change(Change(dirty=("b",), soften=tuple(f"s{n}" for n in range(MAX_TAGS + 1))), NOTHING)
+    assert second.floor == first.epoch
+    assert second.dirtied == [("b", second.epoch)]
+    assert second.soft_floor == second.epoch
+    assert second.softened == []
+
+
+# ── a process dies within a bump ──────────────────────────────────────────────────────────────────────────────────
+
+
+class Died(BaseException):
+    """The process is gone."""
+
+
+class AnnouncesAfterTheCommit(SqliteLedger):
+    """The mutant: the mapped epoch is written once the transaction is over."""
+
+    def change(self, change: Change, known: Known) -> Delta:
+        delta = super().change(change, known)
+        self.cells()[EPOCH] = delta.epoch
+        return delta
+
+    @staticmethod
+    def _announce(cells: memoryview, epoch: int) -> None:
+        pass
+
+
+def dies_after_its_commit(ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+    def died(_: Any) -> bool:
+        raise Died
+
+    ledger.pull(NOTHING)
+    with monkeypatch.context() as patch:
+        patch.setattr(SqliteFile, "is_in_place", died)  # the first step after the commit
+        patch.setattr(SqliteFile, "_open", lambda file: file._connection)
+        with pytest.raises(Died):
+            ledger.change(Change(dirty=("a",)), NOTHING)
+
+
+def test_a_committed_bump_is_seen_though_its_process_died_at_once(
+    make: Callable[..., SqliteLedger], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = make()
+    before = reader.pull(NOTHING)
+    dies_after_its_commit(make(), monkeypatch)
+    assert not is_current(reader, before)
+    assert reader.pull(known(before)).dirtied == [("a", before.epoch + 1)]
+
+
+def test_mutant_a_bump_announced_after_its_commit_is_missed(
+    make: Callable[..., SqliteLedger], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = make()
+    before = reader.pull(NOTHING)
+    dies_after_its_commit(make(AnnouncesAfterTheCommit), monkeypatch)
+    assert is_current(reader, before)
+    assert make().pull(known(before)).dirtied  # it was committed
+
+
+def test_an_announced_bump_that_was_never_committed_is_put_right(make: Callable[..., SqliteLedger]) -> None:
+    reader = make()
+    before = reader.pull(NOTHING)
+    reader.cells()[EPOCH] = before.epoch + 1
+    assert not is_current(reader, before)
+    assert reader.pull(known(before)) == before
+    assert is_current(reader, before)
+    after = make().change(Change(dirty=("a",)), NOTHING)
+    assert not is_current(reader, before)
+    assert reader.pull(known(before)) == after
+
+
+def test_the_epoch_is_not_put_right_while_somebody_is_about_to_commit_it(
+    make: Callable[..., SqliteLedger], tmp_path: Path
+) -> None:
+    reader = make()
+    before = reader.pull(NOTHING)
+    writer = sqlite3.connect(tmp_path / "c.db-ledger", isolation_level=None)
+    writer.execute("BEGIN IMMEDIATE")
+    reader.cells()[EPOCH] = before.epoch + 1
+    assert reader.pull(known(before)) == before
+    assert not is_current(reader, before)
+    writer.execute("ROLLBACK")
+    writer.close()
+
+
+# ── faults ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_lost_bump_makes_everything_older_invalid_for_everyone(make: Callable[..., SqliteLedger]) -> None:
+    one, other = make(), make()
+    before = other.pull(NOTHING)
+    one.lose()
+    assert not is_current(other, before)
+    after = other.pull(known(before))
+    assert after.floor == after.epoch > before.epoch
+    assert is_current(one, after)
+
+
+def test_a_bump_lost_while_another_process_writes_is_not_overlooked(
+    make: Callable[..., SqliteLedger], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = make(), make()
+    before = other.pull(NOTHING)
+
+    def lost_meanwhile(cells: memoryview, epoch: int) -> None:
+        one.lose()
+        cells[EPOCH] = epoch
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SqliteLedger, "_announce", staticmethod(lost_meanwhile))
+        during = other.change(Change(dirty=("x",)), known(before))
+    assert not is_current(other, during)
+    after = other.pull(known(during))
+    assert after.floor == after.epoch > during.epoch
+
+
+@pytest.mark.parametrize("removed", ["c.db-ledger", "c.db-epoch"])
+def test_a_removed_file_makes_everything_older_invalid(
+    make: Callable[..., SqliteLedger], tmp_path: Path, removed: str
+) -> None:
+    ledger = make()
+    before = ledger.change(Change(dirty=("a",)), NOTHING)
+    (tmp_path / removed).unlink()
+    other = make().pull(NOTHING)
+    after = ledger.pull(known(before))
+    assert min(after.floor, other.floor) > before.epoch
+    assert make().pull(NOTHING).generation == after.generation
+
+
+def test_a_damaged_ledger_is_replaced_and_makes_everything_older_invalid(
+    make: Callable[..., SqliteLedger], tmp_path: Path, told: list[str]
+) -> None:
+    ledger = make()
+    before = ledger.pull(NOTHING)
+    ledger.close()
+    (tmp_path / "c.db-ledger").write_bytes(b"?" * 8192)
+    after = make().pull(known(before))
+    assert after.generation != before.generation
+    assert after.floor > before.epoch
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize("behind", [0, 10**12])
+def test_a_new_generation_is_above_every_epoch_that_is_known(make: Callable[..., SqliteLedger], behind: int) -> None:
+    ledger = make()
+    epoch = ledger.pull(NOTHING).epoch + behind
+    after = ledger.pull(Known("another", epoch))
+    assert after.floor == after.epoch > epoch
+
+
+def test_without_its_directory_everything_fails_softly(tmp_path: Path) -> None:
+    ledger = SqliteLedger(tmp_path / "none" / "c.db", pytest.fail)
+    with pytest.raises(StorageError):
+        ledger.pull(NOTHING)
+    with pytest.raises(StorageError):
+        ledger.change(Change(), NOTHING)
+    ledger.lose()
+    (tmp_path / "none").mkdir()
+    assert ledger.pull(NOTHING).epoch > 0
+    ledger.close()

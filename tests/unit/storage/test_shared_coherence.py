@@ -1,0 +1,245 @@
+"""SharedCoherence: what `Coherence` promises, among processes; while it cannot know, nothing is valid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pywats_cache import StorageError
+from pywats_cache.storage import shared_coherence
+from pywats_cache.storage.ledger import SqliteLedger
+from pywats_cache.storage.shared_coherence import UNKNOWN, SharedCoherence
+
+
+class Disk:
+    """Lets everything through until `failure` is set."""
+
+    def __init__(self) -> None:
+        self.failure: str | None = None
+        self.asked = 0
+
+
+class Ledger(SqliteLedger):
+    """One that counts and fails as its disk says."""
+
+    disk: Disk
+
+    def _work(self) -> None:
+        self.disk.asked += 1
+        if self.disk.failure:
+            raise StorageError(self.disk.failure)
+
+    def pull(self, known: Any) -> Any:
+        self._work()
+        return super().pull(known)
+
+    def change(self, change: Any, known: Any) -> Any:
+        self._work()
+        return super().change(change, known)
+
+
+class Process(SharedCoherence):
+    """The coherence of one process, its disk, and what it was told of failures."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.disk = ledger.disk
+        self.told: list[str] = []
+        super().__init__(ledger, lambda doing, error: self.told.append(f"{doing}: {error}"))
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    made: list[Ledger] = []
+
+    def make(kind: type[Process] = Process) -> Process:
+        ledger = Ledger(tmp_path / "c.db", pytest.fail, patience=0.05)
+        ledger.disk = Disk()
+        made.append(ledger)
+        return kind(ledger)
+
+    yield make
+    for ledger in made:
+        ledger.close()
+
+
+@pytest.fixture
+def one(make: Callable[..., Process]) -> Process:
+    return make()
+
+
+@pytest.fixture
+def other(make: Callable[..., Process]) -> Process:
+    return make()
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_coherence, "RETRY", 0.0)
+
+
+def test_a_check_with_nothing_new_asks_nothing(one: Process, other: Process) -> None:
+    epoch = one.epoch
+    asked = one.disk.asked
+    assert [one.epoch for _ in range(5)] == [epoch] * 5
+    assert not one.dirtied_since(("a",), epoch)
+    assert not one.is_settling(("a",), 0.0)
+    assert one.is_current()
+    assert one.disk.asked == asked
+    other.bump(("b",))
+    assert not one.is_current()
+    assert one.epoch == epoch + 1
+    assert one.disk.asked == asked + 1
+
+
+def test_a_bump_of_one_is_seen_by_the_other_at_once(one: Process, other: Process) -> None:
+    epoch = one.epoch
+    other.bump(("a", "b"))
+    assert one.dirtied_since(("a",), epoch)
+    assert one.dirtied_since(("b",), epoch)
+    assert not one.dirtied_since(("c",), epoch)
+    assert not one.dirtied_since(("a",), one.epoch)
+
+
+class NeverPulls(Process):
+    """The mutant: it believes what it knows."""
+
+    def refresh(self) -> int:
+        return self._local if self._pulled != UNKNOWN else super().refresh()
+
+
+def test_mutant_without_the_pull_a_bump_is_missed(make: Callable[..., Process], other: Process) -> None:
+    mutant = make(NeverPulls)
+    epoch = mutant.epoch
+    other.bump(("a",))
+    assert not mutant.dirtied_since(("a",), epoch)
+
+
+def test_everything_else_is_shared_too(one: Process, other: Process) -> None:
+    epoch = one.epoch
+    other.soften(("s",))
+    assert one.softened_since(("s",), epoch)
+    assert not one.softened_since(("t",), epoch)
+    assert not one.dirtied_since(("s",), epoch)
+    other.settle(("w",), 100.0, 110.0)
+    assert one.is_settling(("w",), 0.0)
+    assert not one.is_settling(("v",), 0.0)
+    other.bump_all()
+    assert one.dirtied_since((), epoch)
+    assert one.dirtied_since(("anything",), epoch)
+
+
+def test_a_process_that_comes_later_knows_what_was_dirtied_before(make: Callable[..., Process], one: Process) -> None:
+    epoch = one.epoch
+    one.bump(("a",))
+    late = make()
+    assert late.dirtied_since(("a",), epoch)
+    assert not late.dirtied_since(("b",), epoch)
+    assert late.epoch == one.epoch
+    assert late.generation == one.generation
+
+
+def test_an_announced_write_dirties_and_settles_until_it_is_finished(one: Process, other: Process) -> None:
+    epoch = one.epoch
+    intent = other.begin_write(("a",), 30.0)
+    during = one.epoch
+    for process in (one, other):
+        assert process.dirtied_since(("a",), epoch)
+        assert process.is_settling(("a",), 0.0)
+        assert not process.is_settling(("b",), 0.0)
+    other.finish_write(intent, ("a",), 0.0)
+    for process in (one, other):
+        assert process.dirtied_since(("a",), during)
+        assert not process.is_settling(("a",), 0.0)
+
+
+def test_a_write_of_unknown_outcome_settles_on(one: Process, other: Process) -> None:
+    other.finish_write(other.begin_write(("a",), 30.0), ("a",), 5.0)
+    assert one.is_settling(("a",), 0.0)
+
+
+def test_a_write_without_effect_only_ends_its_announcement(one: Process, other: Process) -> None:
+    intent = other.begin_write(("a",), 30.0)
+    during = one.epoch
+    other.abandon_write(intent)
+    assert not one.is_settling(("a",), 0.0)
+    assert not one.dirtied_since(("a",), during)
+
+
+def test_two_writes_to_one_tag_settle_until_both_are_finished(one: Process, other: Process) -> None:
+    first, second = one.begin_write(("a",), 30.0), other.begin_write(("a",), 30.0)
+    one.finish_write(first, ("a",), 0.0)
+    assert one.is_settling(("a",), 0.0)
+    other.finish_write(second, ("a",), 0.0)
+    assert not one.is_settling(("a",), 0.0)
+
+
+def test_an_announcement_ends_with_its_lease(one: Process, other: Process) -> None:
+    other.begin_write(("a",), 0.0)
+    assert not one.is_settling(("a",), 0.0)
+
+
+def test_while_the_ledger_cannot_be_read_nothing_is_valid(one: Process, other: Process) -> None:
+    epoch = one.epoch
+    one.disk.failure = "no disk"
+    assert one.epoch == epoch  # nothing new: nothing to ask
+    other.bump(("a",))
+    assert one.epoch == UNKNOWN
+    assert one.dirtied_since(("b",), epoch)
+    assert one.softened_since(("b",), epoch)
+    assert one.is_settling(("b",), 0.0)
+    assert one.told[0] == "reading: no disk"
+    one.disk.failure = None
+    assert one.epoch == epoch + 1
+    assert not one.dirtied_since(("b",), epoch)
+    assert one.dirtied_since(("a",), epoch)
+
+
+def test_a_bump_that_cannot_be_committed_makes_everything_older_invalid_for_all(one: Process, other: Process) -> None:
+    epoch = one.epoch
+    assert other.epoch == epoch
+    other.disk.failure = "full"
+    other.bump(("a",))
+    assert other.told == ["writing: full"]
+    assert other.is_settling(("b",), 0.0)
+    assert one.dirtied_since(("a",), epoch)
+    assert one.dirtied_since(("b",), epoch)
+    other.disk.failure = None
+    assert other.epoch == one.epoch > epoch
+    assert not other.is_settling(("b",), 0.0)
+
+
+def test_while_the_disk_is_full_for_all_nobody_trusts_anything(one: Process, other: Process) -> None:
+    epoch = one.epoch
+    one.disk.failure = other.disk.failure = "full"
+    other.bump(("a",))
+    assert one.epoch == other.epoch == UNKNOWN
+    one.disk.failure = None
+    assert one.epoch > epoch
+    assert one.dirtied_since(("b",), epoch)
+
+
+def test_it_does_not_ask_again_at_every_request(one: Process, other: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert one.epoch
+    monkeypatch.setattr(shared_coherence, "RETRY", 1000.0)
+    one.disk.failure = "no disk"
+    other.bump(("a",))
+    asked = one.disk.asked
+    assert [one.epoch for _ in range(5)] == [UNKNOWN] * 5
+    assert one.disk.asked == asked + 1
+
+
+def test_without_a_directory_nothing_is_valid_until_there_is_one(tmp_path: Path) -> None:
+    ledger = SqliteLedger(tmp_path / "none" / "c.db", pytest.fail)
+    coherence = SharedCoherence(ledger, lambda doing, error: None)
+    assert coherence.epoch == UNKNOWN
+    assert coherence.begin_write(("a",), 1.0) is None
+    coherence.finish_write(None, ("a",), 1.0)
+    coherence.abandon_write(None)
+    assert coherence.is_settling(("a",), 0.0)
+    (tmp_path / "none").mkdir()
+    assert coherence.epoch > 0
+    assert not coherence.is_settling(("a",), 0.0)
+    ledger.close()

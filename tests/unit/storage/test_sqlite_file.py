@@ -1,0 +1,243 @@
+"""One SQLite file: private, made when needed, set aside when unusable, closed around forks."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pywats_cache import StorageError
+from pywats_cache.storage.sqlite_file import SqliteFile
+
+APPLICATION = 0x74657374
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "a.db"
+
+
+@pytest.fixture
+def told() -> list[str]:
+    """What was said of files set aside."""
+    return []
+
+
+@pytest.fixture
+def make(path: Path, told: list[str]) -> Iterator[Callable[..., SqliteFile]]:
+    made: list[SqliteFile] = []
+
+    def make(version: int = 1, patience: float = 0.05) -> SqliteFile:
+        made.append(
+            SqliteFile(
+                path,
+                application=APPLICATION,
+                version=version,
+                schema="CREATE TABLE t (n INTEGER); INSERT INTO t VALUES (1)",
+                durable=True,
+                patience=patience,
+                on_aside=told.append,
+            )
+        )
+        return made[-1]
+
+    yield make
+    for file in made:
+        file.close()
+
+
+def numbers(file: SqliteFile) -> list[int]:
+    return [n for (n,) in file.read(lambda connection: connection.execute("SELECT n FROM t").fetchall())]
+
+
+def add(file: SqliteFile, n: int) -> None:
+    file.write(lambda connection: connection.execute("INSERT INTO t VALUES (?)", (n,)))
+
+
+def asides(path: Path) -> list[str]:
+    return sorted(other.name for other in path.parent.iterdir() if ".aside-" in other.name)
+
+
+def test_it_is_made_with_its_schema_and_kept(make: Callable[..., SqliteFile], told: list[str]) -> None:
+    add(make(), 2)
+    assert numbers(make()) == [1, 2]
+    assert told == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
+def test_the_file_and_its_log_are_their_owners_only(make: Callable[..., SqliteFile], path: Path) -> None:
+    before = os.umask(0)
+    try:
+        add(make(), 2)
+    finally:
+        os.umask(before)
+    modes = {other.name: stat.S_IMODE(other.stat().st_mode) for other in path.parent.iterdir()}
+    assert modes == dict.fromkeys(["a.db", "a.db-wal", "a.db-shm"], 0o600)
+
+
+def test_a_commit_is_on_the_disk_when_it_returns(make: Callable[..., SqliteFile]) -> None:
+    assert make().read(lambda connection: connection.execute("PRAGMA synchronous").fetchone()) == (2,)
+    assert make().read(lambda connection: connection.execute("PRAGMA journal_mode").fetchone()) == ("wal",)
+
+
+def test_work_that_fails_is_rolled_back_and_its_error_is_raised(make: Callable[..., SqliteFile]) -> None:
+    file = make()
+
+    def fails(connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT INTO t VALUES (9)")
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        file.write(fails)
+    assert numbers(file) == [1]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda path: path.write_bytes(b"no database at all, but long enough to look at" * 100), "damaged"),
+        (lambda path: _sql(path, "CREATE TABLE theirs (x); INSERT INTO theirs VALUES (7)"), "another program's"),
+        (lambda path: _sql(path, "PRAGMA application_id=5; PRAGMA user_version=1; CREATE TABLE x (y)"), "another"),
+        (lambda path: _sql(path, f"PRAGMA application_id={APPLICATION}; PRAGMA user_version=2"), "of version 2, not 1"),
+        (lambda path: path.touch(), "another"),
+    ],
+)
+def test_what_cannot_be_used_is_set_aside_untouched(
+    make: Callable[..., SqliteFile],
+    path: Path,
+    told: list[str],
+    spoil: Callable[[Path], object],
+    reason: str,
+) -> None:
+    spoil(path)
+    before = path.read_bytes()
+    assert numbers(make()) == [1]
+    assert len(told) == 1
+    assert reason in told[0]
+    (aside,) = asides(path)
+    assert (path.parent / aside).read_bytes() == before
+
+
+def _sql(path: Path, script: str) -> None:
+    connection = sqlite3.connect(path)
+    connection.executescript(script)
+    connection.close()
+
+
+def test_a_page_damaged_while_it_is_open_sets_it_aside(
+    make: Callable[..., SqliteFile], path: Path, told: list[str]
+) -> None:
+    file = make()
+    file.write(lambda connection: connection.execute("INSERT INTO t SELECT randomblob(3000) FROM t, t, t"))
+    file.close()
+    content = bytearray(path.read_bytes())
+    content[4096:] = os.urandom(len(content) - 4096)
+    path.write_bytes(content)
+    assert numbers(file) == [1]
+    assert len(told) == 1
+
+
+def test_a_removed_file_is_made_again(make: Callable[..., SqliteFile], path: Path) -> None:
+    file = make()
+    add(file, 2)
+    path.unlink()
+    assert numbers(file) == [1]
+
+
+def test_a_file_replaced_during_a_write_fails_that_write(make: Callable[..., SqliteFile], path: Path) -> None:
+    file = make()
+    numbers(file)
+
+    def replaced(connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT INTO t VALUES (2)")
+        path.rename(path.with_name("gone"))
+
+    with pytest.raises(StorageError, match="replaced"):
+        file.write(replaced)
+
+
+def test_another_process_lock_is_waited_for_with_a_bound(make: Callable[..., SqliteFile], path: Path) -> None:
+    file = make(patience=0.05)
+    numbers(file)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    began = time.monotonic()
+    with pytest.raises(StorageError, match="locked"):
+        add(file, 2)
+    assert time.monotonic() - began < 2.0
+    assert numbers(file) == [1]
+    other.execute("ROLLBACK")
+    other.close()
+    add(file, 2)
+    assert numbers(file) == [1, 2]
+
+
+def test_a_directory_that_is_not_there_yet_fails_until_it_is(
+    make: Callable[..., SqliteFile], path: Path, tmp_path: Path
+) -> None:
+    file = make()
+    file.path = tmp_path / "later" / "a.db"
+    with pytest.raises(StorageError):
+        numbers(file)
+    (tmp_path / "later").mkdir()
+    assert numbers(file) == [1]
+
+
+def test_a_second_use_by_the_same_thread_within_the_first_is_refused(make: Callable[..., SqliteFile]) -> None:
+    file = make()
+    with pytest.raises(StorageError, match="signal"):
+        file.write(lambda connection: numbers(file))
+    assert numbers(file) == [1]
+
+
+def test_many_who_make_it_at_once_agree(path: Path, make: Callable[..., SqliteFile], told: list[str]) -> None:
+    files = [make(patience=5.0) for _ in range(6)]
+    start = threading.Barrier(6)
+    problems: list[BaseException] = []
+
+    def work(n: int) -> None:
+        start.wait()
+        try:
+            add(files[n], 10 + n)
+        except BaseException as problem:
+            problems.append(problem)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert problems == []
+    assert sorted(numbers(files[0])) == [1, *range(10, 16)]
+    assert told == []
+
+
+def test_a_fork_finds_it_closed(make: Callable[..., SqliteFile]) -> None:
+    file = make()
+    numbers(file)
+    file._before_fork()
+    assert file._connection is None
+    file._after_fork_in_parent()
+    assert numbers(file) == [1]
+
+
+def test_a_connection_that_a_fork_caught_in_use_is_left_alone_in_the_child(make: Callable[..., SqliteFile]) -> None:
+    file = make()
+
+    def forks(connection: sqlite3.Connection) -> sqlite3.Connection:
+        file._before_fork()
+        assert file._connection is connection
+        file._after_fork_in_child()
+        connection.execute("SELECT 1")  # not closed
+        return connection
+
+    file.read(forks).close()
+    with pytest.raises(StorageError, match="fork"):
+        numbers(file)

@@ -1,0 +1,108 @@
+"""Storages by URL, in every place that takes a storage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pywats_cache import ConfigurationError, ConfigurationTypeError, MemoryStorage, SharedStorage
+from pywats_cache.storage.url import storage_from_url
+
+
+def test_memory() -> None:
+    storage = storage_from_url("memory://?max_entries=5&max_bytes=1000&max_entry_bytes=100")
+    assert isinstance(storage, MemoryStorage)
+    assert (storage.max_entries, storage.max_bytes, storage.max_entry_bytes) == (5, 1000, 100)
+    assert isinstance(storage_from_url("memory://"), MemoryStorage)
+
+
+def test_sqlite_relative_and_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sub dir").mkdir()
+    for url, path in [
+        ("sqlite:///c.db", tmp_path / "c.db"),
+        ("SQLite:///sub%20dir/c.db", tmp_path / "sub dir" / "c.db"),
+        (f"sqlite:///{tmp_path}/d.db", tmp_path / "d.db"),
+    ]:
+        storage = storage_from_url(url)
+        assert isinstance(storage, SharedStorage)
+        assert storage.path == path
+        storage.close()
+
+
+def test_sqlite_takes_bounds(tmp_path: Path) -> None:
+    storage = storage_from_url(f"sqlite:///{tmp_path}/c.db?max_entries=7&max_bytes=70000")
+    assert isinstance(storage, SharedStorage)
+    assert (storage.max_entries, storage.max_bytes) == (7, 70000)
+    storage.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("", "not ''"),
+        ("cache.db", "not 'cache.db'"),
+        ("sqlite:cache.db", "not 'sqlite:cache.db'"),
+        ("u:hunter2@host", "no URL"),
+        ("postgres://host/db", "scheme 'postgres'"),
+        ("sqlite://cache.db", "no host"),
+        ("sqlite://u:hunter2@host/cache.db", "no host"),
+        ("sqlite://", "must name a file"),
+        ("sqlite:///", "must name a file"),
+        ("sqlite:///dir/", "must name a file"),
+        ("sqlite:///c.db#x", "no fragment"),
+        ("sqlite:///c.db?max_byte=1", "max_entries, max_bytes, not 'max_byte'"),
+        ("sqlite:///c.db?max_bytes=-1", "max_bytes must be one whole number"),
+        ("sqlite:///c.db?max_bytes=", "max_bytes must be one whole number"),
+        ("sqlite:///c.db?max_bytes=1&max_bytes=2", "max_bytes must be one whole number"),
+        ("sqlite:///c.db?max_bytes=0", "max_bytes must be a whole number >= 1"),
+        ("memory://x", "nothing more"),
+        ("memory:///x", "nothing more"),
+    ],
+)
+def test_a_bad_url_says_what_is_wrong(url: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        storage_from_url(url)
+    assert "hunter2" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("path", [None, 5, b"c.db"])
+def test_a_path_must_be_one(path: Any) -> None:
+    with pytest.raises(ConfigurationTypeError, match="path must be a path"):
+        SharedStorage(path)
+
+
+def test_a_memory_must_be_one_that_nothing_uses(tmp_path: Path, cached: Any) -> None:
+    with pytest.raises(ConfigurationTypeError, match="memory must be a MemoryStorage"):
+        SharedStorage(tmp_path / "c.db", memory={})  # type: ignore[arg-type]
+    memory = MemoryStorage()
+    cached(storage=memory).get("/a")
+    with pytest.raises(ConfigurationError, match="nothing uses yet"):
+        SharedStorage(tmp_path / "c.db", memory=memory)
+
+
+def test_transports_and_clients_take_urls(lib: SimpleNamespace, origin: Any, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/c.db"
+    with lib.CacheClient(storage=url, transport=origin.transport) as client:
+        assert client.get("http://o/a").text == "1"
+        assert isinstance(client.cache.storage, SharedStorage)
+    with lib.http.Client(transport=lib.CacheTransport(origin.transport, storage=url)) as client:
+        assert client.get("http://o/a").text == "1"
+    with lib.CacheClient(storage="memory://", transport=origin.transport) as client:
+        assert client.get("http://o/a").text == "2"
+        assert isinstance(client.cache.storage, MemoryStorage)
+    with pytest.raises(ConfigurationError, match="sqlite:///path"):
+        lib.CacheTransport(origin.transport, storage="nonsense")
+
+
+def test_a_client_that_was_closed_has_closed_its_files(lib: SimpleNamespace, origin: Any, tmp_path: Path) -> None:
+    with lib.CacheClient(storage=f"sqlite:///{tmp_path}/c.db", transport=origin.transport) as client:
+        client.get("http://o/a")
+        storage = client.cache.storage
+    assert storage._records._file._connection is None
+    assert storage._ledger._file._connection is None
