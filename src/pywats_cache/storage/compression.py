@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -11,7 +12,9 @@ from .entry import StoredResponse
 __all__ = ["expand", "squeeze"]
 
 
+@cache
 def _module() -> Any:
+    """The zstd module, loaded by who first has something to compress; None where there is none."""
     for name in ("compression.zstd", "backports.zstd"):  # of Python 3.14, and what brings it to older ones
         try:
             return import_module(name)
@@ -20,7 +23,6 @@ def _module() -> Any:
     return None
 
 
-_zstd = _module()
 LEAST_BYTES = 4096
 """Smaller bodies fit a page or a packet anyway, and to expand one costs about 15 µs."""
 LEAST_GAIN = 0.1
@@ -32,22 +34,23 @@ LEVEL = 3
 
 def squeeze(entry: StoredResponse) -> bytes | None:
     """The body of `entry` compressed, or None where that saves too little to be worth it."""
-    raw = entry.raw
-    if _zstd is None or len(raw) < LEAST_BYTES:
+    raw, zstd = entry.raw, _module()
+    if zstd is None or len(raw) < LEAST_BYTES:
         return None
-    if len(raw) > 2 * PROBE_BYTES and len(_zstd.compress(raw[:PROBE_BYTES], LEVEL)) > (1 - LEAST_GAIN) * PROBE_BYTES:
+    if len(raw) > 2 * PROBE_BYTES and len(zstd.compress(raw[:PROBE_BYTES], LEVEL)) > (1 - LEAST_GAIN) * PROBE_BYTES:
         return None  # an image, or encoded already: its beginning tells
-    packed: bytes = _zstd.compress(raw, LEVEL)
+    packed: bytes = zstd.compress(raw, LEVEL)
     return packed if len(packed) <= (1 - LEAST_GAIN) * len(raw) else None
 
 
 def expand(packed: bytes, length: int) -> bytes:
     """The body of `length` bytes behind `packed`. Raises StorageError for anything else, and makes no more of it."""
-    if _zstd is None:
+    zstd = _module()
+    if zstd is None:
         raise StorageError("a compressed record: install pywats-cache[zstd]")
     try:
-        raw: bytes = _zstd.ZstdDecompressor().decompress(packed, max_length=length + 1)
-    except _zstd.ZstdError:
+        raw: bytes = zstd.ZstdDecompressor().decompress(packed, max_length=length + 1)
+    except zstd.ZstdError:
         raise StorageError("a damaged record: it does not decompress") from None
     if len(raw) != length:
         raise StorageError("a damaged record: it decompresses to another length")

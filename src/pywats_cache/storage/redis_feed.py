@@ -3,7 +3,8 @@
 One connection both subscribes to the bumps and carries our pings. Everything that was pushed before the server took a
 ping arrives before its pong; so with the pong we know all bumps up to the moment the ping was *sent*, and for `max_lag`
 seconds from then the copy here lags by no more than that. That is the lease. It needs no report of a lost connection:
-without pongs it ends by itself.
+without pongs it ends by itself. Before each ping the server is asked who it is, for one that was demoted goes on
+answering pings while the bumps go elsewhere.
 """
 
 from __future__ import annotations
@@ -105,12 +106,26 @@ class Feed:
                     pass
             stop.wait(PAUSE)
 
+    def _identity(self) -> tuple[object, object]:
+        """Which history of data the server carries. Raises ConnectionError if it is not the one that takes writes."""
+        info = self._client.info("replication")
+        if info.get("role") != "master":
+            self.doubt()
+            raise ConnectionError("the server is a replica")
+        return info.get("role"), info.get("master_replid")
+
     def _listen(self, subscription: Any, stop: threading.Event) -> None:
         pings: dict[bytes, float] = {}
+        identity: tuple[object, object] | None = None
         count, due = 0, float("-inf")
         while not stop.is_set():
             now = time.monotonic()
             if now >= due:
+                # A server that was demoted still answers pings, but hears no more of the bumps.
+                was, identity = identity, self._identity()
+                if was not in (None, identity):
+                    self.doubt()
+                    pings.clear()
                 count += 1
                 token = b"%d" % count
                 pings[token] = now

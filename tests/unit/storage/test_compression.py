@@ -57,7 +57,7 @@ def test_what_gains_too_little_is_left_alone(raw: bytes) -> None:
 def test_without_the_module_nothing_is_compressed_and_what_is_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
     packed = squeeze(entry_of(JSON))
     assert packed is not None
-    monkeypatch.setattr(compression, "_zstd", None)
+    monkeypatch.setattr(compression, "_module", lambda: None)
     assert squeeze(entry_of(JSON)) is None
     with pytest.raises(StorageError, match=r"pywats-cache\[zstd\]"):
         expand(packed, len(JSON))
