@@ -16,13 +16,11 @@ _SHORT, _MONTH = "|".join(_DAYS), "|".join(_MONTHS)
 _LONG = "Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday"
 _TIME = r"(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)"
 # Case does not matter to a robust recipient; digits, separators and the zone do: a date in another shape is no date.
-_FORMATS = tuple(
-    re.compile(pattern, re.ASCII | re.IGNORECASE)
-    for pattern in (
-        rf"(?:{_SHORT}), (?P<day>\d\d) (?P<month>{_MONTH}) (?P<year>\d{{4}}) {_TIME} GMT",  # IMF-fixdate
-        rf"(?:{_LONG}), (?P<day>\d\d)-(?P<month>{_MONTH})-(?P<year>\d\d) {_TIME} GMT",  # RFC 850
-        rf"(?:{_SHORT}) (?P<month>{_MONTH}) (?P<day>[ \d]\d) {_TIME} (?P<year>\d{{4}})",  # asctime
-    )
+# Compiled at first use, by `re` itself: not every process meets a date.
+_FORMATS = (
+    rf"(?:{_SHORT}), (?P<day>\d\d) (?P<month>{_MONTH}) (?P<year>\d{{4}}) {_TIME} GMT",  # IMF-fixdate
+    rf"(?:{_LONG}), (?P<day>\d\d)-(?P<month>{_MONTH})-(?P<year>\d\d) {_TIME} GMT",  # RFC 850
+    rf"(?:{_SHORT}) (?P<month>{_MONTH}) (?P<day>[ \d]\d) {_TIME} (?P<year>\d{{4}})",  # asctime
 )
 
 
@@ -33,7 +31,7 @@ def parse_http_date(value: str, now: float | None = None) -> float | None:
     """
     value = value.strip(" \t")
     for pattern in _FORMATS:
-        found = pattern.fullmatch(value)
+        found = re.fullmatch(pattern, value, re.ASCII | re.IGNORECASE)
         if found is not None:
             break
     else:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from .errors import ConfigurationError, ConfigurationTypeError, flag, seconds, whole, words
 from .routes import parse_pattern
@@ -27,8 +26,44 @@ def _check_methods(value: object) -> tuple[str, ...]:
     return methods
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class _Rule:
+    """Immutable, and equal by its fields; a frozen dataclass three times over would double the time of our import."""
+
+    __slots__ = ("methods", "pattern")
+
+    pattern: str
+    methods: tuple[str, ...]
+
+    def _set(self, **fields: Any) -> None:
+        parse_pattern(fields["pattern"])
+        fields["methods"] = _check_methods(fields["methods"])
+        self.__setstate__((None, fields))
+
+    def _fields(self) -> tuple[tuple[str, Any], ...]:
+        return tuple((name, getattr(self, name)) for name in (*_Rule.__slots__, *type(self).__slots__))
+
+    def __eq__(self, other: object) -> bool:
+        return self._fields() == other._fields() if type(other) is type(self) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((type(self), self._fields()))
+
+    def __repr__(self) -> str:
+        given = ", ".join(f"{name}={value!r}" for name, value in self._fields() if name != "pattern")
+        return f"{type(self).__name__}({self.pattern!r}, {given})"
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"a {type(self).__name__} is immutable; make another with another {name}")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"a {type(self).__name__} is immutable")
+
+    def __setstate__(self, state: tuple[None, dict[str, Any]]) -> None:  # of pickle and copy
+        for name, value in state[1].items():
+            object.__setattr__(self, name, value)
+
+
+class Read(_Rule):
     """Requests whose answers may be stored: `Read("/api/Process/**", ttl=1800, tags=("process",))`.
 
     - `pattern`: a path; `{name}` or `*` is any one segment, a last `**` any number of them.
@@ -50,47 +85,73 @@ class Read:
     Raises ConfigurationError or ConfigurationTypeError for anything else.
     """
 
-    pattern: str
-    ttl: float | None = None
-    tags: tuple[str, ...] = ()
-    methods: tuple[str, ...] = ("GET",)
-    statuses: tuple[int, ...] = field(default=(200,), kw_only=True)
-    bypass_query: tuple[str, ...] = field(default=(), kw_only=True)
-    ignore_no_store: bool = field(default=False, kw_only=True)
-    stale_while_revalidate: float | None = field(default=None, kw_only=True)
-    stale_if_error: float | None = field(default=None, kw_only=True)
-    offline_for: float | None = field(default=None, kw_only=True)
-    negative_ttl: float | None = field(default=None, kw_only=True)
-    adaptive: tuple[float, float] | None = field(default=None, kw_only=True)
-    refresh_ahead: float | None = field(default=None, kw_only=True)
+    __slots__ = (
+        "adaptive",
+        "bypass_query",
+        "ignore_no_store",
+        "negative_ttl",
+        "offline_for",
+        "refresh_ahead",
+        "stale_if_error",
+        "stale_while_revalidate",
+        "statuses",
+        "tags",
+        "ttl",
+    )
 
-    def __post_init__(self) -> None:
-        parse_pattern(self.pattern)
-        if self.ttl is not None:
-            object.__setattr__(self, "ttl", seconds("ttl", self.ttl, infinite=True))
-        object.__setattr__(self, "tags", words("tags", self.tags))
-        object.__setattr__(self, "methods", _check_methods(self.methods))
-        object.__setattr__(self, "bypass_query", tuple(w.casefold() for w in words("bypass_query", self.bypass_query)))
+    ttl: float | None
+    tags: tuple[str, ...]
+    statuses: tuple[int, ...]
+    bypass_query: tuple[str, ...]
+    ignore_no_store: bool
+    stale_while_revalidate: float | None
+    stale_if_error: float | None
+    offline_for: float | None
+    negative_ttl: float | None
+    adaptive: tuple[float, float] | None
+    refresh_ahead: float | None
+
+    def __init__(
+        self,
+        pattern: str,
+        ttl: float | None = None,
+        tags: Iterable[str] = (),
+        methods: Iterable[str] = ("GET",),
+        *,
+        statuses: Iterable[int] = (200,),
+        bypass_query: Iterable[str] = (),
+        ignore_no_store: bool = False,
+        stale_while_revalidate: float | None = None,
+        stale_if_error: float | None = None,
+        offline_for: float | None = None,
+        negative_ttl: float | None = None,
+        adaptive: tuple[float, float] | None = None,
+        refresh_ahead: float | None = None,
+    ) -> None:
+        self._set(
+            pattern=pattern,
+            ttl=_optional_seconds("ttl", ttl),
+            tags=words("tags", tags),
+            methods=methods,
+            statuses=check_statuses("statuses", statuses),
+            bypass_query=tuple(word.casefold() for word in words("bypass_query", bypass_query)),
+            ignore_no_store=flag("ignore_no_store", ignore_no_store),
+            stale_while_revalidate=_optional_seconds("stale_while_revalidate", stale_while_revalidate),
+            stale_if_error=_optional_seconds("stale_if_error", stale_if_error),
+            offline_for=_optional_seconds("offline_for", offline_for),
+            negative_ttl=_optional_seconds("negative_ttl", negative_ttl),
+            adaptive=None if adaptive is None else _check_bounds(adaptive),
+            refresh_ahead=None if refresh_ahead is None else check_part("refresh_ahead", refresh_ahead),
+        )
         if "HEAD" in self.methods:
             raise ConfigurationError("methods of a Read must not name HEAD: it is answered from the stored GET")
-        object.__setattr__(self, "statuses", check_statuses("statuses", self.statuses))
         if not self.statuses or 206 in self.statuses:
             raise ConfigurationError(
                 f"statuses must name at least one status, and not 206, which is never stored, not {self.statuses!r}"
             )
-        flag("ignore_no_store", self.ignore_no_store)
-        for name in ("stale_while_revalidate", "stale_if_error", "offline_for", "negative_ttl"):
-            value = getattr(self, name)
-            if value is not None:
-                object.__setattr__(self, name, seconds(name, value, infinite=True))
-        if self.adaptive is not None:
-            object.__setattr__(self, "adaptive", _check_bounds(self.adaptive))
-        if self.refresh_ahead is not None:
-            object.__setattr__(self, "refresh_ahead", check_part("refresh_ahead", self.refresh_ahead))
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(_Rule):
     """Requests that change data: `Write("/api/Report/**", methods=("POST",), dirties=("report", "unit"))`.
 
     - `dirties`: tags of stored answers that this write makes invalid, on top of the implicit ones: everything
@@ -99,29 +160,33 @@ class Write:
       dirtied tags are fetched, but neither stored nor joined. None: only when the outcome is unknown.
     """
 
-    pattern: str
-    methods: tuple[str, ...] = UNSAFE_METHODS
-    dirties: tuple[str, ...] = ()
-    settle: float | None = None
+    __slots__ = ("dirties", "settle")
 
-    def __post_init__(self) -> None:
-        parse_pattern(self.pattern)
-        object.__setattr__(self, "methods", _check_methods(self.methods))
-        object.__setattr__(self, "dirties", words("dirties", self.dirties))
-        if self.settle is not None:
-            object.__setattr__(self, "settle", seconds("settle", self.settle))
+    dirties: tuple[str, ...]
+    settle: float | None
+
+    def __init__(
+        self,
+        pattern: str,
+        methods: Iterable[str] = UNSAFE_METHODS,
+        dirties: Iterable[str] = (),
+        settle: float | None = None,
+    ) -> None:
+        self._set(
+            pattern=pattern,
+            methods=methods,
+            dirties=words("dirties", dirties),
+            settle=None if settle is None else seconds("settle", settle),
+        )
 
 
-@dataclass(frozen=True, slots=True)
-class Bypass:
+class Bypass(_Rule):
     """Requests that the cache leaves alone, neither stored nor dirtying: `Bypass("/api/Auth/**")`."""
 
-    pattern: str
-    methods: tuple[str, ...] = ("GET", "HEAD", *UNSAFE_METHODS)
+    __slots__ = ()
 
-    def __post_init__(self) -> None:
-        parse_pattern(self.pattern)
-        object.__setattr__(self, "methods", _check_methods(self.methods))
+    def __init__(self, pattern: str, methods: Iterable[str] = ("GET", "HEAD", *UNSAFE_METHODS)) -> None:
+        self._set(pattern=pattern, methods=methods)
 
 
 Rule = Read | Write | Bypass
@@ -145,6 +210,10 @@ class Decision(NamedTuple):
     negative_ttl: float | None = None
     adaptive: tuple[float, float] | None = None
     refresh_ahead: float | None = None
+
+
+def _optional_seconds(name: str, value: object) -> float | None:
+    return None if value is None else seconds(name, value, infinite=True)
 
 
 def check_part(name: str, value: object) -> float:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 __all__ = ["CacheStats", "Counters"]
 
 
-@dataclass(frozen=True, slots=True)
-class CacheStats:
+class CacheStats(NamedTuple):
     """A snapshot of the counters. Every request counts in exactly one of the first six.
 
     `hits` to `bypassed` and `lookups` are of the transport; `stores` to `size_bytes` are of its storage, which other

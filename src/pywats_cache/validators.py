@@ -60,8 +60,9 @@ _OF_THE_BODY = frozenset({"content-encoding", "content-length", "content-range"}
 # RFC 9110 §15.4.5: a 304 repeats none of the metadata of a body that it does not carry.
 _NOT_IN_304 = _OF_THE_BODY | {"content-disposition", "content-language", "content-md5", "content-type", "digest"}
 
-_ENTITY_TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')  # RFC 9110 §8.8.3
-_LISTED_TAG = re.compile(r'(?:W/)?"[^"]*"|[^\s,]+')
+# Compiled at first use, by `re` itself.
+_ENTITY_TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'  # RFC 9110 §8.8.3
+_LISTED_TAG = r'(?:W/)?"[^"]*"|[^\s,]+'
 
 
 class Precondition(Enum):
@@ -90,7 +91,7 @@ def same_weakly(one: str, other: str) -> bool:
 
 def same_strongly(one: str, other: str) -> bool:
     """Strong comparison (RFC 9110 §8.8.3.2): neither weak, and identical. What is no entity-tag equals nothing."""
-    return one == other and not one.startswith("W/") and _ENTITY_TAG.fullmatch(one) is not None
+    return one == other and not one.startswith("W/") and re.fullmatch(_ENTITY_TAG, one) is not None
 
 
 def _opaque(tag: str) -> str:
@@ -99,7 +100,7 @@ def _opaque(tag: str) -> str:
 
 def listed_tags(lines: Iterable[str]) -> list[str]:
     """The entity-tags of If-None-Match or If-Match, also unquoted ones; a comma inside quotes is part of the tag."""
-    return [tag for line in lines for tag in _LISTED_TAG.findall(line)]
+    return [tag for line in lines for tag in re.findall(_LISTED_TAG, line)]
 
 
 def conditional_fields(

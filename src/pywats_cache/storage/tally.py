@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from .entry import StoredResponse
@@ -15,14 +14,16 @@ MAX_RULES = 256
 OTHER_RULES = "(other)"
 
 
-@dataclass(slots=True)
 class RuleTally:
     """Of one rule: how often its entries answered, the seconds of fetching that saved, and what it holds now."""
 
-    hits: int = 0
-    saved_seconds: float = 0.0
-    entries: int = 0
-    size_bytes: int = 0
+    __slots__ = ("entries", "hits", "saved_seconds", "size_bytes")
+
+    def __init__(self, hits: int = 0, saved_seconds: float = 0.0) -> None:
+        self.hits = hits
+        self.saved_seconds = saved_seconds
+        self.entries = 0
+        self.size_bytes = 0
 
 
 class Tally:

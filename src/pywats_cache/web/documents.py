@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from math import isinf
 from typing import Any
 
 from ..figures import Figures
 from ..storage.entry import StoredResponse
+from ..storage.tally import RuleTally
 
 __all__ = ["SORTABLE", "entry_document", "stats_document", "vendor_document"]
 
@@ -23,7 +23,7 @@ def stats_document(name: str, figures: Figures | None) -> dict[str, Any]:
         "client": name,
         "enabled": True,
         "requests": stats.requests,
-        **asdict(stats),
+        **stats._asdict(),
         "hit_rate": stats.hit_rate,
         "saved_seconds": figures.saved_seconds,
         "max_entries": figures.max_entries,
@@ -45,10 +45,8 @@ def stats_document(name: str, figures: Figures | None) -> dict[str, Any]:
 
 
 def _tally(figures: Figures, rule: str) -> dict[str, Any]:
-    there = figures.rules.get(rule)
-    if there is None:
-        return {"hits": 0, "saved_seconds": 0.0, "entries": 0, "size_bytes": 0}
-    return asdict(there)
+    there = figures.rules.get(rule) or RuleTally()
+    return {name: getattr(there, name) for name in ("hits", "saved_seconds", "entries", "size_bytes")}
 
 
 def vendor_document(figures: Figures | None) -> dict[str, Any]:
