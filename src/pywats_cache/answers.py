@@ -60,11 +60,11 @@ class Answers:
         """The Response of an answer that was just received and read, with its header fields as received."""
         return self.stored(entry, "miss", reason, 0.0, stored=stored)
 
-    def looked_up(self, entry: StoredResponse, age: float, pattern: Any) -> Any:
+    def looked_up(self, entry: StoredResponse, status: Status, reason: str, age: float, pattern: Any) -> Any:
         """The same for a lookup: already read, its request to be copied from `pattern`."""
         response = object.__new__(self.library.looked_up_response)
         response._pattern, response._own = pattern, False
-        self._fill(response, entry, _new(CacheOutcome, ("hit", "fresh", age, entry.ttl, entry.key, True, entry.rule)))
+        self._fill(response, entry, _new(CacheOutcome, (status, reason, age, entry.ttl, entry.key, True, entry.rule)))
         response.is_stream_consumed = response.is_closed = True
         return response
 

@@ -5,8 +5,11 @@ parsing the URL 25, building the Request 9.5 (CPython 3.11). A lookup takes the 
 remembers what they come to, so that a warm one costs a few µs.
 
 It answers only where nothing the client does could matter; else it returns None, has changed nothing, and the
-ordinary way runs. By construction the key is that of the request httpx would have built: at the first call with
-these arguments httpx builds it, and the engine prepares it.
+ordinary way runs. What is stale answers a `get` too, whose Response says so, while a refresh runs or is held back; to
+start one is the transport's work.
+
+By construction the key is that of the request httpx would have built: at the first call with these arguments httpx
+builds it, and the engine prepares it.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from .mounting import Mounted
+from .outcome import Status
 from .prepared import Prepared
 from .storage.entry import StoredResponse
 
@@ -59,8 +63,8 @@ class Door:
         found = self._find("GET", url, options.get("params"), options.get("headers"), None, None, at_once=False)
         if found is None:
             return None
-        entry, pattern, age = found
-        response = self._engine.answers.looked_up(entry, age, pattern)
+        entry, pattern, age, status, reason = found
+        response = self._engine.answers.looked_up(entry, status, reason, age, pattern)
         response.default_encoding = self._client._default_encoding
         return response
 
@@ -80,7 +84,7 @@ class Door:
 
     def _find(
         self, method: str, url: Any, params: Any, headers: Any, content: Any, json: Any, *, at_once: bool
-    ) -> tuple[StoredResponse, Any, float] | None:
+    ) -> tuple[StoredResponse, Any, float, Status, str] | None:
         if not self._may_answer():
             return None
         key: Any
@@ -115,11 +119,18 @@ class Door:
         entry = storage.lru.items.get(entry_key)
         if entry is None or entry.status != 200:
             return None
-        age = engine.now() - entry.began
-        if age >= entry.ahead or not engine.may_look_up(entry, prepared, age):
+        now = engine.now()
+        age = now - entry.began
+        if age < entry.ahead and engine.may_look_up(entry, prepared, age):
+            engine.touch(entry_key, entry, lookup=True)
+            return entry, pattern, age, "hit", "fresh"
+        if at_once:
+            return None  # to who takes the stored answer itself nothing would tell that it is stale
+        reason = engine.why_look_up_stale(entry_key, entry, prepared, now)
+        if reason is None:
             return None
-        engine.touch(entry_key, entry, lookup=True)
-        return entry, pattern, age
+        engine.count_stale_lookup()
+        return entry, pattern, age, "stale", reason
 
     def _may_answer(self) -> bool:
         """Whether nothing that the client is set to do now could change an answer or be missed."""

@@ -50,12 +50,16 @@ class Staleness(Core):
     def may_serve_stale(self, entry: StoredResponse, prepared: Prepared, now: float, window: float) -> bool:
         """Whether a stored answer may be served up to `window` seconds after its TTL."""
         coherence = self.storage.coherence
+        epoch = coherence.epoch  # before the table: see the module coherence
         return (
             0.0 <= now - entry.began < entry.ttl + window
             and not prepared.refresh
             and prepared.max_age is None
             and not coherence.is_settling(prepared.tags, now)
-            and not coherence.dirtied_since((*entry.tags, *prepared.tags), entry.epoch)
+            and (
+                (entry.valid_at == epoch and not prepared.directed)
+                or not coherence.dirtied_since((*entry.tags, *prepared.tags), entry.epoch)
+            )
         )
 
     def why_stale_now(self, entry: StoredResponse, prepared: Prepared, now: float) -> str | None:
@@ -71,6 +75,19 @@ class Staleness(Core):
         if self.may_serve_stale(entry, prepared, now, decision.stale_while_revalidate):
             return "while-revalidate" if decision.stale_while_revalidate else None
         return None
+
+    def why_look_up_stale(self, key: str, entry: StoredResponse, prepared: Prepared, now: float) -> str | None:
+        """The reason to answer a lookup stale, or None; a refresh is started by the transport alone."""
+        why = self.why_stale_now(entry, prepared, now)
+        if why == "while-revalidate" and self.storage.flights.get(key) is None and self.may_refresh(key, now):
+            return None
+        return why
+
+    def count_stale_lookup(self) -> None:
+        """A lookup was answered stale."""
+        with self.storage.lock:
+            self.counters.stale += 1
+            self.counters.lookups += 1
 
     def count(self, fetch: Fetch, status: Status) -> None:
         """A fetch that counted as a miss when it began turned out otherwise."""

@@ -437,3 +437,110 @@ async def test_an_async_lookup_does_not_suspend(lib: SimpleNamespace, origin: An
         client.cookies.set("a", "b")
         assert (await client.get("/a")).text == "2"
         assert client.cache.stats.lookups == 1
+
+
+class Held:
+    """In the place of the refreshing threads: takes refreshes and lets a test decide when they run."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Any] = []
+
+    def start(self, fetch: Any) -> bool:
+        self.waiting.append(fetch)
+        return True
+
+    def close(self) -> list[Any]:
+        return self.waiting
+
+
+SWR = Controller(ttl=10.0, stale_while_revalidate=60.0)
+
+
+def stale_client(make: Make, clock: FakeClock, **options: Any) -> tuple[Any, Held]:
+    """A client with an answer past its TTL, whose lookups have been learnt."""
+    client = make(**{"controller": SWR, **options})
+    client.cache._threads = held = Held()
+    client.get("/a"), client.get("/a")
+    assert lookups(client) == 1
+    clock.advance(11)
+    return client, held
+
+
+def test_a_stale_answer_is_looked_up_while_its_refresh_is_under_way(
+    make: Make, clock: FakeClock, outcome: Outcome, origin: Any
+) -> None:
+    client, held = stale_client(make, clock)
+    started = client.get("/a")  # the ordinary way starts the refresh
+    assert (outcome(started).status, lookups(client)) == ("stale", 1)
+    looked_up = client.get("/a")
+    assert outcome(looked_up) == outcome(started)._replace(age=11.0)
+    assert outcome(looked_up).reason == "while-revalidate"
+    assert (looked_up.text, looked_up.is_closed) == (started.text, True)
+    stats = client.cache.stats
+    assert (stats.stale, stats.lookups, stats.hits, stats.misses, stats.requests) == (2, 2, 1, 1, 4)
+    client.cache._refresh(held.waiting.pop())
+    assert outcome(client.get("/a")).status == "hit"
+    assert origin.count == 2
+
+
+def test_a_stale_answer_is_looked_up_while_its_refresh_is_held_back(
+    make: Make, clock: FakeClock, outcome: Outcome, lib: SimpleNamespace, origin: Any
+) -> None:
+    client, held = stale_client(make, clock)
+    client.get("/a")
+
+    def refuse(request: Any) -> Any:
+        raise lib.http.ConnectError("refused")
+
+    origin.reply = refuse
+    client.cache._refresh(held.waiting.pop())
+    assert outcome(client.get("/a")).status == "stale"
+    assert (lookups(client), held.waiting) == (2, [])
+    clock.advance(1)  # the back-off is over: the next call starts a refresh
+    assert outcome(client.get("/a")).status == "stale"
+    assert (lookups(client), len(held.waiting)) == (2, 1)
+
+
+def test_a_stale_answer_is_looked_up_while_the_server_is_known_to_be_away(
+    make: Make, clock: FakeClock, outcome: Outcome, lib: SimpleNamespace, origin: Any
+) -> None:
+    client, _ = stale_client(make, clock, controller=Controller(ttl=10.0, offline="auto", offline_for=3600.0))
+
+    def refuse(request: Any) -> Any:
+        raise lib.http.ConnectError("refused")
+
+    origin.reply = refuse
+    assert outcome(client.get("/a")).reason == "offline"
+    assert lookups(client) == 1
+    assert outcome(client.get("/a"))[:2] == ("stale", "offline")
+    assert (lookups(client), origin.count) == (2, 2)
+
+
+@pytest.mark.parametrize("how", ["dirtied", "past its window"])
+def test_what_may_not_be_served_stale_is_not_looked_up(make: Make, clock: FakeClock, how: str) -> None:
+    client, _ = stale_client(make, clock)
+    client.get("/a")
+    assert client._door.answer("/a", {}) is not None
+    if how == "dirtied":
+        client.cache.invalidate("/a")
+    else:
+        clock.advance(60)
+    before = client.cache.stats
+    assert client._door.answer("/a", {}) is None
+    assert client.cache.stats == before
+
+
+def test_who_takes_stored_answers_themselves_never_gets_a_stale_one(make: Make, clock: FakeClock) -> None:
+    client, _ = stale_client(make, clock)
+    client.get("/a")
+    before = client.cache.stats
+    assert client.lookup("GET", "/a") is None
+    assert client.cache.stats == before
+
+
+def test_rfc_mode_leaves_stale_answers_to_the_ordinary_way(make: Make, clock: FakeClock, origin: Any) -> None:
+    origin.reply = {"headers": {"Cache-Control": "max-age=10, stale-while-revalidate=60"}}
+    client, held = stale_client(make, clock, controller=Controller(rfc9111=True))
+    for _ in range(3):
+        assert client.get("/a").extensions["pywats_cache"].status == "stale"
+    assert (lookups(client), len(held.waiting)) == (1, 1)
