@@ -23,6 +23,7 @@ class Answers:
 
     def __init__(self, library: Library, name: str | None = None) -> None:
         self.library = library
+        self._read = library.byte_stream(b"")
         self.name = name
         """Of this cache in Cache-Status (RFC 9211), or None for no such header."""
 
@@ -53,7 +54,9 @@ class Answers:
         response._request = None
         self._fill(response, entry, _new(CacheOutcome, (status, reason, age, entry.ttl, entry.key, stored, entry.rule)))
         if head:
-            response.stream, response._content, response._num_bytes_downloaded = self.library.byte_stream(b""), b"", 0
+            response.stream, response._content, response._num_bytes_downloaded = self._read, b"", 0
+        else:
+            response.stream = self.library.byte_stream(entry.raw)
         return response
 
     def first(self, entry: StoredResponse, reason: str, received: Any, *, stored: bool) -> Any:
@@ -65,20 +68,18 @@ class Answers:
         response = object.__new__(self.library.looked_up_response)
         response._pattern, response._own = pattern, False
         self._fill(response, entry, _new(CacheOutcome, (status, reason, age, entry.ttl, entry.key, True, entry.rule)))
+        response.stream = self._read
         response.is_stream_consumed = response.is_closed = True
         return response
 
     def _fill(self, response: Any, entry: StoredResponse, outcome: CacheOutcome) -> None:
-        """Set what `__init__` of the library's Response would, in the order it does, so that the layout is shared."""
+        """Set what `__init__` of the library's Response would, but for the stream, in an order that all share."""
         library = self.library
         headers: Any = object.__new__(library.headers)
         headers._list = list(entry.headers)
         headers._encoding = entry.encoding
         if headers._encoding is None:
             entry.encoding = headers.encoding
-        stream = entry.stream
-        if stream.__class__ is not library.byte_stream:  # the other library's, or none yet
-            stream = entry.stream = library.byte_stream(entry.raw)
         response.status_code = entry.status
         response.headers = headers
         response.next_request = None
@@ -89,7 +90,6 @@ class Answers:
         response.is_closed = False
         response.is_stream_consumed = False
         response.default_encoding = "utf-8"
-        response.stream = stream
         response._num_bytes_downloaded = len(entry.raw)
         response._content = entry.content
         response._elapsed = NO_TIME

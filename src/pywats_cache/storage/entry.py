@@ -51,7 +51,6 @@ class StoredResponse:
     - `epoch`: the epoch at which its fetch began; `valid_at`: the last epoch at which it was found valid.
     - `vary`: names (lower case) of the request headers that select it; their values are in the key only.
     - `encoding`: of the header fields, once known; finding it out costs more than the rest of a hit.
-    - `stream`: `raw` as a stream of the library that asked last, which hits share: it has no state.
     - `took`: seconds its fetch took, which every hit saves; `hits`: how often it answered (under the storage's lock).
     - `ahead`: the age at which a hit starts a refresh.
     - `derived`: a value made of the content by a layer above (a parsed form), or None; see `MemoryStorage.derive`.
@@ -74,7 +73,6 @@ class StoredResponse:
         "rule",
         "size",
         "status",
-        "stream",
         "tags",
         "took",
         "ttl",
@@ -120,7 +118,6 @@ class StoredResponse:
         self.hits = 0
         self.ahead = inf
         self.derived: Any = None
-        self.stream: Any = None
         # What httpx would find out for fields that are all ASCII, which nearly all are.
         self.encoding: str | None = "ascii" if all(v.isascii() and n.isascii() for n, _, v in headers) else None
         self.size = OVERHEAD + len(raw) + (0 if content is raw else len(content))
