@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-from .door import Door
+from .door import Door, First
 from .errors import ConfigurationTypeError
 from .mounting import Mounted
 
@@ -114,8 +114,13 @@ class SyncCachingClient(CachingClient, Generic[RequestT, ResponseT]):
 
     def get(self, url: Any, **options: Any) -> ResponseT:
         """Send a GET, unless a fresh answer is stored. The options are those of the library's `Client.get`."""
-        response: ResponseT | None = self._door.answer(url, options)
-        return super().get(url, **options) if response is None else response  # type: ignore[misc]
+        found = self._door.answer(url, options)
+        if found is not None and found.__class__ is not First:
+            return found  # type: ignore[no-any-return]
+        response: ResponseT = super().get(url, **options)  # type: ignore[misc]
+        if found is not None:
+            found.learn(response)
+        return response
 
     def warm(
         self, items: Iterable[str | RequestT], *, concurrency: int = 4, progress: Progress | None = None
@@ -134,8 +139,13 @@ class AsyncCachingClient(CachingClient, Generic[RequestT, ResponseT]):
 
     async def get(self, url: Any, **options: Any) -> ResponseT:
         """Send a GET, unless a fresh answer is stored. The options are those of the library's `AsyncClient.get`."""
-        response: ResponseT | None = self._door.answer(url, options)
-        return await super().get(url, **options) if response is None else response  # type: ignore[misc]
+        found = self._door.answer(url, options)
+        if found is not None and found.__class__ is not First:
+            return found  # type: ignore[no-any-return]
+        response: ResponseT = await super().get(url, **options)  # type: ignore[misc]
+        if found is not None:
+            found.learn(response)
+        return response
 
     async def warm(
         self, items: Iterable[str | RequestT], *, concurrency: int = 4, progress: Progress | None = None

@@ -17,21 +17,45 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from .directives import EXTENSION
 from .mounting import Mounted
-from .outcome import Status
 from .prepared import Prepared
 from .storage.entry import StoredResponse
 
 if TYPE_CHECKING:
     from .engine import Engine
 
-__all__ = ["Door"]
+__all__ = ["Door", "First"]
 
 MAX_MEMO = 4096
 _PLAIN = frozenset({str, int, bool, type(None)})
 _IRRELEVANT = frozenset({"params", "headers", "timeout", "follow_redirects"})
 _NEVER, _ONCE = object(), object()  # call arguments never seen, and seen once
 _OVERRIDABLE = ("send", "build_request", "request")
+
+
+class First:
+    """The first call of a client with certain arguments; the request built for it tells what all such calls come to."""
+
+    __slots__ = ("_door", "_key", "_memo")
+
+    def __init__(self, door: Door, memo: dict[Any, Any], key: Any) -> None:
+        self._door = door
+        self._memo = memo
+        self._key = key
+
+    def learn(self, response: Any) -> None:
+        """Take what the client made of the call. The request is copied: the other one is the caller's, to change.
+
+        A next transport may have changed the request, so the key must be that of the outcome.
+        """
+        first = response.history[0] if response.history else response
+        sent, outcome = first.request, first.extensions.get(EXTENSION)
+        if outcome is None or self._door._engine.preparer.prepare(sent).key != outcome.key:
+            return
+        own = object.__new__(type(sent))
+        own.__dict__.update(sent.__dict__, headers=sent.headers.copy(), extensions={**sent.extensions})
+        self._door._learn(self._memo, self._key, own)
 
 
 class Door:
@@ -57,12 +81,14 @@ class Door:
         )
 
     def answer(self, url: Any, options: dict[str, Any]) -> Any:
-        """The Response for `client.get(url, **options)`, or None."""
+        """The Response for `client.get(url, **options)`; else None, or a `First` that wants the client's Response."""
         if options and not _IRRELEVANT.issuperset(options):
             return None
         found = self._find("GET", url, options.get("params"), options.get("headers"), None, None, at_once=False)
         if found is None:
             return None
+        if found.__class__ is First:
+            return None if "timeout" in options else found  # a lookup's request has the client's timeouts
         entry, pattern, age, status, reason = found
         response = self._engine.answers.looked_up(entry, status, reason, age, pattern)
         response.default_encoding = self._client._default_encoding
@@ -82,9 +108,7 @@ class Door:
         found = self._find(method, url, params, headers, content, json, at_once=True)
         return None if found is None else found[0]
 
-    def _find(
-        self, method: str, url: Any, params: Any, headers: Any, content: Any, json: Any, *, at_once: bool
-    ) -> tuple[StoredResponse, Any, float, Status, str] | None:
+    def _find(self, method: str, url: Any, params: Any, headers: Any, content: Any, json: Any, *, at_once: bool) -> Any:
         if not self._may_answer():
             return None
         key: Any
@@ -99,11 +123,17 @@ class Door:
         memo = self._memo
         known = memo.get(key, _NEVER)
         if known is _NEVER and not at_once:
-            # The first call of a client goes to the server, most likely: what it comes to is worked out at the second.
+            # The first call of a client goes to the server, most likely, so its request is built anyway.
             self._remember(memo, key, _ONCE)
-            return None
+            return First(self, memo, key)
         if known is _NEVER or known is _ONCE:
-            known = self._learn(memo, key, method, url, params, headers, content, json)
+            try:
+                request = self._client.build_request(
+                    method, url, params=params, headers=headers, content=content, json=json
+                )
+            except Exception:  # noqa: BLE001 - the ordinary way raises it to the caller
+                return None
+            known = self._learn(memo, key, request)
         if known is None:
             return None
         prepared, pattern = known
@@ -156,23 +186,8 @@ class Door:
             and "request" not in own
         )
 
-    def _learn(
-        self,
-        memo: dict[Any, Any],
-        key: Any,
-        method: str,
-        url: str,
-        params: Any,
-        headers: Any,
-        content: Any,
-        json: Any,
-    ) -> tuple[Prepared, Any] | None:
-        client = self._client
-        try:
-            request = client.build_request(method, url, params=params, headers=headers, content=content, json=json)
-            mounted = client._transport_for_url(request.url)
-        except Exception:  # noqa: BLE001 - the ordinary way raises it to the caller
-            return None
+    def _learn(self, memo: dict[Any, Any], key: Any, request: Any) -> tuple[Prepared, Any] | None:
+        mounted = self._client._transport_for_url(request.url)
         known: tuple[Prepared, Any] | None = None
         if isinstance(mounted, Mounted) and mounted._engine is self._engine and not request.url.userinfo:
             prepared = self._engine.preparer.prepare(request)

@@ -544,3 +544,39 @@ def test_rfc_mode_leaves_stale_answers_to_the_ordinary_way(make: Make, clock: Fa
     for _ in range(3):
         assert client.get("/a").extensions["pywats_cache"].status == "stale"
     assert (lookups(client), len(held.waiting)) == (1, 1)
+
+
+def test_the_second_call_is_looked_up_without_building_a_request(
+    client: Any, monkeypatch: pytest.MonkeyPatch, origin: Any
+) -> None:
+    first = client.get("/a", headers={"X-One": "1"})
+    first.request.headers["X-Poison"] = "1"
+    with monkeypatch.context() as patched:
+        patched.setattr(client._door._client, "_merge_url", None)  # what building a request begins with
+        second = client.get("/a", headers={"X-One": "1"})
+    assert lookups(client) == 1
+    assert "X-Poison" not in second.request.headers
+    assert second.request.headers["X-One"] == "1"
+    assert second.request.extensions == first.request.extensions
+
+
+def test_a_call_with_timeouts_of_its_own_teaches_nothing(client: Any) -> None:
+    client.get("/a", timeout=7.0)
+    looked_up = client.get("/a")
+    assert lookups(client) == 1
+    assert looked_up.request.extensions["timeout"]["read"] == 5.0
+
+
+def test_a_request_that_the_next_transport_changed_teaches_nothing(
+    make: Make, lib: SimpleNamespace, origin: Any
+) -> None:
+    class Signing(lib.http.BaseTransport):
+        def handle_request(self, request: Any) -> Any:
+            request.headers["Authorization"] = "Bearer secret"
+            return origin.transport.handle_request(request)
+
+    client = make(transport=Signing())
+    client.get("/a")
+    looked_up = client.get("/a")
+    assert lookups(client) == 1
+    assert "Authorization" not in looked_up.request.headers
