@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections import deque
 from collections.abc import Callable, Coroutine
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -23,48 +23,60 @@ IDLE_SECONDS = 10.0
 class Threads:
     """Runs refreshes in at most `WORKERS` daemon threads, which end when they have had nothing to do for a while.
 
-    Daemon threads, for those of a ThreadPoolExecutor are joined at the exit of the interpreter. Guarded by `_changed`.
+    Daemon threads, for those of a ThreadPoolExecutor are joined at the exit of the interpreter. What is counted is
+    guarded by `_lock`; handing a job to a waiting thread takes no other.
     """
 
     def __init__(self, run: Callable[[Fetch], None]) -> None:
         self._run = run
-        self._changed = threading.Condition()
-        self._jobs: deque[Fetch] = deque()
+        self._jobs: SimpleQueue[Fetch | None] = SimpleQueue()  # None: no more will come
+        self._lock = threading.Lock()
         self._workers = 0
-        self._idle = 0
+        self._unfinished = 0
         self._closed = False
 
     def start(self, fetch: Fetch) -> bool:
         """Run `fetch` soon. False if this is closed or has too much to do."""
-        with self._changed:
-            if self._closed or len(self._jobs) >= BACKLOG:
+        with self._lock:
+            if self._closed or self._unfinished >= BACKLOG:
                 return False
-            self._jobs.append(fetch)
-            if self._idle < len(self._jobs) and self._workers < WORKERS:
+            self._unfinished += 1
+            if self._workers < min(self._unfinished, WORKERS):
                 self._workers += 1
                 threading.Thread(target=self._work, name="pywats-cache-refresh", daemon=True).start()
-            self._changed.notify()
-            return True
+            self._jobs.put(fetch)
+        return True
 
     def _work(self) -> None:
         while True:
-            with self._changed:
-                self._idle += 1
-                self._changed.wait_for(lambda: self._jobs or self._closed, timeout=IDLE_SECONDS)
-                self._idle -= 1
-                if not self._jobs:
-                    self._workers -= 1
-                    return
-                job = self._jobs.popleft()
+            try:
+                job = self._jobs.get(timeout=IDLE_SECONDS)
+            except Empty:
+                with self._lock:
+                    if self._jobs.empty():
+                        self._workers -= 1
+                        return
+                continue
+            if job is None:
+                return
             self._run(job)
+            with self._lock:
+                self._unfinished -= 1
 
     def close(self) -> list[Fetch]:
         """Start no more. Returns what was not begun. A refresh under way ends with its connection."""
-        with self._changed:
+        left: list[Fetch] = []
+        with self._lock:
             self._closed = True
-            left = list(self._jobs)
-            self._jobs.clear()
-            self._changed.notify_all()
+            try:
+                while True:
+                    job = self._jobs.get_nowait()
+                    if job is not None:
+                        left.append(job)
+            except Empty:
+                pass
+            for _ in range(self._workers):
+                self._jobs.put(None)
         return left
 
 

@@ -81,7 +81,7 @@ class Engine(Arrivals, Writes):
                 if age >= entry.ahead:
                     return self._ahead(request, prepared, key, entry, now)
                 return self.answers.stored(entry, "hit", "fresh", age, head=prepared.head)
-        return self._cold(request, prepared, key, now, time.monotonic() + self._patience(request))
+        return self._cold(request, prepared, key, now)
 
     def _aside(self, request: Any, prepared: Prepared) -> Any:
         """What becomes of a request that is no plain read."""
@@ -111,7 +111,7 @@ class Engine(Arrivals, Writes):
                 prepared = self.preparer.with_body(prepared, body)
         return prepared if directives is None else self.preparer.directed(prepared, directives)
 
-    def _cold(self, request: Any, prepared: Prepared, key: str, now: float, deadline: float) -> Any:
+    def _cold(self, request: Any, prepared: Prepared, key: str, now: float, deadline: float | None = None) -> Any:
         storage = self.storage
         with storage.lock:
             # Again, under the lock: a flight stores its answer and leaves the table in one step.
@@ -130,14 +130,14 @@ class Engine(Arrivals, Writes):
                     self.diary.expired(prepared.rule, age, entry.ttl)
                 if reason == "dirtied":
                     storage.drop(entry)
-                elif reason == "expired" and not self.is_worth_keeping(entry, prepared, age):
-                    storage.drop(entry, expired=True)
                 else:
-                    stale = entry
-            if stale is not None:
-                why = self.why_stale_now(stale, prepared, now)
-                if why is not None:
-                    return self._stale_now(request, prepared, key, stale, now, why)
+                    why = self.why_stale_now(entry, prepared, now)
+                    if why is not None:
+                        return self._stale_now(request, prepared, key, entry, now, why)
+                    if reason == "expired" and not self.is_worth_keeping(entry, prepared, age):
+                        storage.drop(entry, expired=True)
+                    else:
+                        stale = entry
             if prepared.only_if_cached:
                 return self._gateway_timeout(prepared, "only-if-cached", "miss")
             if self.controller.offline == "only":
@@ -151,6 +151,8 @@ class Engine(Arrivals, Writes):
                 if flight.is_held_by(owner):
                     solo, reason = True, "own-flight"
                 elif self._may_join(prepared, flight, now):
+                    if deadline is None:  # the first flight that this call waits for
+                        deadline = time.monotonic() + self._patience(request)
                     return Join(request, prepared, key, flight, deadline)
             solo = solo or prepared.kind == "part"  # its answer may be less than the whole
             fetch = self._take_off(request, prepared, key, now, owner, reason, solo=solo)
@@ -187,7 +189,6 @@ class Engine(Arrivals, Writes):
             fetch = self._take_off(
                 request, prepared, key, now, NOBODY, "while-revalidate", solo=False, stale=entry, background=True
             )
-        self.ask(fetch)
         return Stale(response, fetch)
 
     def _precondition(self, request: Any, prepared: Prepared) -> Any:

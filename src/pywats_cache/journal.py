@@ -20,6 +20,7 @@ __all__ = ["Event", "Journal"]
 logger = logging.getLogger("pywats_cache.journal")
 
 MOST = 128
+_new = tuple.__new__  # the constructor of a NamedTuple costs twice as much
 
 
 class Event(NamedTuple):
@@ -48,7 +49,8 @@ class Journal:
         """A request got its answer by another way than as a plain hit."""
         outcome: CacheOutcome | None = response.extensions.get(EXTENSION)
         if outcome is not None:
-            self.note(request.method, outcome.status, outcome.reason, outcome.rule or "", outcome.key, took)
+            status, reason, _, _, key, _, rule = outcome
+            self.note(request.method, status, reason, rule or "", key, took)
 
     def failed(self, request: Any, error: BaseException, took: float) -> None:
         """A request got no answer."""
@@ -60,7 +62,7 @@ class Journal:
 
     def note(self, method: str, status: str, reason: str, rule: str, key: str | None, took: float) -> None:
         """Keep an event, and log it. No URL, header or body is in it."""
-        self.recent.append(Event(time.time(), method, status, reason, rule, key, took))
+        self.recent.append(_new(Event, (time.time(), method, status, reason, rule, key, took)))
         if logger.isEnabledFor(logging.DEBUG):
             told = {
                 "cache_method": method,

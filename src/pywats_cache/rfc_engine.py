@@ -14,7 +14,6 @@ one answer or one stored answer differs:
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from .engine import Engine
@@ -33,8 +32,7 @@ class RfcEngine(RfcWrites, Engine):
         if prepared.kind != "part":
             return super()._aside(request, prepared)
         # Never by the short cut of a hit, which answers with the whole.
-        key, deadline = self.variant(request, prepared.key), time.monotonic() + self._patience(request)
-        return self._cold(request, prepared, key, self.now(), deadline)
+        return self._cold(request, prepared, self.variant(request, prepared.key), self.now())
 
     def _with_refresh(
         self, request: Any, prepared: Prepared, key: str, entry: StoredResponse, now: float, response: Any

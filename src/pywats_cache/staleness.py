@@ -34,10 +34,11 @@ class Staleness(Core):
     def why_not_fresh(self, entry: StoredResponse, prepared: Prepared, age: float) -> str:
         """The reason code of a stored answer that may not answer as fresh."""
         coherence = self.storage.coherence
-        if coherence.dirtied_since((*entry.tags, *prepared.tags), entry.epoch):
-            return "dirtied"
-        if coherence.softened_since(entry.tags, entry.epoch):
-            return "softened"
+        if entry.valid_at != coherence.epoch or prepared.directed:
+            if coherence.dirtied_since((*entry.tags, *prepared.tags), entry.epoch):
+                return "dirtied"
+            if coherence.softened_since(entry.tags, entry.epoch):
+                return "softened"
         return "refresh" if 0.0 <= age < entry.ttl else "expired"
 
     def is_worth_keeping(self, entry: StoredResponse, prepared: Prepared, age: float) -> bool:
