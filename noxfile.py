@@ -102,8 +102,8 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def service(session: nox.Session) -> None:
     """The station service, for real. A session of its own: PySide6-Essentials is 100 MB."""
-    _install(session, "test", extras="service")
-    session.run("pytest", "tests/service", *session.posargs)
+    _install(session, "test", extras="service,httpx2")
+    session.run("pytest", "tests/service", "tests/docs/test_configuration.py", *session.posargs)
 
 
 @nox.session

@@ -8,9 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-pytest.importorskip("requests_cache")
-
 from peers import LONG, PEERS, Origin, Send
 
 README = Path(__file__).resolve().parents[2] / "README.md"

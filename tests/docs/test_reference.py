@@ -9,7 +9,8 @@ import cli_page
 import httpx
 from prometheus_client import CollectorRegistry
 
-from pywats_cache import REASONS, CacheTransport
+import pywats_cache
+from pywats_cache import REASONS, CacheTransport, wats
 from pywats_cache.metrics import watch
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -21,15 +22,32 @@ def test_every_reason_is_documented_with_its_meaning() -> None:
     assert {code: documented.get(code) for code in REASONS} == REASONS
 
 
-def test_no_relative_link_in_the_docs_is_broken() -> None:
+def test_no_relative_link_is_broken() -> None:
     pages = [*DOCS.rglob("*.md"), DOCS.parent / "README.md", DOCS.parent / "CONTRIBUTING.md"]
     broken = [
         (page.name, target)
         for page in pages
-        for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8"))
-        if not (page.parent / target).exists()
+        for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", page.read_text(encoding="utf-8"))
+        if not _leads_somewhere(page, target)
     ]
     assert broken == []
+
+
+def _leads_somewhere(page: Path, target: str) -> bool:
+    name, _, anchor = target.partition("#")
+    there = page.parent / name if name else page
+    if not there.exists() or not anchor:
+        return there.exists()
+    titles = re.findall(r"^#+ (.+)$", there.read_text(encoding="utf-8"), re.MULTILINE)
+    return anchor in {re.sub(r"[^\w -]", "", title).strip().lower().replace(" ", "-") for title in titles}
+
+
+def test_everything_public_is_in_the_api_page() -> None:
+    shown = set(re.findall(r"^::: .+\.(\w+)$", (DOCS / "reference" / "api.md").read_text("utf-8"), re.MULTILINE))
+    shown |= {"REASONS", "__version__", "CachingError", "ConfigurationError", "ConfigurationTypeError", "StorageError"}
+    assert set(dir(pywats_cache)) <= shown
+    of_the_sdk = {"ROUTES", "Route", "LimitedTransport", "AsyncLimitedTransport"}
+    assert set(wats.__all__) - of_the_sdk <= shown
 
 
 def test_every_metric_is_documented_with_type_and_labels() -> None:
