@@ -23,7 +23,8 @@ def commands() -> dict[str, click.Command]:
 
 def rendered(page: str) -> str:
     """`page` with its commands as they are."""
-    return page.partition(MARK)[0] + MARK + "\n" + "\n".join(map(_section, commands().values()))
+    parts = [page.partition(MARK)[0] + MARK, f"{app.info.epilog}\n", *map(_section, commands().values())]
+    return "\n".join(parts)
 
 
 def _section(command: click.Command) -> str:

@@ -65,7 +65,6 @@ class Page:
         code = compile(tree, example.path, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
-            # A function of its own, so that what it leaves behind is collected within this test.
             result = eval(code, example.namespace)
             if inspect.iscoroutine(result):
                 asyncio.run(result)
