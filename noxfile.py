@@ -5,6 +5,7 @@ python noxfile.py -s demo       the main job against a simulated server
 python noxfile.py -s tests      the test-suite on every Python installed here
 python noxfile.py -s soak       shared stores under random kills, for ten minutes each way
 python noxfile.py -s bench      the benchmark suite (-- quick: in about a minute)
+python noxfile.py -s docs       the documentation as a site, in site/
 python noxfile.py -s check -- tests/unit/test_key.py -k sorted     one test
 """
 
@@ -101,8 +102,8 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def service(session: nox.Session) -> None:
     """The station service, for real. A session of its own: PySide6-Essentials is 100 MB."""
-    _install(session, "test", extras="service")
-    session.run("pytest", "tests/service", *session.posargs)
+    _install(session, "test", extras="service,httpx2")
+    session.run("pytest", "tests/service", "tests/docs/test_configuration.py", *session.posargs)
 
 
 @nox.session
@@ -119,6 +120,13 @@ def examples(session: nox.Session) -> None:
     """Each example, as a user runs it."""
     _install(session, "test")
     session.run("python", "examples/run_all.py", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The documentation as a site, in site/. A broken link or anchor fails."""
+    _install(session, "docs", extras="wats,redis,prometheus,web")
+    session.run("zensical", "build", "--clean", "--strict", *session.posargs)
 
 
 @nox.session

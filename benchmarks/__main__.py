@@ -1,9 +1,10 @@
-"""Run the benchmarks, each in a process of its own, and write the results; or compare two result files.
+"""Run the benchmarks, each in a process of its own, and write the results; or compare two result files, or quote one.
 
 python -m benchmarks                      all of them (about 5 minutes), written to benchmarks/results
 python -m benchmarks quick                fewer rounds (under a minute); -quick is part of the files' names
 python -m benchmarks [quick] hits lookup  some of them, printed only
 python -m benchmarks compare OLD NEW      two JSON files: what got worse; exits 1 if a goal newly fails
+python -m benchmarks quote                the figures in README and docs, anew from the newest results
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from . import regression, report
+from . import quotes, regression, report
 from .harness import Options, Row
 
 NAMES = (
@@ -30,7 +31,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("words", nargs="*", metavar="WORD", help=f"quick, compare, and any of: {', '.join(NAMES)}")
+    parser.add_argument(
+        "words", nargs="*", metavar="WORD", help=f"quick, compare, quote, and any of: {', '.join(NAMES)}"
+    )
     parser.add_argument("--rows", action="store_true", help=argparse.SUPPRESS)  # a child: rows as JSON
     parser.add_argument("--no-write", action="store_true", help="print only")
     parser.add_argument("--into", type=Path, help="write to this directory instead, also when only some are run")
@@ -40,6 +43,10 @@ def main() -> int:
         if len(words) != 3:
             parser.error("compare takes two JSON files, the older first")
         return regression.compare(Path(words[1]), Path(words[2]))
+    if words == ["quote"]:
+        for page in quotes.renew():
+            print(f"written: {page.relative_to(quotes.ROOT)}")
+        return 0
     names = [word for word in words if word != "quick"]
     unknown = [name for name in names if name not in NAMES]
     if unknown:
