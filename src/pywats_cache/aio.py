@@ -62,7 +62,7 @@ class AsyncCache(Mounted):
 
     async def __aexit__(self, *error: Any) -> None:
         await self._tasks.close()
-        self._close_storage()
+        self._close_files()
         await self.next_transport.__aexit__(*error)
 
     async def handle_async_request(self, request: Any) -> Any:
@@ -246,5 +246,5 @@ class AsyncCache(Mounted):
     async def aclose(self) -> None:
         """Cancel the refreshes and close the next transport."""
         await self._tasks.close()
-        self._close_storage()
+        self._close_files()
         await self.next_transport.aclose()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .diagnosis import Explanation, Finding
     from .flights import Owner
     from .library import Library
+    from .recording import Recorder
     from .stats import CacheStats
     from .storage.sharing import SharingStorage
 
@@ -95,7 +96,10 @@ class Mounted:
             return kind(*parts)
         from .recording import Recorder, recording_engine
 
-        return recording_engine(kind, *parts, recorder=None if record is None else Recorder(record), log_hits=hits)
+        self._recorder = None if record is None else Recorder(record)
+        return recording_engine(kind, *parts, recorder=self._recorder, log_hits=hits)
+
+    _recorder: Recorder | None = None
 
     @staticmethod
     def _rfc_engine() -> type[Engine]:
@@ -130,8 +134,10 @@ class Mounted:
         if self._factory is not None:
             self.next_transport = self._factory()
 
-    def _close_storage(self) -> None:
-        """Close what we opened for a URL; whoever else uses it opens it again."""
+    def _close_files(self) -> None:
+        """Write what the trace still lacks; close what we opened for a URL, which whoever else uses it opens again."""
+        if self._recorder is not None:
+            self._recorder.flush()
         if self._closes_storage and is_shared(self._outer):
             self._outer.close()
 

@@ -39,7 +39,7 @@ class SyncCache(Mounted):
 
     def __exit__(self, *error: Any) -> None:
         self._end_refreshes()
-        self._close_storage()
+        self._close_files()
         self.next_transport.__exit__(*error)
 
     def handle_request(self, request: Any) -> Any:
@@ -207,5 +207,5 @@ class SyncCache(Mounted):
     def close(self) -> None:
         """End the refreshes and close the next transport."""
         self._end_refreshes()
-        self._close_storage()
+        self._close_files()
         self.next_transport.close()

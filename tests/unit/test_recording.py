@@ -229,3 +229,13 @@ async def test_async_clients_record_too(lib: Any, origin: Any, path: Path) -> No
         for _ in range(3):
             await client.get("/a")
         assert [event["s"] for event in lines(client, path) if event["e"] == "q"] == ["miss", "hit", "hit"]
+
+
+@pytest.mark.anyio
+async def test_the_trace_of_a_closed_client_is_whole(lib: Any, origin: Any, path: Path) -> None:
+    with lib.CacheClient(transport=origin.transport, base_url="http://origin", record=path) as client:
+        client.get("/a")
+    assert [event["e"] for event in read_trace(path)] == ["s", "q"]
+    async with lib.AsyncCacheClient(transport=origin.transport, base_url="http://origin", record=path) as client:
+        await client.get("/a")
+    assert [event["e"] for event in read_trace(path)] == ["s", "q"] * 2
