@@ -1,4 +1,7 @@
-"""A write that dirties everything, with 100 000 entries stored, against the same PUT without a cache."""
+"""A write that dirties everything, with 100 000 entries stored, against the same PUT without a cache.
+
+The goal is that of a PUT to a server. One that goes nowhere shows what the cache adds, and is reported without a goal.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +73,8 @@ def _puts(
         "bare PUT": loop_of(lambda: bare.put(url, content=b"{}"), clock),
     }
     samples = interleave(cases, rounds=options.pick(15, 151), round_seconds=0.012)
-    return compare(f"PUT that dirties {entries(large(options))}, {name}", samples, "ours", "bare PUT", GOAL)
+    goal = None if name == "no network" else GOAL
+    return compare(f"PUT that dirties {entries(large(options))}, {name}", samples, "ours", "bare PUT", goal)
 
 
 def _in_process(options: Options, storage: ours.MemoryStorage, base: str) -> Row:
