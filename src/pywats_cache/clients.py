@@ -11,9 +11,25 @@ from .errors import ConfigurationTypeError
 from .mounting import Mounted
 
 if TYPE_CHECKING:
+    import os
+    from typing import TypedDict
+
+    from .clock import Clock
+    from .controller import Controller
     from .engine import Engine
+    from .mounting import AnyStorage
     from .storage.entry import StoredResponse
     from .warming import Progress, Warmed
+
+    class CacheOptions(TypedDict, total=False):
+        """What a client takes beside the arguments of its library, for type checkers."""
+
+        controller: Controller | None
+        storage: AnyStorage | str | None
+        clock: Clock | None
+        record: str | os.PathLike[str] | None
+        log_hits: bool
+
 
 __all__ = ["AsyncCachingClient", "CachingClient", "SyncCachingClient"]
 
@@ -112,10 +128,12 @@ class CachingClient:
 class SyncCachingClient(CachingClient, Generic[RequestT, ResponseT]):
     """The methods of a sync client that know of the cache."""
 
-    def get(self, url: Any, **options: Any) -> ResponseT:
-        """Send a GET, unless a fresh answer is stored. The options are those of the library's `Client.get`."""
-        response: ResponseT | None = self._door.answer(url, options)
-        return super().get(url, **options) if response is None else response  # type: ignore[misc]
+    if not TYPE_CHECKING:  # a type checker sees the library's, with its arguments
+
+        def get(self, url: Any, **options: Any) -> ResponseT:
+            """Send a GET, unless a fresh answer is stored. The options are those of the library's `Client.get`."""
+            response = self._door.answer(url, options)
+            return super().get(url, **options) if response is None else response
 
     def warm(
         self, items: Iterable[str | RequestT], *, concurrency: int = 4, progress: Progress | None = None
@@ -126,16 +144,20 @@ class SyncCachingClient(CachingClient, Generic[RequestT, ResponseT]):
         return warm(self._get_or_send, items, concurrency, progress)
 
     def _get_or_send(self, item: str | RequestT) -> ResponseT:
-        return self.get(item) if isinstance(item, str) else self.send(item)  # type: ignore[attr-defined]
+        library: Any = self
+        response: ResponseT = library.get(item) if isinstance(item, str) else library.send(item)
+        return response
 
 
 class AsyncCachingClient(CachingClient, Generic[RequestT, ResponseT]):
     """The methods of an async client that know of the cache."""
 
-    async def get(self, url: Any, **options: Any) -> ResponseT:
-        """Send a GET, unless a fresh answer is stored. The options are those of the library's `AsyncClient.get`."""
-        response: ResponseT | None = self._door.answer(url, options)
-        return await super().get(url, **options) if response is None else response  # type: ignore[misc]
+    if not TYPE_CHECKING:
+
+        async def get(self, url: Any, **options: Any) -> ResponseT:
+            """Send a GET, unless a fresh answer is stored. The options are those of the library's `AsyncClient.get`."""
+            response = self._door.answer(url, options)
+            return await super().get(url, **options) if response is None else response
 
     async def warm(
         self, items: Iterable[str | RequestT], *, concurrency: int = 4, progress: Progress | None = None
@@ -146,5 +168,6 @@ class AsyncCachingClient(CachingClient, Generic[RequestT, ResponseT]):
         return await warm_async(self._get_or_send, items, concurrency, progress)
 
     async def _get_or_send(self, item: str | RequestT) -> ResponseT:
-        sent = self.get(item) if isinstance(item, str) else self.send(item)  # type: ignore[attr-defined]
-        return await sent
+        library: Any = self
+        response: ResponseT = await (library.get(item) if isinstance(item, str) else library.send(item))
+        return response

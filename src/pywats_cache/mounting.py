@@ -18,11 +18,17 @@ from .storage.tiered import TieredStorage
 from .storage.url import is_shared, storage_from_url
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     from .diagnosis import Explanation, Finding
     from .flights import Owner
     from .library import Library
     from .stats import CacheStats
     from .storage.sharing import SharingStorage
+
+    AnyStorage: TypeAlias = (
+        MemoryStorage | TieredStorage | SharingStorage | hishel.BaseStorage | hishel.AsyncBaseStorage
+    )
 
 __all__ = ["Mounted"]
 
@@ -58,13 +64,7 @@ class Mounted:
         transport: Any = None,
         *,
         controller: Controller | None = None,
-        storage: MemoryStorage
-        | TieredStorage
-        | SharingStorage
-        | hishel.BaseStorage
-        | hishel.AsyncBaseStorage
-        | str
-        | None = None,
+        storage: AnyStorage | str | None = None,
         clock: Clock | None = None,
         record: str | os.PathLike[str] | None = None,
         log_hits: bool = False,
