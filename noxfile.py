@@ -79,9 +79,12 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Run mypy --strict on the package, and on code as users write it."""
+    """Mypy on the package for the oldest and the newest Python; mypy and pyright on code as users write it."""
     _install(session, "types", "test")
-    session.run("mypy", "--strict", "src")
+    for version in (PYTHONS[0], PYTHONS[-1]):
+        session.run("mypy", "--strict", "--python-version", version, "src")
+    session.run("mypy", "--strict", "tests/typing")
+    session.run("basedpyright")
 
 
 @nox.session

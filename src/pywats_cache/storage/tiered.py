@@ -51,7 +51,7 @@ class TieredStorage:
             raise ConfigurationTypeError(f"outer must be a hishel storage such as SqliteStorage, not {outer!r}")
         self.memory = memory
         self.outer: Any = outer
-        self.is_async = isinstance(outer, hishel.AsyncBaseStorage)
+        self.is_async: bool = isinstance(outer, hishel.AsyncBaseStorage)
         self._generation = uuid.uuid4().hex
         self._warned = float("-inf")
         self._usable = True

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pywats.domains.product import AsyncProductService
     from pywats.domains.production import AsyncProductionService
     from pywats.domains.report import AsyncReportService
+    from typing_extensions import Self
 
     from .faces.analytics import SyncAnalyticsService
     from .faces.asset import SyncAssetService
@@ -65,6 +66,10 @@ class pyWATS(VendorWATS):  # noqa: N801 - the vendor's name
     """
 
     _http_client: ThreadHttpClient
+
+    if TYPE_CHECKING:  # the vendor's class is named there, which knows of no cache
+
+        def __enter__(self) -> Self: ...
 
     def __init__(
         self,
@@ -205,6 +210,10 @@ class AsyncWATS(pywats.AsyncWATS):
     """
 
     _http_client: AsyncHttpClient
+
+    if TYPE_CHECKING:  # as above
+
+        async def __aenter__(self) -> Self: ...
 
     def __init__(
         self,
