@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import httpx2
-from httpx2._content import encode_json
-
 from .aio import AsyncCache
 from .body import AsyncTee, LookedUp, StoredBody, StoredHeaders, Tee
 from .clients import AsyncCachingClient, SyncCachingClient
+from .lazy import needs
 from .library import Library
 from .sync import SyncCache
+
+try:
+    import httpx2
+    from httpx2._content import encode_json
+except ModuleNotFoundError as error:
+    raise needs("httpx2", error) from None
 
 if TYPE_CHECKING:
     import ssl

@@ -8,6 +8,7 @@ import hishel
 import httpx
 from typing_extensions import assert_type
 
+import pywats_cache
 from pywats_cache import (
     AsyncCacheTransport,
     CacheStats,
@@ -65,6 +66,7 @@ def storages_async() -> list[AsyncCacheTransport]:
 
 
 def mistakes() -> None:
+    pywats_cache.CacheTransprot  # type: ignore[attr-defined]
     MemoryStorage(max_entries="1000")  # type: ignore[arg-type]
     TieredStorage(MemoryStorage())  # type: ignore[call-arg]
     TieredStorage(hishel.SqliteStorage(), MemoryStorage())  # type: ignore[arg-type]
