@@ -3,6 +3,7 @@
 python noxfile.py               what CI runs, on the Python that runs it
 python noxfile.py -s demo       the main job against a simulated server
 python noxfile.py -s tests      the test-suite on every Python installed here
+python noxfile.py -s package    wheel and sdist: what is in them, and that they work installed (-- all: on every Python)
 python noxfile.py -s soak       shared stores under random kills, for ten minutes each way
 python noxfile.py -s bench      the benchmark suite (-- quick: in about a minute)
 python noxfile.py -s check -- tests/unit/test_key.py -k sorted     one test
@@ -43,7 +44,7 @@ except ImportError:
     raise
 
 
-nox.options.sessions = ["lint", "types", "check", "examples"]
+nox.options.sessions = ["lint", "types", "check", "examples", "package"]
 nox.options.reuse_existing_virtualenvs = True
 nox.options.error_on_external_run = True
 
@@ -59,6 +60,10 @@ def _interpreters() -> list[str]:
         if homes or shutil.which(f"python{version}"):
             found.append(version)
     return found
+
+
+INTERPRETERS = _interpreters()
+DIST = HERE / ".nox" / "dist"
 
 
 def _install(
@@ -94,11 +99,35 @@ def check(session: nox.Session) -> None:
     session.run("pytest", *session.posargs)
 
 
-@nox.session(python=_interpreters() or None)
+@nox.session(python=INTERPRETERS or None)
 def tests(session: nox.Session) -> None:
     """The whole test-suite on every Python found here."""
     _install(session, "test")
     session.run("pytest", *session.posargs)
+
+
+@nox.session
+def package(session: nox.Session) -> None:
+    """Build sdist and wheel, look into them, and try the wheel on this Python (-- all: on every one found here)."""
+    session.install("build>=1.2")
+    shutil.rmtree(DIST, ignore_errors=True)
+    session.run("python", "-m", "build", "--outdir", str(DIST))
+    session.run("python", "-m", "build", "--wheel", "--outdir", str(DIST / "tree"))
+    session.run("python", "tests/package/check_artifacts.py", str(DIST))
+    this = f"{sys.version_info.major}.{sys.version_info.minor}"
+    for version in INTERPRETERS:
+        if version == this or "all" in session.posargs:
+            session.notify(f"installed-{version}")
+
+
+@nox.session(python=INTERPRETERS or None, reuse_venv=False, venv_backend="uv|virtualenv")
+def installed(session: nox.Session) -> None:
+    """The wheel that `-s package` built, in a fresh environment: first with nothing else, then with the SDK."""
+    (wheel,) = DIST.glob("*.whl")
+    session.install(str(wheel))
+    session.run("python", "-I", "tests/package/smoke_core.py")
+    session.install(f"{wheel}[wats]")
+    session.run("python", "-I", "tests/package/smoke_wats.py")
 
 
 @nox.session
