@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .storage.entry import StoredResponse
     from .warming import Progress, Warmed
 
-    class CacheOptions(TypedDict, total=False):
+    class CacheArguments(TypedDict, total=False):
         """What a client takes beside the arguments of its library, for type checkers."""
 
         controller: Controller | None

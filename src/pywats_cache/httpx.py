@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from httpx._types import AuthTypes, CertTypes, CookieTypes, HeaderTypes, ProxyTypes, QueryParamTypes, TimeoutTypes
     from typing_extensions import Unpack
 
-    from .clients import CacheOptions
+    from .clients import CacheArguments
 
-    class _Options(CacheOptions, total=False):
+    class _Options(CacheArguments, total=False):
         auth: AuthTypes | None
         params: QueryParamTypes | None
         headers: HeaderTypes | None
