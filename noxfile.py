@@ -3,6 +3,7 @@
 python noxfile.py               what CI runs, on the Python that runs it
 python noxfile.py -s demo       the main job against a simulated server
 python noxfile.py -s tests      the test-suite on every Python installed here
+python noxfile.py -s package    wheel and sdist: what is in them, and that they work installed (-- all: on every Python)
 python noxfile.py -s soak       shared stores under random kills, for ten minutes each way
 python noxfile.py -s bench      the benchmark suite (-- quick: in about a minute)
 python noxfile.py -s docs       the documentation as a site, in site/
@@ -44,7 +45,7 @@ except ImportError:
     raise
 
 
-nox.options.sessions = ["lint", "types", "check"]  # check runs the examples too
+nox.options.sessions = ["lint", "types", "check", "package"]  # check runs the examples too
 nox.options.reuse_existing_virtualenvs = True
 nox.options.error_on_external_run = True
 
@@ -60,6 +61,10 @@ def _interpreters() -> list[str]:
         if homes or shutil.which(f"python{version}"):
             found.append(version)
     return found
+
+
+INTERPRETERS = _interpreters()
+DIST = HERE / ".nox" / "dist"
 
 
 def _install(
@@ -80,9 +85,12 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Run mypy --strict on the package, and on code as users write it."""
+    """Mypy on the package for the oldest and the newest Python; mypy and pyright on code as users write it."""
     _install(session, "types", "test")
-    session.run("mypy", "--strict", "src")
+    for version in (PYTHONS[0], PYTHONS[-1]):
+        session.run("mypy", "--strict", "--python-version", version, "src")
+    session.run("mypy", "--strict", "tests/typing")
+    session.run("basedpyright")
 
 
 @nox.session
@@ -92,11 +100,35 @@ def check(session: nox.Session) -> None:
     session.run("pytest", *session.posargs)
 
 
-@nox.session(python=_interpreters() or None)
+@nox.session(python=INTERPRETERS or None)
 def tests(session: nox.Session) -> None:
     """The whole test-suite on every Python found here."""
     _install(session, "test")
     session.run("pytest", *session.posargs)
+
+
+@nox.session
+def package(session: nox.Session) -> None:
+    """Build sdist and wheel, look into them, and try the wheel on this Python (-- all: on every one found here)."""
+    session.install("build>=1.2")
+    shutil.rmtree(DIST, ignore_errors=True)
+    session.run("python", "-m", "build", "--outdir", str(DIST))
+    session.run("python", "-m", "build", "--wheel", "--outdir", str(DIST / "tree"))
+    session.run("python", "tests/package/check_artifacts.py", str(DIST))
+    this = f"{sys.version_info.major}.{sys.version_info.minor}"
+    for version in INTERPRETERS:
+        if version == this or "all" in session.posargs:
+            session.notify(f"installed-{version}")
+
+
+@nox.session(python=INTERPRETERS or None, reuse_venv=False, venv_backend="uv|virtualenv")
+def installed(session: nox.Session) -> None:
+    """The wheel that `-s package` built, in a fresh environment: first with nothing else, then with the SDK."""
+    (wheel,) = DIST.glob("*.whl")
+    session.install(str(wheel))
+    session.run("python", "-I", "tests/package/smoke_core.py")
+    session.install(f"{wheel}[wats]")
+    session.run("python", "-I", "tests/package/smoke_wats.py")
 
 
 @nox.session

@@ -3,6 +3,7 @@
 python -m benchmarks                      all of them (about 5 minutes), written to benchmarks/results
 python -m benchmarks quick                fewer rounds (under a minute); -quick is part of the files' names
 python -m benchmarks [quick] hits lookup  some of them, printed only
+python -m benchmarks hits --pyperf FILE   the rounds too, as a JSON file of pyperf
 python -m benchmarks compare OLD NEW      two JSON files: what got worse; exits 1 if a goal newly fails
 python -m benchmarks quote                the figures in README and docs, anew from the newest results
 """
@@ -10,7 +11,7 @@ python -m benchmarks quote                the figures in README and docs, anew f
 from __future__ import annotations
 
 import argparse
-import importlib
+import importlib.util
 import json
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from . import quotes, regression, report
+from . import pyperf_export, quotes, regression, report
 from .harness import Options, Row
 
 NAMES = (
@@ -36,6 +37,7 @@ def main() -> int:
     )
     parser.add_argument("--rows", action="store_true", help=argparse.SUPPRESS)  # a child: rows as JSON
     parser.add_argument("--no-write", action="store_true", help="print only")
+    parser.add_argument("--pyperf", type=Path, metavar="FILE", help="write the rounds as a JSON file of pyperf, too")
     parser.add_argument("--into", type=Path, help="write to this directory instead, also when only some are run")
     arguments = parser.parse_intermixed_args()
     words = arguments.words
@@ -55,15 +57,17 @@ def main() -> int:
     if arguments.rows:
         json.dump([asdict(row) for row in _rows(names[0], options)], sys.stdout, default=str)
         return 0
+    if arguments.pyperf is not None and importlib.util.find_spec("pyperf") is None:
+        parser.error("--pyperf needs pyperf: pip install pyperf")
     into = arguments.into or (None if names else report.RESULTS)
-    return _all(names or list(NAMES), options, None if arguments.no_write else into)
+    return _all(names or list(NAMES), options, None if arguments.no_write else into, arguments.pyperf)
 
 
 def _rows(name: str, options: Options) -> list[Row]:
     return list(importlib.import_module(f"benchmarks.{name}").run(options))
 
 
-def _all(names: list[str], options: Options, into: Path | None) -> int:
+def _all(names: list[str], options: Options, into: Path | None, pyperf: Path | None) -> int:
     chosen = [*(["quick"] if options.quick else []), *(names if len(names) < len(NAMES) else [])]
     about = report.about(" ".join(["python -m benchmarks", *chosen]))
     begin = time.monotonic()
@@ -80,6 +84,8 @@ def _all(names: list[str], options: Options, into: Path | None) -> int:
     if into is not None:
         for path in report.write(rows, about, into):
             print(f"written: {path}")
+    if pyperf is not None:
+        print(f"written: {pyperf}, {pyperf_export.export(rows, about, pyperf)} benchmarks")
     return 1 if any(row.detail.get("broke_off") for row in rows) else 0
 
 

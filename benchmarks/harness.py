@@ -52,7 +52,7 @@ class Goal:
 
 @dataclass
 class Row:
-    """One line of the table; `detail` goes to the JSON only."""
+    """One line of the table; `detail` goes to the JSON only, `rounds` (seconds of each case) to `--pyperf` only."""
 
     benchmark: str
     ours: str
@@ -61,6 +61,7 @@ class Row:
     goal: str = ""
     met: bool | None = None
     detail: dict[str, Any] = field(default_factory=dict)
+    rounds: dict[str, list[float]] = field(default_factory=dict)
 
 
 @dataclass
@@ -190,6 +191,7 @@ def compare(
             "bars": bars(benchmark, samples.medians(), [ours]),
             **(detail or {}),
         },
+        rounds=samples.rounds,
     )
 
 

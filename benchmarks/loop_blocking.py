@@ -89,6 +89,7 @@ def _row(samples: Samples, mine: str, goal: Goal | None) -> Row:
                 f"loop busy with {TASKS} tasks, one hit each", samples.medians(), [] if peer else ["ours", mine]
             ),
         },
+        rounds=samples.rounds,
     )
 
 

@@ -7,7 +7,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
@@ -106,7 +106,7 @@ def write(rows: Sequence[Row], run: dict[str, Any], directory: Path = RESULTS) -
     quick = "-quick" if " quick" in run["command"] else ""
     stem = f"{run['date'][:10]}-py{'.'.join(platform.python_version_tuple()[:2])}{quick}"
     pictures = {f"{stem}-{name}.svg": picture for name, picture in plots.draw(rows).items()}
-    data = {"about": run, "rows": [asdict(row) for row in rows]}
+    data = {"about": run, "rows": [asdict(replace(row, rounds={})) for row in rows]}
     shown = "\n\n".join(f"![{Path(name).stem.removeprefix(f'{stem}-')}]({name})" for name in pictures)
     texts = {
         f"{stem}.md": f"{_preface(run)}\n{table(rows)}\n\n{summary(rows)}\n\n{shown}\n",

@@ -55,6 +55,7 @@ def _row(title: str, samples: Samples, mine: str, other: str, goal: Goal | None)
             "figure": figure(samples.ratios(mine, other), other),
             "bars": bars(f"a call of {title}", samples.medians(), ["ours", "ours, `CacheClient`"]),
         },
+        rounds=samples.rounds,
     )
 
 

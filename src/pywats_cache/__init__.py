@@ -12,12 +12,13 @@ with CacheClient(base_url="https://wats.example") as client:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ._version import __version__
 from .controller import Bypass, Controller, Read, Write
 from .errors import CachingError, ConfigurationError, ConfigurationTypeError, StorageError
 from .httpx import AsyncCacheClient, AsyncCacheTransport, CacheClient, CacheTransport
+from .lazy import lazy
 from .outcome import REASONS, CacheOutcome
 from .stats import CacheStats
 from .storage.memory import MemoryStorage
@@ -65,12 +66,8 @@ _LAZY = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        from importlib import import_module
-
-        return getattr(import_module(_LAZY[name], __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # to a type checker every name would be there then
+    __getattr__ = lazy(__name__, _LAZY)
 
 
 def __dir__() -> list[str]:

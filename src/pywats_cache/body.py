@@ -82,8 +82,9 @@ class LookedUp(StoredBody):
 
     def __getstate__(self) -> dict[str, Any]:
         _ = self._request
-        state: Any = super().__getstate__()
-        return dict(state)
+        library: Any = super()  # object has no __getstate__ before Python 3.11
+        state: dict[str, Any] = library.__getstate__()
+        return state
 
 
 class StoredHeaders:

@@ -11,9 +11,25 @@ from .errors import ConfigurationTypeError
 from .mounting import Mounted
 
 if TYPE_CHECKING:
+    import os
+    from typing import TypedDict
+
+    from .clock import Clock
+    from .controller import Controller
     from .engine import Engine
+    from .mounting import AnyStorage
     from .storage.entry import StoredResponse
     from .warming import Progress, Warmed
+
+    class CacheArguments(TypedDict, total=False):
+        """What a client takes beside the arguments of its library, for type checkers."""
+
+        controller: Controller | None
+        storage: AnyStorage | str | None
+        clock: Clock | None
+        record: str | os.PathLike[str] | None
+        log_hits: bool
+
 
 __all__ = ["AsyncCachingClient", "CachingClient", "SyncCachingClient"]
 
@@ -112,15 +128,17 @@ class CachingClient:
 class SyncCachingClient(CachingClient, Generic[RequestT, ResponseT]):
     """The methods of a sync client that know of the cache."""
 
-    def get(self, url: Any, **options: Any) -> ResponseT:
-        """Send a GET, unless a fresh answer is stored. The options are those of the library's `Client.get`."""
-        found = self._door.answer(url, options)
-        if found is not None and found.__class__ is not First:
-            return found  # type: ignore[no-any-return]
-        response: ResponseT = super().get(url, **options)  # type: ignore[misc]
-        if found is not None:
-            found.learn(response)
-        return response
+    if not TYPE_CHECKING:  # a type checker sees the library's, with its arguments
+
+        def get(self, url: Any, **options: Any) -> ResponseT:
+            """Send a GET, unless a fresh answer is stored. The options are those of the library's `Client.get`."""
+            found = self._door.answer(url, options)
+            if found is not None and found.__class__ is not First:
+                return found
+            response = super().get(url, **options)
+            if found is not None:
+                found.learn(response)
+            return response
 
     def warm(
         self, items: Iterable[str | RequestT], *, concurrency: int = 4, progress: Progress | None = None
@@ -131,21 +149,25 @@ class SyncCachingClient(CachingClient, Generic[RequestT, ResponseT]):
         return warm(self._get_or_send, items, concurrency, progress)
 
     def _get_or_send(self, item: str | RequestT) -> ResponseT:
-        return self.get(item) if isinstance(item, str) else self.send(item)  # type: ignore[attr-defined]
+        library: Any = self
+        response: ResponseT = library.get(item) if isinstance(item, str) else library.send(item)
+        return response
 
 
 class AsyncCachingClient(CachingClient, Generic[RequestT, ResponseT]):
     """The methods of an async client that know of the cache."""
 
-    async def get(self, url: Any, **options: Any) -> ResponseT:
-        """Send a GET, unless a fresh answer is stored. The options are those of the library's `AsyncClient.get`."""
-        found = self._door.answer(url, options)
-        if found is not None and found.__class__ is not First:
-            return found  # type: ignore[no-any-return]
-        response: ResponseT = await super().get(url, **options)  # type: ignore[misc]
-        if found is not None:
-            found.learn(response)
-        return response
+    if not TYPE_CHECKING:
+
+        async def get(self, url: Any, **options: Any) -> ResponseT:
+            """Send a GET, unless a fresh answer is stored. The options are those of the library's `AsyncClient.get`."""
+            found = self._door.answer(url, options)
+            if found is not None and found.__class__ is not First:
+                return found
+            response = await super().get(url, **options)
+            if found is not None:
+                found.learn(response)
+            return response
 
     async def warm(
         self, items: Iterable[str | RequestT], *, concurrency: int = 4, progress: Progress | None = None
@@ -156,5 +178,6 @@ class AsyncCachingClient(CachingClient, Generic[RequestT, ResponseT]):
         return await warm_async(self._get_or_send, items, concurrency, progress)
 
     async def _get_or_send(self, item: str | RequestT) -> ResponseT:
-        sent = self.get(item) if isinstance(item, str) else self.send(item)  # type: ignore[attr-defined]
-        return await sent
+        library: Any = self
+        response: ResponseT = await (library.get(item) if isinstance(item, str) else library.send(item))
+        return response

@@ -61,13 +61,13 @@ class Flight:
     def __init__(
         self, key: str, tags: tuple[str, ...], epoch: int, began: float, owner: Owner, *, shared: bool, storable: bool
     ) -> None:
-        self.key = key
-        self.tags = tags
-        self.epoch = epoch
-        self.began = began
-        self.owner = owner
-        self.shared = shared
-        self.storable = storable
+        self.key: str = key
+        self.tags: tuple[str, ...] = tags
+        self.epoch: int = epoch
+        self.began: float = began
+        self.owner: Owner = owner
+        self.shared: bool = shared
+        self.storable: bool = storable
         self.landing: Landing | None = None
         self.answer: StoredResponse | None = None
         self._wakers: list[Callable[[], object]] = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import httpx
 from httpx._content import encode_json
 
@@ -10,6 +12,43 @@ from .body import AsyncTee, LookedUp, StoredBody, StoredHeaders, Tee
 from .clients import AsyncCachingClient, SyncCachingClient
 from .library import Library
 from .sync import SyncCache
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Mapping
+
+    from httpx._types import AuthTypes, CertTypes, CookieTypes, HeaderTypes, ProxyTypes, QueryParamTypes, TimeoutTypes
+    from typing_extensions import Unpack
+
+    from .clients import CacheArguments
+
+    class _Options(CacheArguments, total=False):
+        auth: AuthTypes | None
+        params: QueryParamTypes | None
+        headers: HeaderTypes | None
+        cookies: CookieTypes | None
+        verify: ssl.SSLContext | str | bool
+        cert: CertTypes | None
+        trust_env: bool
+        http1: bool
+        http2: bool
+        proxy: ProxyTypes | None
+        timeout: TimeoutTypes
+        follow_redirects: bool
+        limits: httpx.Limits
+        max_redirects: int
+        event_hooks: Mapping[str, list[Callable[..., object]]] | None
+        base_url: httpx.URL | str
+        default_encoding: str | Callable[[bytes], str]
+
+    class _SyncOptions(_Options, total=False):
+        transport: httpx.BaseTransport | None
+        mounts: Mapping[str, httpx.BaseTransport | None] | None
+
+    class _AsyncOptions(_Options, total=False):
+        transport: httpx.AsyncBaseTransport | None
+        mounts: Mapping[str, httpx.AsyncBaseTransport | None] | None
+
 
 __all__ = ["AsyncCacheClient", "AsyncCacheTransport", "CacheClient", "CacheTransport"]
 
@@ -63,6 +102,10 @@ class CacheTransport(SyncCache, httpx.BaseTransport):
     _next_class = httpx.HTTPTransport
     _calls = "handle_request"
 
+    if TYPE_CHECKING:
+
+        def handle_request(self, request: httpx.Request) -> httpx.Response: ...  # noqa: D102 - the base says it
+
 
 class AsyncCacheTransport(AsyncCache, httpx.AsyncBaseTransport):
     """Caches what goes through it: `httpx.AsyncClient(transport=AsyncCacheTransport())`, on asyncio and trio."""
@@ -70,6 +113,10 @@ class AsyncCacheTransport(AsyncCache, httpx.AsyncBaseTransport):
     _library = LIBRARY
     _next_class = httpx.AsyncHTTPTransport
     _calls = "handle_async_request"
+
+    if TYPE_CHECKING:
+
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response: ...  # noqa: D102 - the base says it
 
 
 class CacheClient(SyncCachingClient[httpx.Request, httpx.Response], httpx.Client):  # type: ignore[misc]
@@ -83,6 +130,10 @@ class CacheClient(SyncCachingClient[httpx.Request, httpx.Response], httpx.Client
     _client_class = httpx.Client
     cache: CacheTransport
 
+    if TYPE_CHECKING:  # the library's own arguments, which the code hands on unseen
+
+        def __init__(self, **options: Unpack[_SyncOptions]) -> None: ...
+
 
 class AsyncCacheClient(AsyncCachingClient[httpx.Request, httpx.Response], httpx.AsyncClient):  # type: ignore[misc]
     """An `httpx.AsyncClient` that caches: `AsyncCacheClient(controller=Controller(ttl=60.0), base_url=…)`.
@@ -94,3 +145,7 @@ class AsyncCacheClient(AsyncCachingClient[httpx.Request, httpx.Response], httpx.
     _transport_class = AsyncCacheTransport
     _client_class = httpx.AsyncClient
     cache: AsyncCacheTransport
+
+    if TYPE_CHECKING:  # the library's own arguments, which the code hands on unseen
+
+        def __init__(self, **options: Unpack[_AsyncOptions]) -> None: ...

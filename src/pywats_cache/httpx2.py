@@ -2,14 +2,57 @@
 
 from __future__ import annotations
 
-import httpx2
-from httpx2._content import encode_json
+from typing import TYPE_CHECKING
 
 from .aio import AsyncCache
 from .body import AsyncTee, LookedUp, StoredBody, StoredHeaders, Tee
 from .clients import AsyncCachingClient, SyncCachingClient
+from .lazy import needs
 from .library import Library
 from .sync import SyncCache
+
+try:
+    import httpx2
+    from httpx2._content import encode_json
+except ModuleNotFoundError as error:
+    raise needs("httpx2", error) from None
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Mapping
+
+    from httpx2._types import AuthTypes, CertTypes, CookieTypes, HeaderTypes, ProxyTypes, QueryParamTypes, TimeoutTypes
+    from typing_extensions import Unpack
+
+    from .clients import CacheArguments
+
+    class _Options(CacheArguments, total=False):
+        auth: AuthTypes | None
+        params: QueryParamTypes | None
+        headers: HeaderTypes | None
+        cookies: CookieTypes | None
+        verify: ssl.SSLContext | str | bool
+        cert: CertTypes | None
+        trust_env: bool
+        http1: bool
+        http2: bool
+        proxy: ProxyTypes | None
+        timeout: TimeoutTypes
+        follow_redirects: bool
+        limits: httpx2.Limits
+        max_redirects: int
+        event_hooks: Mapping[str, list[Callable[..., object]]] | None
+        base_url: httpx2.URL | str
+        default_encoding: str | Callable[[bytes], str]
+
+    class _SyncOptions(_Options, total=False):
+        transport: httpx2.BaseTransport | None
+        mounts: Mapping[str, httpx2.BaseTransport | None] | None
+
+    class _AsyncOptions(_Options, total=False):
+        transport: httpx2.AsyncBaseTransport | None
+        mounts: Mapping[str, httpx2.AsyncBaseTransport | None] | None
+
 
 __all__ = ["AsyncCacheClient", "AsyncCacheTransport", "CacheClient", "CacheTransport"]
 
@@ -63,6 +106,10 @@ class CacheTransport(SyncCache, httpx2.BaseTransport):
     _next_class = httpx2.HTTPTransport
     _calls = "handle_request"
 
+    if TYPE_CHECKING:
+
+        def handle_request(self, request: httpx2.Request) -> httpx2.Response: ...  # noqa: D102 - the base says it
+
 
 class AsyncCacheTransport(AsyncCache, httpx2.AsyncBaseTransport):
     """Caches what goes through it: `httpx2.AsyncClient(transport=AsyncCacheTransport())`, on asyncio and trio."""
@@ -70,6 +117,10 @@ class AsyncCacheTransport(AsyncCache, httpx2.AsyncBaseTransport):
     _library = LIBRARY
     _next_class = httpx2.AsyncHTTPTransport
     _calls = "handle_async_request"
+
+    if TYPE_CHECKING:
+
+        async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response: ...  # noqa: D102 - the base says it
 
 
 class CacheClient(SyncCachingClient[httpx2.Request, httpx2.Response], httpx2.Client):  # type: ignore[misc]
@@ -83,6 +134,10 @@ class CacheClient(SyncCachingClient[httpx2.Request, httpx2.Response], httpx2.Cli
     _client_class = httpx2.Client
     cache: CacheTransport
 
+    if TYPE_CHECKING:  # the library's own arguments, which the code hands on unseen
+
+        def __init__(self, **options: Unpack[_SyncOptions]) -> None: ...
+
 
 class AsyncCacheClient(AsyncCachingClient[httpx2.Request, httpx2.Response], httpx2.AsyncClient):  # type: ignore[misc]
     """An `httpx2.AsyncClient` that caches: `AsyncCacheClient(controller=Controller(ttl=60.0), base_url=…)`.
@@ -94,3 +149,7 @@ class AsyncCacheClient(AsyncCachingClient[httpx2.Request, httpx2.Response], http
     _transport_class = AsyncCacheTransport
     _client_class = httpx2.AsyncClient
     cache: AsyncCacheTransport
+
+    if TYPE_CHECKING:  # the library's own arguments, which the code hands on unseen
+
+        def __init__(self, **options: Unpack[_AsyncOptions]) -> None: ...

@@ -18,12 +18,18 @@ from .storage.tiered import TieredStorage
 from .storage.url import is_shared, storage_from_url
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     from .diagnosis import Explanation, Finding
     from .flights import Owner
     from .library import Library
     from .recording import Recorder
     from .stats import CacheStats
     from .storage.sharing import SharingStorage
+
+    AnyStorage: TypeAlias = (
+        MemoryStorage | TieredStorage | SharingStorage | hishel.BaseStorage | hishel.AsyncBaseStorage
+    )
 
 __all__ = ["Mounted"]
 
@@ -59,13 +65,7 @@ class Mounted:
         transport: Any = None,
         *,
         controller: Controller | None = None,
-        storage: MemoryStorage
-        | TieredStorage
-        | SharingStorage
-        | hishel.BaseStorage
-        | hishel.AsyncBaseStorage
-        | str
-        | None = None,
+        storage: AnyStorage | str | None = None,
         clock: Clock | None = None,
         record: str | os.PathLike[str] | None = None,
         log_hits: bool = False,

@@ -8,8 +8,9 @@ __all__ = ["CacheStats", "Counters"]
 
 
 class CacheStats(NamedTuple):
-    """A snapshot of the counters. Every request counts in exactly one of the first six.
+    """A snapshot of the counters. Every request counts in exactly one of the first six, but for one that is refused.
 
+    A bad directive, or an error of the controller's partition function, raises before anything is decided: no count.
     `hits` to `bypassed` and `lookups` are of the transport; `stores` to `size_bytes` are of its storage, which other
     transports may share.
     """

@@ -26,11 +26,11 @@ class Join(Step):
     __slots__ = ("deadline", "flight", "key", "prepared", "request")
 
     def __init__(self, request: Any, prepared: Prepared, key: str, flight: Flight, deadline: float) -> None:
-        self.request = request
-        self.prepared = prepared
-        self.key = key
-        self.flight = flight
-        self.deadline = deadline
+        self.request: Any = request
+        self.prepared: Prepared = prepared
+        self.key: str = key
+        self.flight: Flight = flight
+        self.deadline: float = deadline
 
 
 class Fetch(Step):
@@ -73,31 +73,31 @@ class Fetch(Step):
         *,
         background: bool = False,
     ) -> None:
-        self.request = request
-        self.prepared = prepared
-        self.flight = flight
-        self.reason = reason
-        self.stale = stale
-        self.background = background
-        self.to_send = request
-        self.validating = False
+        self.request: Any = request
+        self.prepared: Prepared = prepared
+        self.flight: Flight = flight
+        self.reason: str = reason
+        self.stale: StoredResponse | None = stale
+        self.background: bool = background
+        self.to_send: Any = request
+        self.validating: bool = False
         self.length: int | None = None
         """Of the answer's body, as announced."""
         self.dated: float | None = None
         """What the age of the answer counts from, on the transport's clock; None: when its request was sent."""
         self.lifetime: float | None = None
         """Seconds the answer says it is fresh; None where the rule says that."""
-        self.encoded = False
+        self.encoded: bool = False
         """Whether the answer's body has a content encoding."""
         self.vary: tuple[str, ...] = ()
-        self.sent = time.perf_counter()
-        self.took = 0.0
+        self.sent: float = time.perf_counter()
+        self.took: float = 0.0
         """Seconds until the head of the answer was there, then until its body was."""
         self.stored: StoredResponse | None = None
         """What the answer became in memory; an outer storage gets it too."""
         self.claim: str | None = None
         """The right to fetch this for all processes that share the storage."""
-        self.patience = 0.0
+        self.patience: float = 0.0
         """Seconds to wait while another process fetches it."""
         self.outdated: list[uuid.UUID] = []
         """Records of an outer storage that nobody can use any more."""
@@ -109,8 +109,8 @@ class Stale(Step):
     __slots__ = ("refresh", "response")
 
     def __init__(self, response: Any, refresh: Fetch) -> None:
-        self.response = response
-        self.refresh = refresh
+        self.response: Any = response
+        self.refresh: Fetch = refresh
 
 
 class Forward(Step):
@@ -124,10 +124,10 @@ class Forward(Step):
     __slots__ = ("began", "dirtied", "epoch", "intent", "outcome", "prepared", "request")
 
     def __init__(self, request: Any, prepared: Prepared, outcome: CacheOutcome, epoch: int, began: float) -> None:
-        self.request = request
-        self.prepared = prepared
-        self.outcome = outcome
-        self.epoch = epoch
-        self.began = began
+        self.request: Any = request
+        self.prepared: Prepared = prepared
+        self.outcome: CacheOutcome = outcome
+        self.epoch: int = epoch
+        self.began: float = began
         self.dirtied: int | None = None
         self.intent: str | None = None

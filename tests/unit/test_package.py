@@ -9,6 +9,7 @@ import sys
 import pytest
 
 import pywats_cache
+from pywats_cache.lazy import needs
 
 
 def loaded(code: str) -> set[str]:
@@ -64,3 +65,31 @@ def test_importing_loads_neither_the_sdk_nor_what_only_some_need() -> None:
 
 def test_the_other_library_loads_only_when_asked_for() -> None:
     assert "httpx2" in loaded("import pywats_cache.httpx2")
+
+
+@pytest.mark.parametrize(
+    ("missing", "code", "extra"),
+    [
+        ("pywats", "from pywats_cache import pyWATS", "wats"),
+        ("pywats", "import pywats_cache.wats", "wats"),
+        ("httpx2", "import pywats_cache.httpx2", "httpx2"),
+        ("prometheus_client", "from pywats_cache.metrics import watch", "prometheus"),
+        ("opentelemetry", "import pywats_cache.metrics.tracing", "opentelemetry"),
+        ("starlette", "from pywats_cache.web import serve", "web"),
+        ("starlette", "from pywats_cache.wats import AsyncClientService", "service"),
+        ("redis", "from pywats_cache import RedisSharedStorage as R; R('redis://host')", "redis"),
+    ],
+)
+def test_what_needs_an_extra_names_it(missing: str, code: str, extra: str) -> None:
+    program = f"import sys; sys.modules[{missing!r}] = None\n{code}"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert f"pip install 'pywats-cache[{extra}]'" in run.stderr.splitlines()[-1]
+
+
+def test_tracing_needs_no_prometheus_client() -> None:
+    loaded("import sys; sys.modules['prometheus_client'] = None; import pywats_cache.metrics.tracing")
+
+
+def test_a_fault_of_ours_is_not_blamed_on_an_extra() -> None:
+    error = ModuleNotFoundError("No module named 'pywats_cache.typo'", name="pywats_cache.typo")
+    assert needs("wats", error) is error

@@ -40,6 +40,17 @@ def test_a_snapshot_does_not_change_with_later_requests(client: Any) -> None:
     assert client.cache.stats.requests == 1
 
 
+def test_a_request_that_is_refused_counts_in_no_status(cached: Callable[..., Any]) -> None:
+    client = cached()
+    with pytest.raises(ValueError, match="tll"):
+        client.get("/a", extensions={"pywats_cache": {"tll": 1}})
+    assert client.cache.stats.requests == 0
+    client = cached(Controller(partition=lambda headers: headers["x-user"]))
+    with pytest.raises(KeyError):
+        client.get("/a")
+    assert client.cache.stats.requests == 0
+
+
 def test_every_request_counts_in_exactly_one_status(cached: Callable[..., Any], clock: FakeClock) -> None:
     client = cached(Controller([Bypass("/live")], ttl=60))
     client.get("/a")  # a miss

@@ -8,7 +8,23 @@ prometheus_client.start_http_server(9100, addr="127.0.0.1")
 ```
 """
 
-from .multiprocess import Publisher
-from .prometheus import CacheCollector, unwatch, watch
+from typing import TYPE_CHECKING
+
+from ..lazy import lazy
+
+if TYPE_CHECKING:
+    from .multiprocess import Publisher
+    from .prometheus import CacheCollector, unwatch, watch
 
 __all__ = ["CacheCollector", "Publisher", "unwatch", "watch"]
+
+# PEP 562: `metrics.tracing` needs no prometheus-client.
+_LAZY = {
+    "CacheCollector": ".prometheus",
+    "Publisher": ".multiprocess",
+    "unwatch": ".prometheus",
+    "watch": ".prometheus",
+}
+
+if not TYPE_CHECKING:
+    __getattr__ = lazy(__name__, _LAZY, extra="prometheus")

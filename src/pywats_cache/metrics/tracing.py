@@ -12,9 +12,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from opentelemetry import trace
-
 from ..directives import EXTENSION
+from ..lazy import needs
+
+try:
+    from opentelemetry import trace
+except ModuleNotFoundError as error:
+    raise needs("opentelemetry", error) from None
 
 __all__ = ["annotate", "annotate_async"]
 

@@ -99,28 +99,28 @@ class StoredResponse:
         took: float = 0.0,
         fetched: float | None = None,
     ) -> None:
-        self.key = key
-        self.status = status
-        self.headers = headers
-        self.raw = raw
-        self.content = content
-        self.extensions = extensions
-        self.began = began
-        self.fetched = began if fetched is None else fetched
-        self.ttl = ttl
-        self.own_ttl = own_ttl
-        self.tags = tags
-        self.epoch = epoch
-        self.valid_at = epoch
-        self.vary = vary
-        self.rule = rule
-        self.took = took
-        self.hits = 0
-        self.ahead = inf
+        self.key: str = key
+        self.status: int = status
+        self.headers: HeaderItems = headers
+        self.raw: bytes = raw
+        self.content: bytes = content
+        self.extensions: dict[str, Any] = extensions
+        self.began: float = began
+        self.fetched: float = began if fetched is None else fetched
+        self.ttl: float = ttl
+        self.own_ttl: bool = own_ttl
+        self.tags: tuple[str, ...] = tags
+        self.epoch: int = epoch
+        self.valid_at: int = epoch
+        self.vary: tuple[str, ...] = vary
+        self.rule: str = rule
+        self.took: float = took
+        self.hits: int = 0
+        self.ahead: float = inf
         self.derived: Any = None
         # What httpx would find out for fields that are all ASCII, which nearly all are.
         self.encoding: str | None = "ascii" if all(v.isascii() and n.isascii() for n, _, v in headers) else None
-        self.size = OVERHEAD + len(raw) + (0 if content is raw else len(content))
+        self.size: int = OVERHEAD + len(raw) + (0 if content is raw else len(content))
         self.size += sum(len(name) + len(value) for name, _, value in headers)
 
     def __repr__(self) -> str:

@@ -43,7 +43,12 @@ def pack(
         {
             "key": entry.key,
             "status": entry.status,
-            "headers": [(name.decode("latin-1"), value.decode("latin-1")) for name, _, value in entry.headers],
+            # A cookie that the answer sets is a credential: it stays in memory, where RFC mode keeps it.
+            "headers": [
+                (name.decode("latin-1"), value.decode("latin-1"))
+                for name, lower, value in entry.headers
+                if lower != b"set-cookie"
+            ],
             "extensions": {name: value.decode("latin-1") for name, value in entry.extensions.items()},
             "wall": wall,
             "began": entry.began,

@@ -36,10 +36,11 @@ class TieredStorage:
     - `memory`: holds the hot part, the epoch, the dirtied tags and the flights.
     - `outer`: any `hishel.BaseStorage` for a sync transport, any `hishel.AsyncBaseStorage` for an async one.
 
-    What reaches `outer` holds no credential and no query: keys are digests keyed by this storage's own secret, request
-    headers are not kept, and each record has a checksum. A record that this storage did not write, or that a write
-    has dirtied since, is never served. A failure of `outer` counts, is logged once a minute and sends the request to
-    the server. A forked child does without `outer`: what it inherited is its parent's connection.
+    What reaches `outer` holds no credential and no query: keys are digests keyed by this storage's own secret,
+    request headers are not kept, and each record has a checksum that only this storage can make. A record that it did
+    not write, or that a write has dirtied since, is never served. A failure of `outer` counts, is logged once a
+    minute and sends the request to the server. A forked child does without `outer`: what it inherited is its parent's
+    connection.
 
     Raises ConfigurationTypeError for anything else.
     """
@@ -51,7 +52,7 @@ class TieredStorage:
             raise ConfigurationTypeError(f"outer must be a hishel storage such as SqliteStorage, not {outer!r}")
         self.memory = memory
         self.outer: Any = outer
-        self.is_async = isinstance(outer, hishel.AsyncBaseStorage)
+        self.is_async: bool = isinstance(outer, hishel.AsyncBaseStorage)
         self._generation = uuid.uuid4().hex
         self._warned = float("-inf")
         self._usable = True
@@ -128,7 +129,8 @@ class TieredStorage:
         packed = squeeze(entry)
         if packed is not None:
             self.memory.saved_bytes += len(entry.raw) - len(packed)
-        data = pack(entry, wall=time.time() - (now - entry.began), generation=self._generation, packed=packed)
+        wall = time.time() - (now - entry.began)
+        data = pack(entry, wall=wall, generation=self._generation, key=self.memory.secret, packed=packed)
         return hishel.Request(_METHOD, _URL), hishel.Response(200, stream=stream([data]))
 
     @staticmethod
@@ -152,7 +154,7 @@ class TieredStorage:
     ) -> None:
         """Put a record among what was `found`, or among the outdated ones to remove."""
         try:
-            record = unpack(data)
+            record = unpack(data, key=self.memory.secret)
             # Of this very storage, so on its clock, which nobody sets back.
             age = now - record.head["began"]
             if record.head["generation"] == self._generation and 0.0 <= age < record.head["ttl"]:

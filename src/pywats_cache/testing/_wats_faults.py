@@ -44,8 +44,8 @@ class Gate:
         self.method = method
         self.path = path
         self.before = before
-        self.arrived = threading.Event()
-        self.released = threading.Event()
+        self.arrived: threading.Event = threading.Event()
+        self.released: threading.Event = threading.Event()
         self._left = times
 
     def release(self) -> None:

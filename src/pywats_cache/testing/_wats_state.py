@@ -51,7 +51,7 @@ class WATSState:
     """
 
     def __init__(self, seed: int) -> None:
-        self.lock = threading.RLock()
+        self.lock: threading.RLock = threading.RLock()
         self.revisions: dict[str, int] = dict.fromkeys(TAGS, 0)
         self.products: dict[str, Json] = {}
         self.categories: list[Json] = []

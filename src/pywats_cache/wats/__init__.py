@@ -9,13 +9,18 @@ api = pyWATS(base_url="https://wats.example", token="…")
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from .clients import AsyncWATS, pyWATS
-from .http import AsyncHttpClient, HttpClient
-from .limits import AsyncLimitedTransport, LimitedTransport
-from .routes import ROUTES, Route
-from .rules import wats_controller, wats_rules
+from ..lazy import lazy, needs
+
+try:
+    from .clients import AsyncWATS, pyWATS
+    from .http import AsyncHttpClient, HttpClient
+    from .limits import AsyncLimitedTransport, LimitedTransport
+    from .routes import ROUTES, Route
+    from .rules import wats_controller, wats_rules
+except ModuleNotFoundError as error:
+    raise needs("wats", error) from None
 
 if TYPE_CHECKING:
     from .config import ClientConfig as ClientConfig
@@ -38,9 +43,5 @@ __all__ = [
 _LAZY = {"AsyncClientService": ".service", "ClientConfig": ".config"}
 
 
-def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        from importlib import import_module
-
-        return getattr(import_module(_LAZY[name], __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:
+    __getattr__ = lazy(__name__, _LAZY, extra="service")

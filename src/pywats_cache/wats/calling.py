@@ -99,7 +99,7 @@ def _new_id() -> str:
     return f"{getrandbits(32):08x}"
 
 
-class CallingWrapper(SyncServiceWrapper):  # type: ignore[misc]
+class CallingWrapper(SyncServiceWrapper):
     """The SDK's sync face of a service, with each call run in the caller's thread.
 
     Timeout, retry and correlation id of the SyncConfig hold as in the SDK. A method is looked up on the service at
@@ -154,7 +154,7 @@ class CallingWrapper(SyncServiceWrapper):  # type: ignore[misc]
         return None
 
 
-class CallingProductWrapper(CallingWrapper, SyncProductServiceWrapper):  # type: ignore[misc]
+class CallingProductWrapper(CallingWrapper, SyncProductServiceWrapper):
     """The same for the product service, whose box build templates are asynchronous themselves."""
 
     def _call(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

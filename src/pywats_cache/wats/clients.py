@@ -27,11 +27,23 @@ if TYPE_CHECKING:
     from pywats.domains.product import AsyncProductService
     from pywats.domains.production import AsyncProductionService
     from pywats.domains.report import AsyncReportService
+    from typing_extensions import Self
+
+    from .faces.analytics import SyncAnalyticsService
+    from .faces.asset import SyncAssetService
+    from .faces.manual_inspection import SyncManualInspectionService
+    from .faces.process import SyncProcessService
+    from .faces.product import SyncProductService
+    from .faces.production import SyncProductionService
+    from .faces.report import SyncReportService
+    from .faces.rootcause import SyncRootCauseService
+    from .faces.scim import SyncScimService
+    from .faces.software import SyncSoftwareService
 
 __all__ = ["AsyncWATS", "pyWATS"]
 
 
-class pyWATS(VendorWATS):  # type: ignore[misc]  # noqa: N801 - the vendor's name
+class pyWATS(VendorWATS):  # noqa: N801 - the vendor's name
     """The vendor's `pyWATS` with a coherent cache, run in the caller's thread. Safe from any number of threads.
 
     ```python
@@ -54,6 +66,10 @@ class pyWATS(VendorWATS):  # type: ignore[misc]  # noqa: N801 - the vendor's nam
     """
 
     _http_client: ThreadHttpClient
+
+    if TYPE_CHECKING:  # the vendor's class is named there, which knows of no cache
+
+        def __enter__(self) -> Self: ...
 
     def __init__(
         self,
@@ -130,52 +146,52 @@ class pyWATS(VendorWATS):  # type: ignore[misc]  # noqa: N801 - the vendor's nam
         return service
 
     @property
-    def product(self) -> CallingProductWrapper:
+    def product(self) -> SyncProductService:  # type: ignore[override]
         """Products, revisions, groups, BOMs, box builds."""
         return self._wrapped("product", CallingProductWrapper)  # type: ignore[no-any-return]
 
     @property
-    def asset(self) -> CallingWrapper:
+    def asset(self) -> SyncAssetService:  # type: ignore[override]
         """Assets, their types, log and calibration."""
         return self._wrapped("asset")  # type: ignore[no-any-return]
 
     @property
-    def production(self) -> CallingWrapper:
+    def production(self) -> SyncProductionService:  # type: ignore[override]
         """Units, serial numbers, batches, phases."""
         return self._wrapped("production")  # type: ignore[no-any-return]
 
     @property
-    def report(self) -> CallingWrapper:
+    def report(self) -> SyncReportService:  # type: ignore[override]
         """Test and repair reports."""
         return self._wrapped("report")  # type: ignore[no-any-return]
 
     @property
-    def software(self) -> CallingWrapper:
+    def software(self) -> SyncSoftwareService:  # type: ignore[override]
         """Software packages."""
         return self._wrapped("software")  # type: ignore[no-any-return]
 
     @property
-    def analytics(self) -> CallingWrapper:
+    def analytics(self) -> SyncAnalyticsService:  # type: ignore[override]
         """Yield, failures, measurements."""
         return self._wrapped("analytics")  # type: ignore[no-any-return]
 
     @property
-    def rootcause(self) -> CallingWrapper:
+    def rootcause(self) -> SyncRootCauseService:  # type: ignore[override]
         """Tickets."""
         return self._wrapped("rootcause")  # type: ignore[no-any-return]
 
     @property
-    def scim(self) -> CallingWrapper:
+    def scim(self) -> SyncScimService:  # type: ignore[override]
         """Users and tokens; never cached."""
         return self._wrapped("scim")  # type: ignore[no-any-return]
 
     @property
-    def process(self) -> CallingWrapper:
+    def process(self) -> SyncProcessService:  # type: ignore[override]
         """Test, repair and WIP operations."""
         return self._wrapped("process")  # type: ignore[no-any-return]
 
     @property
-    def manual_inspection(self) -> CallingWrapper:
+    def manual_inspection(self) -> SyncManualInspectionService:
         """Manual inspection definitions and sequences."""
         return self._wrapped("manual_inspection")  # type: ignore[no-any-return]
 
@@ -194,6 +210,10 @@ class AsyncWATS(pywats.AsyncWATS):
     """
 
     _http_client: AsyncHttpClient
+
+    if TYPE_CHECKING:  # as above
+
+        async def __aenter__(self) -> Self: ...
 
     def __init__(
         self,

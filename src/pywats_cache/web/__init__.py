@@ -9,10 +9,15 @@ listener = serve(client, port=8080)     # in a thread, on loopback
 ```
 """
 
-from .app import build_app
-from .guard import Guard
-from .launch import serve
-from .serving import Listener
-from .subject import Subject
+from ..lazy import needs
+
+try:
+    from .app import build_app
+    from .guard import Guard
+    from .launch import serve
+    from .serving import Listener
+    from .subject import Subject
+except ModuleNotFoundError as error:
+    raise needs("web", error) from None
 
 __all__ = ["Guard", "Listener", "Subject", "build_app", "serve"]

@@ -11,6 +11,7 @@ import traceback
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
+from hashlib import blake2b
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -227,6 +228,31 @@ def test_a_record_of_another_storage_is_never_served(cached: Make, outer: Any) -
     one.get("/a")
     assert other.get("/a").text == "2"
     assert one.get("/a").text == "1"
+
+
+def test_a_record_forged_with_all_that_the_database_tells_is_never_served(
+    client: Any, tmp_path: Path, outcome: Outcome
+) -> None:
+    client.get("/a")
+    with sqlite3.connect(tmp_path / "cache.db") as connection:
+        ((data,),) = connection.execute("SELECT chunk_data FROM streams WHERE chunk_number = 0").fetchall()
+        genuine = data[20:]  # after the version and the checksum
+        forged = genuine[:-1] + b"9"
+        made = data[:4] + blake2b(forged, digest_size=16).digest() + forged
+        connection.execute("UPDATE streams SET chunk_data = ? WHERE chunk_number = 0", (made,))
+    connection.close()
+    client.get("/b")
+    assert client.get("/a").text == "3"
+
+
+def test_a_cookie_that_an_answer_sets_is_not_written(cached: Make, outer: Any, origin: Any, tmp_path: Path) -> None:
+    origin.reply = {"headers": {"Set-Cookie": "sid=c00kie", "Cache-Control": "max-age=60", "X-Kept": "kept"}}
+    client = cached(Controller(rfc9111=True), TieredStorage(MemoryStorage(max_entries=1), outer))
+    client.get("/a"), client.get("/b")
+    written = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert b"X-Kept" in written
+    assert b"c00kie" not in written
+    assert client.get("/a").headers["x-kept"] == "kept"
 
 
 class Failing(hishel.BaseStorage):

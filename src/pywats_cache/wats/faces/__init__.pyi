@@ -1,0 +1,1 @@
+"""Made by tests/wats/sync_faces.py."""

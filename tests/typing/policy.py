@@ -1,0 +1,59 @@
+"""A controller with rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from typing_extensions import assert_type
+
+from pywats_cache import Bypass, CachingError, ConfigurationError, ConfigurationTypeError, Controller, Read, Write
+
+
+def tenant(headers: Mapping[str, str]) -> str:
+    return headers.get("x-tenant", "")
+
+
+def policy() -> Controller:
+    controller = Controller(
+        rules=[
+            Read("/api/Process/**", ttl=1800, tags=("process",)),
+            Read("/api/App/DynamicYield", methods=("POST",), ttl=60, stale_while_revalidate=30.0, negative_ttl=5),
+            Write("/api/Report/**", methods=("POST",), dirties=("report", "unit"), settle=10),
+            Bypass("/api/Production/SerialNumbers/**"),
+        ],
+        ttl=300.0,
+        unmatched="bypass",
+        partition=tenant,
+        drop_on=(401, 403),
+        offline="auto",
+        jitter=0.1,
+    )
+    assert_type(controller.ttl, float)
+    assert_type(controller.drop_on, tuple[int, ...])
+    assert_type(controller.rules[0], Read | Write | Bypass)
+    assert_type(controller.decide("GET", "/a").ttl, float)
+    return Controller(partition=("X-Tenant",), rfc9111=True, cache_status="pywats-cache")
+
+
+def errors() -> None:
+    try:
+        policy()
+    except ConfigurationError as error:
+        as_value: ValueError = error
+        raise as_value from None
+    except ConfigurationTypeError as error:
+        as_type: TypeError = error
+        raise as_type from None
+    except CachingError:
+        raise
+
+
+def mistakes() -> None:
+    Controller(unmatched="store")  # type: ignore[arg-type]
+    Controller(offline=True)  # type: ignore[arg-type]
+    Controller(partition=len)  # type: ignore[arg-type]
+    Controller(rules=["/api/**"])  # type: ignore[list-item]
+    Controller(ttl="5 minutes")  # type: ignore[arg-type]
+    Read("/a", tag=("a",))  # type: ignore[call-arg]
+    Read("/a").ttl = 5  # type: ignore[misc]
+    Write("/a", dirties=5)  # type: ignore[arg-type]
