@@ -115,11 +115,11 @@ class Read(_Rule):
         self,
         pattern: str,
         ttl: float | None = None,
-        tags: Iterable[str] = (),
-        methods: Iterable[str] = ("GET",),
+        tags: tuple[str, ...] = (),
+        methods: tuple[str, ...] = ("GET",),
         *,
-        statuses: Iterable[int] = (200,),
-        bypass_query: Iterable[str] = (),
+        statuses: tuple[int, ...] = (200,),
+        bypass_query: tuple[str, ...] = (),
         ignore_no_store: bool = False,
         stale_while_revalidate: float | None = None,
         stale_if_error: float | None = None,
@@ -168,8 +168,8 @@ class Write(_Rule):
     def __init__(
         self,
         pattern: str,
-        methods: Iterable[str] = UNSAFE_METHODS,
-        dirties: Iterable[str] = (),
+        methods: tuple[str, ...] = UNSAFE_METHODS,
+        dirties: tuple[str, ...] = (),
         settle: float | None = None,
     ) -> None:
         self._set(
@@ -185,7 +185,7 @@ class Bypass(_Rule):
 
     __slots__ = ()
 
-    def __init__(self, pattern: str, methods: Iterable[str] = ("GET", "HEAD", *UNSAFE_METHODS)) -> None:
+    def __init__(self, pattern: str, methods: tuple[str, ...] = ("GET", "HEAD", *UNSAFE_METHODS)) -> None:
         self._set(pattern=pattern, methods=methods)
 
 
