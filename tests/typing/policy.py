@@ -55,5 +55,4 @@ def mistakes() -> None:
     Controller(rules=["/api/**"])  # type: ignore[list-item]
     Controller(ttl="5 minutes")  # type: ignore[arg-type]
     Read("/a", tag=("a",))  # type: ignore[call-arg]
-    Read("/a").ttl = 5  # type: ignore[misc]
     Write("/a", dirties=5)  # type: ignore[arg-type]
