@@ -211,10 +211,13 @@ class Mounted:
         return self._library.request("GET", item, headers=headers)
 
     def explain(self, request: Any) -> Explanation:
-        """Say what would happen to `request` now, and why. Nothing is sent, counted or changed."""
+        """Say what would happen to `request` now, and why. Nothing is sent, counted or changed.
+
+        With a storage that processes share, it may read from that, which blocks.
+        """
         from .diagnosis import explain
 
-        return explain(self._engine, request)
+        return explain(self._engine, request, self._outer if is_shared(self._outer) else None)
 
     def doctor(self) -> list[Finding]:
         """What the requests so far say is wrong with this cache, in words; [] if nothing is."""

@@ -102,8 +102,12 @@ class RedisSharedStorage(SharingStorage):
                 socket_connect_timeout=DEADLINE,
                 retry=Retry(NoBackoff(), 0),
             )
-        except ValueError:
-            raise ConfigurationError("storage must be a URL such as redis://127.0.0.1:6379/0") from None
+            # What redis-py does not know of it finds out with the first connection; this makes one, and opens none.
+            client.connection_pool.connection_class(**client.connection_pool.connection_kwargs)
+        except (ValueError, TypeError, redis.RedisError):
+            raise ConfigurationError(
+                "storage must be a URL such as redis://127.0.0.1:6379/0, with parameters that redis-py knows"
+            ) from None
         self._may_continue = on_unreachable == "continue"
         self._redis = RedisLedger(client, prefix, self._max_lag)
         super().__init__(memory, self._redis, RedisRows(client, prefix), secret, "redis")
