@@ -235,5 +235,10 @@ class Mounted:
             raise ConfigurationTypeError("invalidate needs a path, or tags; clear() forgets everything")
         self._engine.invalidate(path, tags, soft=flag("soft", soft))
 
+    def _clear(self) -> None:
+        storage: Any = self._outer if is_shared(self._outer) else self._engine.storage
+        storage.clear()
+        self._engine.dirtied(None, "clear")
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({type(self.next_transport).__name__}, {self.storage!r}, {self.controller!r})"

@@ -126,7 +126,8 @@ def test_what_is_wrong_is_said_with_what_to_do(run: Run, station: tuple[str, str
     gone = run("stats", "--url", "http://127.0.0.1:9", code=3).stderr
     assert "no service answers at http://127.0.0.1:9" in gone
     assert "pywats-cache serve" in gone
-    assert "is no address" in run("stats", "--url", "localhost:80", code=2).stderr
+    assert "--url must be http://host:port" in run("stats", "--url", "localhost:80", code=2).stderr
+    assert "is no address" in run("stats", "--url", "http://localhost:port", code=2).stderr
     assert "is no pywats-cache service" in run("stats", "--url", f"{station[0]}/health", code=3).stderr
     run("inspect", "--sort", "colour", code=2)
 
@@ -221,7 +222,7 @@ def test_help_version_and_every_command(tmp_path: Path) -> None:
     for name in ("demo", "stats", "inspect", "explain", "doctor", "warm", "invalidate", "clear", "simulate", "serve"):
         assert name in shown
         assert "--json" in run(name, "--help").stdout
-    assert "not opened" in " ".join(shown.split())
+    assert "4 the service refused" in " ".join(shown.split())
 
 
 def test_without_its_extra_the_command_says_what_to_install() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import math
 import re
@@ -19,6 +18,7 @@ from rich.progress import track
 from ..errors import CachingError
 from ..simulation import Outcome, Setting, read_trace
 from ..simulation import simulate as replay
+from .loading import load
 from .output import FOUND, USAGE, AsJson, count, fail, say, seconds, size, table
 
 __all__ = ["demo", "serve", "simulate"]
@@ -121,7 +121,7 @@ def serve(
         with traffic() as client:
             _listen(web, client, host, port, given, as_json)
     else:
-        _listen(web, _load(target or ""), host, port, given, as_json)
+        _listen(web, load(target or "", "station:client"), host, port, given, as_json)
 
 
 def _listen(web: Any, client: Any, host: str, port: int, token: str, as_json: bool) -> None:
@@ -142,20 +142,6 @@ def _listen(web: Any, client: Any, host: str, port: int, token: str, as_json: bo
         pass
     finally:
         listener.stop_thread()
-
-
-def _load(target: str) -> Any:
-    module, _, name = target.partition(":")
-    if not module or not name:
-        fail(f"target must be module:name, such as station:client, not {target!r}", USAGE)
-    sys.path.insert(0, "")
-    try:
-        found: Any = importlib.import_module(module)
-        for part in name.split("."):
-            found = getattr(found, part)
-    except (ImportError, AttributeError) as error:
-        fail(f"{target} cannot be loaded: {error}", USAGE)
-    return found
 
 
 def demo(

@@ -54,6 +54,8 @@ class SharingStorage:
 
     is_async: bool | None = None
     """It serves transports of both kinds."""
+    strict = False
+    """Raise StorageError where a failure is else counted and logged: for who works on a store, not with one."""
 
     def __init__(
         self, memory: MemoryStorage | None, ledger: Ledger, rows: Rows, secret: bytes | None, name: str
@@ -236,9 +238,19 @@ class SharingStorage:
         """Whether the wall clock, `now` in milliseconds, is behind what a process of this store has seen."""
         return False
 
+    def clear(self) -> None:
+        """Forget everything stored, in every process: first it becomes invalid, then the records go. Blocks for I/O."""
+        self.memory.clear()
+        try:
+            self._rows.clear()
+        except StorageError as error:
+            self._failed("writing", error)
+
     # ── failures ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _failed(self, doing: str, error: Exception) -> None:
+        if self.strict:
+            raise StorageError(f"{doing} {self._name} failed ({error})") from error
         self.memory.errors += 1  # a hint, without the lock: it may be taken, in another order, by who calls
         self._warn(f"{doing} {self._name} failed ({error}); requests go to the server")
 
