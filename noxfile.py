@@ -101,7 +101,7 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def service(session: nox.Session) -> None:
     """The station service, for real. A session of its own: PySide6-Essentials is 100 MB."""
-    _install(session, "test", extras="service")
+    _install(session, "test", extras="service,redis")
     session.run("pytest", "tests/service", *session.posargs)
 
 

@@ -63,6 +63,8 @@ def shown(url: str) -> str:
         parts = urlsplit(url)
     except ValueError:
         return "a URL that cannot be read"
+    if not parts.scheme or "//" not in url:
+        return "no URL"
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
