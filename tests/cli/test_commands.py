@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 import time
@@ -223,6 +225,45 @@ def test_help_version_and_every_command(tmp_path: Path) -> None:
         assert name in shown
         assert "--json" in run(name, "--help").stdout
     assert "4 the service refused" in " ".join(shown.split())
+
+
+PROGRAM = Path(sys.executable).with_name("pywats-cache")
+
+
+@pytest.mark.skipif(not PROGRAM.exists() or not shutil.which("bash"), reason="needs bash and the installed command")
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("pywats-cache in", {"inspect", "invalidate"}),
+        ("pywats-cache inspect --so", {"--sort"}),
+        ("pywats-cache inspect --sort s", {"saved_seconds", "size"}),
+        ("pywats-cache warm --r", {"--rules"}),
+    ],
+)
+def test_bash_completes(typed: str, offered: set[str], tmp_path: Path) -> None:
+    """The script that the command prints, sourced by a shell that then completes what was typed."""
+    words = typed.split()
+    script = f"""
+        source <(_PYWATS_CACHE_COMPLETE=source_bash pywats-cache) || exit 1
+        complete -p pywats-cache || exit 2
+        COMP_WORDS=({" ".join(words)}); COMP_CWORD={len(words) - 1}
+        _pywats_cache_completion pywats-cache
+        printf "%s\\n" "${{COMPREPLY[@]}}"
+    """
+    environment = {**os.environ, "PATH": f"{PROGRAM.parent}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    registered, *completions = done.stdout.splitlines()
+    assert registered.endswith("-F _pywats_cache_completion pywats-cache")
+    assert set(completions) == offered
+
+
+@pytest.mark.skipif(not PROGRAM.exists() or not shutil.which("bash"), reason="needs bash and the installed command")
+def test_the_script_is_shown_in_the_shell_that_asks() -> None:
+    shown = subprocess.run(
+        ["bash", "-c", f"{PROGRAM} --show-completion; true"], capture_output=True, text=True, timeout=60
+    )
+    assert "complete -o default -F _pywats_cache_completion pywats-cache" in shown.stdout
 
 
 def test_without_its_extra_the_command_says_what_to_install() -> None:
