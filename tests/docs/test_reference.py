@@ -17,6 +17,12 @@ def test_every_reason_is_documented_with_its_meaning() -> None:
     assert {code: documented.get(code) for code in REASONS} == REASONS
 
 
+def test_every_environment_variable_is_documented() -> None:
+    page = (DOCS / "reference" / "environment.md").read_text(encoding="utf-8")
+    named = {name for path in SRC.rglob("*.py") for name in re.findall(r"PYWATS_[A-Z_]+", path.read_text("utf-8"))}
+    assert {name for name in named if f"`{name}`" not in page} == set()
+
+
 def test_no_relative_link_in_the_docs_is_broken() -> None:
     pages = [*DOCS.rglob("*.md"), DOCS.parent / "README.md", DOCS.parent / "CONTRIBUTING.md"]
     broken = [

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.progress import track
 
 from ..errors import CachingError
@@ -152,7 +153,8 @@ def demo(
     from .demonstration import compare
 
     began = time.perf_counter()
-    found = compare(latency / 1000.0)
+    with Console(stderr=True).status("calling a simulated server …"):
+        found = compare(latency / 1000.0)
     found["took"] = time.perf_counter() - began
     rows = (
         (row["what"], seconds(row["without"]), seconds(row["with"]), f"{row['times']:.0f} times")

@@ -82,6 +82,9 @@ def stats(url: Address = DEFAULT, as_json: AsJson = False) -> None:
         ("invalidations", count(found["invalidations"])),
         ("storage errors", count(found["storage_errors"])),
     ]
+    if found["tier_hits"] or found["saved_bytes"]:
+        beyond = f"{count(found['tier_hits'])} hits, compression saved {size(found['saved_bytes'])}"
+        rows.append(("beyond memory", beyond))
     rules = sorted(found["rules"], key=lambda rule: -rule["hits"])[:15]
     routes = table(
         "Routes",
