@@ -137,7 +137,7 @@ def mount(
         return _CachingClient(limiter, breaker, transport=shared, **options)
     parts = _parts(cache, reused)
     client = _CachingClient(limiter, breaker, reused, **parts, **options)
-    client.cache._closes_storage = isinstance(cache.storage, str)
+    client.cache._closes_storage |= isinstance(cache.storage, str)
     return client
 
 
@@ -158,5 +158,5 @@ def mount_async(
         return _AsyncCachingClient(limiter, breaker, transport=shared, **options)
     parts = _parts(cache, reused)
     client = _AsyncCachingClient(limiter, breaker, reused, **parts, **options)
-    client.cache._closes_storage = isinstance(cache.storage, str)
+    client.cache._closes_storage |= isinstance(cache.storage, str)
     return client

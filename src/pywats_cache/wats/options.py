@@ -98,7 +98,8 @@ def check_options(
     elif cache_storage is not None:
         if not isinstance(cache_storage, _STORAGES) and not is_shared(cache_storage):
             raise ConfigurationTypeError(
-                f"cache_storage must be a MemoryStorage, a TieredStorage or a hishel storage, not {cache_storage!r}"
+                "cache_storage must be a MemoryStorage, a TieredStorage or a hishel storage, or a URL, "
+                f"not {cache_storage!r}"
             )
         _exclude(given, "cache_storage", ("cache_max_size",))
     else:
