@@ -288,6 +288,18 @@ def test_a_file_that_cannot_be_used_is_named_and_left_alone(
     assert list(filled.parent.glob("*.aside-*")) == []
 
 
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="needs permissions that hold")
+def test_a_store_in_a_folder_that_cannot_be_written_is_shown(filled: Path) -> None:
+    filled.parent.chmod(0o500)
+    try:
+        found = json.loads(command("stats", "--json", "--url", f"sqlite:///{filled}").stdout)
+        said = command("invalidate", "/a", "--url", f"sqlite:///{filled}", code=4).stderr
+    finally:
+        filled.parent.chmod(0o700)
+    assert found["entries"] == 1
+    assert "readonly database" in said
+
+
 def test_a_store_without_its_key_is_not_given_another(filled: Path) -> None:
     filled.with_name(filled.name + "-key").unlink()
     assert "shared.db-key is missing" in command("stats", "--url", f"sqlite:///{filled}", code=3).stderr

@@ -251,7 +251,11 @@ def reading(path: Path, application: int, version: int, patience: float) -> Iter
     if not path.is_file():
         raise MissingStoreError(f"there is no file {path}")
     try:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=patience)
+        how = "mode=ro"
+        # Who uses it keeps a log beside it. Without one, and where none can be made, nobody is writing.
+        if not os.access(path.parent, os.W_OK) and not Path(f"{path}-wal").exists():
+            how += "&immutable=1"
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=patience)
         try:
             wrong = _mismatch(connection, application, version)
             if wrong is not None:

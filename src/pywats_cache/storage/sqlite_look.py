@@ -31,18 +31,21 @@ class SqliteLook:
         self._path = Path(path).absolute()
         self._bounds = bounds
         self.rows: Any = self
+        try:
+            self._check_files()
+            self.secret: bytes | None = install_key(self._with("-key"))
+        except OSError as error:
+            raise StorageError(f"{error.filename} cannot be read ({error.strerror})") from error
+        self._totals = self._read("SELECT entries, bytes FROM totals")[0]
+        self.delta = look(self._path, PATIENCE)
+
+    def _check_files(self) -> None:
         for part in ("", "-ledger", "-key"):
             if not self._with(part).is_file():
                 missing = f"there is no store at {self._path}"
                 if part:
                     missing = f"the store at {self._path} is not complete: {self._with(part).name} is missing"
                 raise MissingStoreError(missing)
-        try:
-            self.secret: bytes | None = install_key(self._with("-key"))
-        except OSError as error:
-            raise StorageError(f"{self._with('-key')} cannot be read ({error.strerror})") from error
-        self._totals = self._read("SELECT entries, bytes FROM totals")[0]
-        self.delta = look(self._path, PATIENCE)
 
     def _with(self, part: str) -> Path:
         return self._path.with_name(f"{self._path.name}{part}")
