@@ -271,3 +271,9 @@ def test_without_its_extra_the_command_says_what_to_install() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert "pip install 'pywats-cache[cli]'" in done.stderr
+
+
+def test_a_time_that_is_over_is_shown_as_one() -> None:
+    from pywats_cache.cli.output import seconds
+
+    assert [seconds(number) for number in (-130.0, 0.5, 90.0, None)] == ["-2 min", "500.0 ms", "90.0 s", "∞"]

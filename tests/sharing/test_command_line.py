@@ -65,7 +65,8 @@ def _checked(done: subprocess.CompletedProcess[str], code: int) -> subprocess.Co
 def valkey(password: str) -> Iterator[str]:
     """A server behind a password; where it listens."""
     with ValkeyServer() as server:
-        server.client().config_set("requirepass", password)
+        with server.client() as client:
+            client.config_set("requirepass", password)
         yield f"127.0.0.1:{server.port}/0"
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import MissingStoreError, StorageError
 from .redis_ledger import RedisLedger
 from .redis_rows import RedisRows
 from .redis_shared import digest_secret
+
+if TYPE_CHECKING:
+    from .changes import Delta
 
 __all__ = ["RedisLook"]
 
@@ -32,6 +35,15 @@ class RedisLook:
         self.rows: Any = self._rows
         self.secret = digest_secret(None)
         try:
+            self.delta = self._ledger(prefix)
+        except BaseException:
+            self.close()
+            raise
+
+    def _ledger(self, prefix: str) -> Delta:
+        import redis
+
+        try:
             self._client.ping()
         except (redis.ConnectionError, redis.TimeoutError) as error:
             refused = isinstance(error, redis.AuthenticationError)
@@ -42,7 +54,7 @@ class RedisLook:
         delta = RedisLedger(self._client, prefix, 1.0).look()
         if delta is None:
             raise MissingStoreError(f"the server holds no store of the prefix {prefix!r}")
-        self.delta = delta
+        return delta
 
     def count(self) -> int:
         """Names of records; one may have several variants."""
