@@ -134,7 +134,7 @@ def installed(session: nox.Session) -> None:
 @nox.session
 def service(session: nox.Session) -> None:
     """The station service, for real. A session of its own: PySide6-Essentials is 100 MB."""
-    _install(session, "test", extras="service,httpx2")
+    _install(session, "test", extras="service,httpx2,redis")
     session.run("pytest", "tests/service", "tests/docs/test_configuration.py", *session.posargs)
 
 

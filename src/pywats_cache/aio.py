@@ -237,8 +237,7 @@ class AsyncCache(Mounted):
 
     async def clear(self) -> None:
         """Forget everything stored."""
-        await self._run(self._engine.storage.clear)
-        self._engine.dirtied(None, "clear")
+        await self._run(self._clear)
 
     def _prepare(self) -> None:
         self._tasks = Tasks(self._refresh)

@@ -23,11 +23,13 @@ from functools import lru_cache
 
 from .key import normal_path
 
-__all__ = ["Coherence", "explicit_tag", "partition_tag", "path_tags", "write_tags"]
+__all__ = ["ANY_ORIGIN", "Coherence", "at_any_origin", "explicit_tag", "partition_tag", "path_tags", "write_tags"]
 
 MAX_TAGS = 8192
 """Bound of the table. A dirtied tag costs about 150 bytes."""
 MAX_ORIGINS = 256
+ANY_ORIGIN = "*"
+"""In the place of an origin in a tag that was dirtied at all of them, by who cannot know them."""
 
 
 def path_tags(origin: str, path: str) -> tuple[str, ...]:
@@ -56,6 +58,14 @@ def write_tags(origin: str, path: str) -> tuple[str, ...]:
 def explicit_tag(origin: str, tag: str) -> str:
     """The tag that a rule or a caller gave, at one origin."""
     return f"#{origin}#{tag}"
+
+
+def at_any_origin(tag: str) -> str:
+    """`tag` as it reads when it was dirtied at all origins."""
+    kind = tag[:1]
+    if kind == "#":
+        return explicit_tag(ANY_ORIGIN, tag[1:].partition("#")[2])
+    return f"{kind}{ANY_ORIGIN}/{tag.split('/', 3)[-1]}" if kind in ("=", "^") else tag
 
 
 def partition_tag(partition: str) -> str:

@@ -10,6 +10,9 @@ from .diary import MAX_VALUES
 
 if TYPE_CHECKING:
     from .engine import Engine
+    from .prepared import Prepared
+    from .storage.entry import StoredResponse
+    from .storage.sharing import SharingStorage
 
 __all__ = ["Explanation", "Finding", "explain", "findings"]
 
@@ -60,8 +63,11 @@ class Explanation:
         return "\n".join(lines)
 
 
-def explain(engine: Engine, request: Any) -> Explanation:
-    """Say what would happen to `request`. Nothing is sent, counted or changed."""
+def explain(engine: Engine, request: Any, shared: SharingStorage | None = None) -> Explanation:
+    """Say what would happen to `request`. Nothing is sent, counted or changed.
+
+    What memory does not have is looked for in `shared`, where processes share a storage; that blocks for I/O.
+    """
     prepared = engine.particular(request, engine.preparer.prepare(request))
     if prepared.kind not in ("read", "part"):
         return Explanation("bypass", prepared.reason, prepared.kind, prepared.rule, None, "", prepared.tags, None)
@@ -69,6 +75,8 @@ def explain(engine: Engine, request: Any) -> Explanation:
     now = engine.clock()
     key = engine.variant(request, prepared.key)
     entry = storage.find(key)
+    if entry is None and shared is not None:
+        key, entry = _shared_entry(engine, request, prepared, key, shared)
     settling = coherence.is_settling(prepared.tags, now)
     status, reason = "miss", "settling" if settling else prepared.reason
     details: dict[str, Any] = {}
@@ -98,6 +106,17 @@ def explain(engine: Engine, request: Any) -> Explanation:
         in_flight=storage.flights.get(key) is not None,
         **details,
     )
+
+
+def _shared_entry(
+    engine: Engine, request: Any, prepared: Prepared, key: str, shared: SharingStorage
+) -> tuple[str, StoredResponse | None]:
+    """The entry for `request` in what processes share, under its own key; or nothing, under the one known so far."""
+    for entry in shared.peek(prepared.key, engine.decode, engine.clock()):
+        variant = engine.variant_by(request, prepared.key, entry.vary) if entry.vary else prepared.key
+        if variant == entry.key:
+            return variant, entry
+    return key, None
 
 
 @dataclass(frozen=True, slots=True)

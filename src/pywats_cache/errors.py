@@ -5,6 +5,7 @@ CachingError
 ├── ConfigurationError   (also a ValueError)   a bad value, at construction or in a directive
 ├── ConfigurationTypeError   (also a TypeError)   a value of the wrong type, or arguments that exclude each other
 └── StorageError         a storage failed; never reaches a caller of a request
+    └── MissingStoreError    there is none at the place that was named
 ```
 
 Errors of the network are those of httpx and pass through untouched.
@@ -15,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-__all__ = ["CachingError", "ConfigurationError", "ConfigurationTypeError", "StorageError"]
+__all__ = ["CachingError", "ConfigurationError", "ConfigurationTypeError", "MissingStoreError", "StorageError"]
 
 
 class CachingError(Exception):
@@ -32,6 +33,10 @@ class ConfigurationTypeError(CachingError, TypeError):
 
 class StorageError(CachingError):
     """A storage could not read or write. Logged and counted; the request it happened in goes to the server."""
+
+
+class MissingStoreError(StorageError):
+    """A store that was to be looked at is not there, or its server cannot be reached."""
 
 
 def seconds(name: str, value: object, *, positive: bool = False, infinite: bool = False) -> float:

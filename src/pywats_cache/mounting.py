@@ -217,10 +217,13 @@ class Mounted:
         return self._library.request("GET", item, headers=headers)
 
     def explain(self, request: Any) -> Explanation:
-        """Say what would happen to `request` now, and why. Nothing is sent, counted or changed."""
+        """Say what would happen to `request` now, and why. Nothing is sent, counted or changed.
+
+        With a storage that processes share, it may read from that, which blocks.
+        """
         from .diagnosis import explain
 
-        return explain(self._engine, request)
+        return explain(self._engine, request, self._outer if is_shared(self._outer) else None)
 
     def doctor(self) -> list[Finding]:
         """What the requests so far say is wrong with this cache, in words; [] if nothing is."""
@@ -237,6 +240,11 @@ class Mounted:
         if path is None and not tags:
             raise ConfigurationTypeError("invalidate needs a path, or tags; clear() forgets everything")
         self._engine.invalidate(path, tags, soft=flag("soft", soft))
+
+    def _clear(self) -> None:
+        storage: Any = self._outer if is_shared(self._outer) else self._engine.storage
+        storage.clear()
+        self._engine.dirtied(None, "clear")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({type(self.next_transport).__name__}, {self.storage!r}, {self.controller!r})"

@@ -194,8 +194,7 @@ class SyncCache(Mounted):
 
     def clear(self) -> None:
         """Forget everything stored."""
-        self._engine.storage.clear()
-        self._engine.dirtied(None, "clear")
+        self._clear()
 
     def _prepare(self) -> None:
         self._threads = Threads(self._refresh)

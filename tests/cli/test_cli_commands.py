@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 import time
@@ -126,7 +128,8 @@ def test_what_is_wrong_is_said_with_what_to_do(run: Run, station: tuple[str, str
     gone = run("stats", "--url", "http://127.0.0.1:9", code=3).stderr
     assert "no service answers at http://127.0.0.1:9" in gone
     assert "pywats-cache serve" in gone
-    assert "is no address" in run("stats", "--url", "localhost:80", code=2).stderr
+    assert "--url must be http://host:port" in run("stats", "--url", "localhost:80", code=2).stderr
+    assert "is no address" in run("stats", "--url", "http://localhost:port", code=2).stderr
     assert "is no pywats-cache service" in run("stats", "--url", f"{station[0]}/health", code=3).stderr
     run("inspect", "--sort", "colour", code=2)
 
@@ -221,7 +224,46 @@ def test_help_version_and_every_command(tmp_path: Path) -> None:
     for name in ("demo", "stats", "inspect", "explain", "doctor", "warm", "invalidate", "clear", "simulate", "serve"):
         assert name in shown
         assert "--json" in run(name, "--help").stdout
-    assert "not opened" in " ".join(shown.split())
+    assert "4 the service refused" in " ".join(shown.split())
+
+
+PROGRAM = Path(sys.executable).with_name("pywats-cache")
+
+
+@pytest.mark.skipif(not PROGRAM.exists() or not shutil.which("bash"), reason="needs bash and the installed command")
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("pywats-cache in", {"inspect", "invalidate"}),
+        ("pywats-cache inspect --so", {"--sort"}),
+        ("pywats-cache inspect --sort s", {"saved_seconds", "size"}),
+        ("pywats-cache warm --r", {"--rules"}),
+    ],
+)
+def test_bash_completes(typed: str, offered: set[str], tmp_path: Path) -> None:
+    """The script that the command prints, sourced by a shell that then completes what was typed."""
+    words = typed.split()
+    script = f"""
+        source <(_PYWATS_CACHE_COMPLETE=source_bash pywats-cache) || exit 1
+        complete -p pywats-cache || exit 2
+        COMP_WORDS=({" ".join(words)}); COMP_CWORD={len(words) - 1}
+        _pywats_cache_completion pywats-cache
+        printf "%s\\n" "${{COMPREPLY[@]}}"
+    """
+    environment = {**os.environ, "PATH": f"{PROGRAM.parent}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    registered, *completions = done.stdout.splitlines()
+    assert registered.endswith("-F _pywats_cache_completion pywats-cache")
+    assert set(completions) == offered
+
+
+@pytest.mark.skipif(not PROGRAM.exists() or not shutil.which("bash"), reason="needs bash and the installed command")
+def test_the_script_is_shown_in_the_shell_that_asks() -> None:
+    shown = subprocess.run(
+        ["bash", "-c", f"{PROGRAM} --show-completion; true"], capture_output=True, text=True, timeout=60
+    )
+    assert "complete -o default -F _pywats_cache_completion pywats-cache" in shown.stdout
 
 
 def test_without_its_extra_the_command_says_what_to_install() -> None:
@@ -229,3 +271,9 @@ def test_without_its_extra_the_command_says_what_to_install() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert "pip install 'pywats-cache[cli]'" in done.stderr
+
+
+def test_a_time_that_is_over_is_shown_as_one() -> None:
+    from pywats_cache.cli.output import seconds
+
+    assert [seconds(number) for number in (-130.0, 0.5, 90.0, None)] == ["-2 min", "500.0 ms", "90.0 s", "∞"]

@@ -11,12 +11,13 @@ import pytest
 
 from pywats_cache import ConfigurationError
 from pywats_cache.wats import ClientConfig
+from pywats_cache.wats.reconfigure import CacheSettings
 
 CACHE = {
     "enable_cache": False,
     "cache_ttl_seconds": 60.0,
     "cache_max_size": 5,
-    "cache_storage_url": "sqlite:///var/lib/cache.db",
+    "cache_storage_url": "sqlite:////var/lib/cache.db",
     "cache_offline": "auto",
 }
 BAD = [
@@ -28,8 +29,7 @@ BAD = [
     ("cache_max_size", -1, ">= 1"),
     ("cache_max_size", 2.5, ">= 1"),
     ("cache_max_size", True, ">= 1"),
-    ("cache_storage_url", "redis://host", "sqlite:///"),
-    ("cache_storage_url", "sqlite://host/x", "sqlite:///"),
+    ("cache_storage_url", "cache.db", "sqlite:///"),
     ("cache_storage_url", 5, "sqlite:///"),
     ("cache_offline", "always", "'auto'"),
 ]
@@ -73,6 +73,44 @@ def test_a_bad_value_is_named_with_what_is_allowed(name: str, value: Any, allowe
         config.check_cache()
     assert name in config.repair()[0]
     assert config.validate() == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "memory://?max_entries=5", "sqlite:///c.db", "sqlite:////var/c.db?max_bytes=5", "redis://h:6379/0?max_lag=2",
+     "rediss://u:pw@h"],
+)  # fmt: skip
+def test_a_url_that_a_client_takes_is_one_here(url: str) -> None:
+    config = ClientConfig()
+    config["cache_storage_url"] = url
+    assert config.validate() == []
+    assert ClientConfig.from_dict(config.to_dict()).cache_storage_url == url
+
+
+@pytest.mark.parametrize(
+    ("url", "allowed"),
+    [
+        ("redis://:hunter2@/0", "cache_storage_url redis:// must name a host"),
+        ("redis://:hunter2@h/zero", "'redis://h/zero'"),
+        ("sqlite://hunter2@h/x", "cache_storage_url sqlite:// must name no host"),
+        ("hunter2@host", "no URL"),
+    ],
+)
+def test_no_password_of_a_url_is_shown(url: str, allowed: str) -> None:
+    config = ClientConfig.from_dict({"cache_storage_url": url})
+    assert allowed in config.validate()[0]
+    said = [*config.validate(), repr(config), str(config), *config.repair()]
+    assert "hunter2" not in "".join(said)
+    assert "hunter2" not in repr(ClientConfig(cache_storage_url="redis://:hunter2@h"))
+
+
+def test_the_environment_names_the_storage_of_a_file_that_names_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYWATS_CACHE_STORAGE", "memory://?max_entries=7")
+    assert CacheSettings(ClientConfig()).entries == 7
+    assert CacheSettings(ClientConfig(cache_storage_url="memory://", cache_max_size=9)).entries == 9
+    monkeypatch.setenv("PYWATS_CACHE_STORAGE", "redis://:hunter2@/0")
+    with pytest.raises(ConfigurationError, match="PYWATS_CACHE_STORAGE redis:// must name a host"):
+        CacheSettings(ClientConfig())
 
 
 @pytest.mark.parametrize("ttl", [600, 0, 0.5, float("inf")])

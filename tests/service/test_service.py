@@ -18,7 +18,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from pywats_cache import ConfigurationError, TieredStorage
+from pywats_cache import ConfigurationError, MemoryStorage, SharedStorage, pyWATS
 from pywats_cache.testing import SimulatedWATS
 from pywats_cache.wats import AsyncClientService, ClientConfig
 
@@ -183,17 +183,33 @@ def test_a_bad_configuration_changes_nothing(
 def test_answers_can_be_kept_in_a_database(
     path: Path, wats: SimulatedWATS, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write(path, wats, cache_storage_url=f"sqlite://{(tmp_path / 'cache.db').as_posix()}", cache_max_size=1)
+    url = f"sqlite:///{(tmp_path / 'cache.db').as_posix()}"
+    write(path, wats, cache_storage_url=url, cache_max_size=1)
 
     async def check() -> None:
-        async with running(path, monkeypatch) as (service, _):
+        async with running(path, monkeypatch) as (service, http):
             for number in (1000, 1001, 1000):
                 await service.api.product.get_product(f"PN-{number}")
-            assert isinstance(service.api.cache.storage, TieredStorage)
-            assert service.api.cache.stats.tier_hits == 1
+            storage = service.api.cache.storage
+            assert isinstance(storage, SharedStorage)
+            assert (service.api.cache.stats.tier_hits, storage.memory.max_entries) == (1, 1)
+            assert (await http.get("/health/details")).json()["details"]["cache"]["storage"] == "sqlite"
+            with pyWATS(base_url=wats.base_url, token=wats.token, cache_storage=url) as script:
+                script.product.get_product("PN-1000")
+                assert script.cache.stats.hits == 1
+                script.cache.invalidate("/api/Product")
+            await service.api.product.get_product("PN-1000")
+            assert service.api.cache.stats.misses == 3
+            write(path, wats, cache_storage_url=url, cache_max_size=5)
+            assert await service.reload()
+            assert service.api.cache.storage is storage
+            assert storage.memory.max_entries == 5
+            write(path, wats)
+            assert await service.reload()
+            assert isinstance(service.api.cache.storage, MemoryStorage)
+        assert storage._records._file._connection is None
 
     asyncio.run(check())
-    assert (tmp_path / "cache.db").exists()
 
 
 def test_changes_need_the_token_and_the_own_site(

@@ -6,7 +6,16 @@ import threading
 
 import pytest
 
-from pywats_cache.coherence import MAX_ORIGINS, Coherence, explicit_tag, partition_tag, path_tags, write_tags
+from pywats_cache.coherence import (
+    ANY_ORIGIN,
+    MAX_ORIGINS,
+    Coherence,
+    at_any_origin,
+    explicit_tag,
+    partition_tag,
+    path_tags,
+    write_tags,
+)
 
 ORIGIN = "http://host:80"
 
@@ -42,6 +51,13 @@ def is_dirtied(write: str, read: str) -> bool:
 )
 def test_a_write_dirties_what_is_below_its_path_and_its_collection(write: str, read: str, dirtied: bool) -> None:
     assert is_dirtied(write, read) is dirtied
+
+
+@pytest.mark.parametrize("origin", ["http://a:80", "https://[::1]:443", "http://a:80 (other.example)"])
+def test_tags_read_alike_at_any_origin(origin: str) -> None:
+    assert tuple(map(at_any_origin, path_tags(origin, "/api/a b"))) == path_tags(ANY_ORIGIN, "/api/a b")
+    assert at_any_origin(explicit_tag(origin, "x#y/z")) == explicit_tag(ANY_ORIGIN, "x#y/z")
+    assert at_any_origin(partition_tag("p")) == partition_tag("p")
 
 
 def test_tags_of_different_origins_differ() -> None:

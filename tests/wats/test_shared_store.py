@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pywats_cache import SharedStorage, pyWATS
+import httpx
+import pytest
+
+from pywats_cache import (
+    AsyncWATS,
+    CacheClient,
+    CacheTransport,
+    ConfigurationError,
+    MemoryStorage,
+    SharedStorage,
+    pyWATS,
+)
 from pywats_cache.testing import SimulatedWATS
+from pywats_cache.wats import AsyncHttpClient, HttpClient
 
 
 def test_two_clients_share_one_file_by_its_url(tmp_path: Path) -> None:
@@ -25,3 +37,56 @@ def test_two_clients_share_one_file_by_its_url(tmp_path: Path) -> None:
         assert "SHARED-1" in [product.part_number for product in other.product.get_products()]
         for path in tmp_path.iterdir():
             assert server.token.encode() not in path.read_bytes()
+
+
+def test_the_environment_names_the_storage_of_who_is_given_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYWATS_CACHE_STORAGE", f"sqlite:///{tmp_path}/wats.db")
+    with SimulatedWATS() as server:
+        where = {"base_url": server.base_url, "token": server.token}
+        with pyWATS(**where, cache_max_size=7) as one, pyWATS(**where) as other:
+            assert isinstance(one.cache.storage, SharedStorage)
+            assert one.cache.storage.path == tmp_path / "wats.db"
+            assert one.cache.storage.memory.max_entries == 7
+            one.product.get_products()
+            other.product.get_products()
+            assert other.cache.stats.hits == 1
+            for path in tmp_path.iterdir():
+                assert server.token.encode() not in path.read_bytes()
+        assert one.cache.storage._records._file._connection is None  # who made it closes it
+        for options in ({"cache_storage": "memory://"}, {"cache_storage": MemoryStorage()}):
+            with pyWATS(**where, **options) as own:
+                assert isinstance(own.cache.storage, MemoryStorage)
+    assert isinstance(AsyncWATS(**where).cache.storage, SharedStorage)
+    assert isinstance(HttpClient(**where).cache.storage, SharedStorage)
+    assert isinstance(AsyncHttpClient(**where).cache.storage, SharedStorage)
+    own = CacheTransport(httpx.MockTransport(lambda request: httpx.Response(200)))
+    assert isinstance(pyWATS(**where, cache_transport=own).cache.storage, MemoryStorage)
+
+
+def test_a_bad_url_in_the_environment_is_named_where_it_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYWATS_CACHE_STORAGE", "redis://:hunter2@/0")
+    for client in (pyWATS, AsyncWATS, HttpClient, AsyncHttpClient):
+        with pytest.raises(ConfigurationError, match="PYWATS_CACHE_STORAGE redis:// must name a host") as caught:
+            client(base_url="http://wats.example", token="t")
+        assert "hunter2" not in str(caught.value)
+        client(base_url="http://wats.example", token="t", enable_cache=False)
+        client(base_url="http://wats.example", token="t", cache_storage="memory://")
+    # A plain client of httpx may have credentials that no key can tell apart, and rules of its own.
+    with CacheClient() as plain:
+        assert isinstance(plain.cache.storage, MemoryStorage)
+    monkeypatch.setenv("PYWATS_CACHE_STORAGE", "")
+    assert isinstance(pyWATS(base_url="http://wats.example", token="t").cache.storage, MemoryStorage)
+
+
+def test_a_url_takes_a_bound_for_its_memory_and_is_not_shown() -> None:
+    made = pyWATS(base_url="http://wats.example", token="t", cache_storage="memory://", cache_max_size=3)
+    assert made.cache.storage.max_entries == 3
+    own = pyWATS(base_url="http://wats.example", token="t", cache_storage="memory://?max_entries=4", cache_max_size=3)
+    assert own.cache.storage.max_entries == 4
+    with pytest.raises(ConfigurationError, match="cache_storage must be 'memory"):
+        pyWATS(base_url="http://wats.example", token="t", cache_storage="nonsense")
+    pytest.importorskip("redis")
+    secret = pyWATS(base_url="http://wats.example", token="t", cache_storage="redis://:hunter2@127.0.0.1:9/0")
+    assert "hunter2" not in repr(secret._http_client._options) + repr(secret.cache) + repr(secret)

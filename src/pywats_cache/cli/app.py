@@ -15,10 +15,9 @@ app = typer.Typer(
     name="pywats-cache",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Look at a cache that runs, tell it what to forget, and find out what to set.",
-    epilog="Exit codes: 0 all is well; 1 something was found (doctor, warm); 2 bad input; 3 no service answers; "
-    "4 the service refused. Commands reach a running service over HTTP; stores on disk or in Redis are not opened "
-    "directly.",
+    help="Look at a cache that runs, or at a store on disk or in Redis; tell it what to forget; find out what to set.",
+    epilog="Exit codes: 0 all is well; 1 something was found (doctor, warm); 2 bad input; 3 no service answers, or "
+    "there is no store; 4 the service refused, or the store is damaged, locked or of another version.",
 )
 
 

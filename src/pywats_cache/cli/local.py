@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import math
 import re
@@ -14,11 +13,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.progress import track
 
 from ..errors import CachingError
 from ..simulation import Outcome, Setting, read_trace
 from ..simulation import simulate as replay
+from .loading import load
 from .output import FOUND, USAGE, AsJson, count, fail, say, seconds, size, table
 
 __all__ = ["demo", "serve", "simulate"]
@@ -121,7 +122,7 @@ def serve(
         with traffic() as client:
             _listen(web, client, host, port, given, as_json)
     else:
-        _listen(web, _load(target or ""), host, port, given, as_json)
+        _listen(web, load(target or "", "station:client"), host, port, given, as_json)
 
 
 def _listen(web: Any, client: Any, host: str, port: int, token: str, as_json: bool) -> None:
@@ -144,20 +145,6 @@ def _listen(web: Any, client: Any, host: str, port: int, token: str, as_json: bo
         listener.stop_thread()
 
 
-def _load(target: str) -> Any:
-    module, _, name = target.partition(":")
-    if not module or not name:
-        fail(f"target must be module:name, such as station:client, not {target!r}", USAGE)
-    sys.path.insert(0, "")
-    try:
-        found: Any = importlib.import_module(module)
-        for part in name.split("."):
-            found = getattr(found, part)
-    except (ImportError, AttributeError) as error:
-        fail(f"{target} cannot be loaded: {error}", USAGE)
-    return found
-
-
 def demo(
     latency: Annotated[float, typer.Option(min=0, help="Of the simulated server, in milliseconds.")] = 20.0,
     as_json: AsJson = False,
@@ -166,7 +153,8 @@ def demo(
     from .demonstration import compare
 
     began = time.perf_counter()
-    found = compare(latency / 1000.0)
+    with Console(stderr=True).status("calling a simulated server …"):
+        found = compare(latency / 1000.0)
     found["took"] = time.perf_counter() - began
     rows = (
         (row["what"], seconds(row["without"]), seconds(row["with"]), f"{row['times']:.0f} times")

@@ -62,6 +62,8 @@ def seconds(number: float | None) -> str:
     """A duration, as people read it; None: no end."""
     if number is None:
         return "∞"
+    if number < 0:
+        return "-" + seconds(-number)
     if number < 1:
         return f"{number * 1000:.1f} ms"
     if number < 120:

@@ -1,22 +1,50 @@
-"""Commands that ask a running service: stats, inspect, explain, doctor, warm, invalidate, clear."""
+"""Commands on a running service or a store: stats, inspect, explain, doctor, warm, invalidate, clear."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.progress import Progress
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
 
 from .output import FOUND, USAGE, AsJson, count, fail, say, seconds, size, table
-from .remote import Address, Secret, ask, tell
+from .target import DEFAULT, Address, Asking, Progress, target_of
 
 __all__ = ["clear", "doctor", "explain", "inspect", "invalidate", "stats", "warm"]
 
-URL = "http://127.0.0.1:8080"
-BATCH = 32
+Secret = Annotated[
+    str, typer.Option("--token", envvar="PYWATS_CACHE_TOKEN", help="The token of a service, which changes need.")
+]
+Rules = Annotated[
+    str, typer.Option("--rules", help="For a store: `wats`, or module:name of a Controller. Else every GET is read.")
+]
+Headers = Annotated[
+    list[str] | None, typer.Option("--header", help="For a store: a header of the request, as 'Accept: text/plain'.")
+]
+Authorize = Annotated[
+    bool,
+    typer.Option(
+        "--authorize",
+        help="For a store: ask for the Authorization header, if PYWATS_CACHE_AUTHORIZATION does not give it.",
+    ),
+]
+
+
+@contextmanager
+def _bar(what: str, as_json: bool) -> Iterator[Progress]:
+    """A bar on stderr, where somebody sees it."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    quiet = as_json or not sys.stderr.isatty()
+    with Bar(*columns, console=Console(stderr=True), disable=quiet, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 class Sort(str, Enum):
@@ -31,9 +59,15 @@ class Sort(str, Enum):
     size = "size"
 
 
-def stats(url: Address = URL, as_json: AsJson = False) -> None:
-    """Hits, misses, memory, time saved, and the routes they come from."""
-    found = ask(url, "/cache/stats")
+def stats(url: Address = DEFAULT, as_json: AsJson = False) -> None:
+    """Hits, misses, memory, time saved and routes of a service; entries, bytes and their state in a store."""
+    with _bar("reading", as_json) as progress:
+        found = target_of(url).stats(progress)
+    if "store" in found:
+        from .pictures import store_tables
+
+        say(found, as_json, *store_tables(found))
+        return
     if not found["enabled"]:
         say(found, as_json, "the cache is off")
         return
@@ -48,6 +82,9 @@ def stats(url: Address = URL, as_json: AsJson = False) -> None:
         ("invalidations", count(found["invalidations"])),
         ("storage errors", count(found["storage_errors"])),
     ]
+    if found["tier_hits"] or found["saved_bytes"]:
+        beyond = f"{count(found['tier_hits'])} hits, compression saved {size(found['saved_bytes'])}"
+        rows.append(("beyond memory", beyond))
     rules = sorted(found["rules"], key=lambda rule: -rule["hits"])[:15]
     routes = table(
         "Routes",
@@ -71,15 +108,17 @@ _OUTCOMES = ("hits", "stale", "revalidated", "misses", "collapsed", "bypassed")
 
 
 def inspect(
-    url: Address = URL,
-    sort: Annotated[Sort, typer.Option(help="What comes first.")] = Sort.hits,
+    url: Address = DEFAULT,
+    sort: Annotated[Sort | None, typer.Option(help="What comes first: hits, or age for a store.")] = None,
     match: Annotated[str, typer.Option(help="Only entries whose path or rule contains this.")] = "",
     tag: Annotated[str | None, typer.Option(help="Only entries with this tag.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many.")] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """What is stored: path, rule, age, time left, size, hits, tags."""
-    found = ask(url, "/cache/entries", sort=sort.value, match=match, tag=tag, limit=limit)
+    """What is stored: path, rule, age, time left, size, hits, tags; in a store, what becomes of it instead of hits."""
+    with _bar("reading", as_json) as progress:
+        found = target_of(url).entries(None if sort is None else sort.value, match, tag, limit, progress)
+    is_store = "unreadable" in found
     rows = (
         (
             e["path"],
@@ -87,31 +126,41 @@ def inspect(
             seconds(e["age"]),
             seconds(e["left"]),
             size(e["size"]),
-            count(e["hits"]),
+            e["state"] if is_store else count(e["hits"]),
             ", ".join(e["tags"]),
         )
         for e in found["entries"]
     )
     title = f"{len(found['entries'])} of {found['matching']} matching, {found['total']} stored"
-    say(found, as_json, table(title, ("path", "rule", ">age", ">left", ">size", ">hits", "tags"), rows))
+    notes = []
+    if found.get("unreadable"):
+        records = "1 record" if found["unreadable"] == 1 else f"{count(found['unreadable'])} records"
+        why = ": damaged, or of another digest key" if found["key_known"] else " without PYWATS_CACHE_DIGEST_KEY"
+        notes = [f"{records} cannot be read{why}"]
+    columns = ("path", "rule", ">age", ">left", ">size", "state" if is_store else ">hits", "tags")
+    say(found, as_json, table(title, columns, rows), *notes)
 
 
 def explain(
     method: Annotated[str, typer.Argument(help="GET, POST …")],
-    target: Annotated[str, typer.Argument(metavar="URL", help="A URL, or a path below the client's base URL.")],
-    url: Address = URL,
+    target: Annotated[str, typer.Argument(metavar="URL", help="A URL; for a service, or a path below its base URL.")],
+    url: Address = DEFAULT,
+    rules: Rules = "",
+    header: Headers = None,
+    authorize: Authorize = False,
     as_json: AsJson = False,
 ) -> None:
     """What would happen to a request now, and why. Nothing is sent to the server."""
-    found = ask(url, "/cache/explain", method=method, url=target)
+    found = target_of(url).explain(method, target, Asking(rules, tuple(header or ()), authorize))
     from ..outcome import REASONS
 
     say(found, as_json, found["text"], f"  {found['reason']}: {REASONS.get(found['reason'], '')}")
 
 
-def doctor(url: Address = URL, as_json: AsJson = False) -> None:
-    """What makes the cache useless, if anything does (then the exit code is 1)."""
-    found = ask(url, "/cache/doctor")
+def doctor(url: Address = DEFAULT, as_json: AsJson = False) -> None:
+    """What makes the cache useless, or a store, if anything does (then the exit code is 1)."""
+    with _bar("reading", as_json) as progress:
+        found = target_of(url).doctor(progress)
     findings = found["findings"]
     say(found, as_json, *([f"- [{f['code']}] {f['text']}" for f in findings] or ["nothing is wrong"]))
     if findings:
@@ -122,22 +171,20 @@ def warm(
     urls: Annotated[list[str] | None, typer.Argument(help="Paths or URLs; none: one a line from --file.")] = None,
     file: Annotated[Path | None, typer.Option(help="A file of paths or URLs, one a line; - reads stdin.")] = None,
     concurrency: Annotated[int, typer.Option(min=1, max=64, help="How many at a time.")] = 4,
-    url: Address = URL,
+    url: Address = DEFAULT,
     token: Secret = "",
+    rules: Rules = "",
+    header: Headers = None,
+    authorize: Authorize = False,
     as_json: AsJson = False,
 ) -> None:
     """Fetch ahead what is not fresh. The exit code is 1 if something could not be had."""
     wanted = [*(urls or []), *(_lines(file) if file is not None else [])]
     if not wanted:
         fail("nothing to warm: give paths or URLs, or --file", USAGE)
-    total = {"total": 0, "fetched": 0, "fresh": 0, "failed": 0}
-    with Progress(disable=as_json or not sys.stderr.isatty(), transient=True) as progress:
-        task = progress.add_task("warming", total=len(wanted))
-        for start in range(0, len(wanted), BATCH):
-            batch = wanted[start : start + BATCH]
-            done = tell(url, "/cache/warm", token, {"urls": batch, "concurrency": concurrency}, timeout=600.0)
-            total = {name: total[name] + done[name] for name in total}
-            progress.advance(task, len(batch))
+    asking = Asking(rules, tuple(header or ()), authorize)
+    with _bar("warming", as_json) as progress:
+        total = target_of(url, token).warm(wanted, concurrency, asking, progress)
     text = f"{total['fetched']} fetched, {total['fresh']} fresh already, {total['failed']} failed"
     say(total, as_json, text)
     if total["failed"]:
@@ -156,26 +203,30 @@ def invalidate(
     path: Annotated[str | None, typer.Argument(help="A path, with all below it: /api/Product")] = None,
     tag: Annotated[list[str] | None, typer.Option(help="What carries this tag; may be repeated.")] = None,
     soft: Annotated[bool, typer.Option(help="Make it stale instead: it may be served while it is refetched.")] = False,
-    url: Address = URL,
+    url: Address = DEFAULT,
     token: Secret = "",
     as_json: AsJson = False,
 ) -> None:
     """Make stored answers invalid."""
     if path is None and not tag:
         fail("nothing to invalidate: give a path, or --tag; `clear` forgets everything", USAGE)
-    document: dict[str, Any] = {"path": path, "tags": tag or [], "soft": soft}
-    found = tell(url, "/cache/invalidate", token, document)
-    say(found, as_json, "invalidated " + ", ".join([*([path] if path else []), *(f"tag {name}" for name in tag or [])]))
+    target_of(url, token).invalidate(path, tag or [], soft)
+    say(
+        {"invalidated": {"path": path, "tags": tag or []}},
+        as_json,
+        "invalidated " + ", ".join([*([path] if path else []), *(f"tag {name}" for name in tag or [])]),
+    )
 
 
 def clear(
-    url: Address = URL,
+    url: Address = DEFAULT,
     token: Secret = "",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Forget everything stored."""
+    target = target_of(url, token)
     if not yes and sys.stdin.isatty():
-        typer.confirm(f"Forget everything that the service at {url} has stored?", abort=True)
-    found = tell(url, "/cache/clear", token, {})
-    say(found, as_json, f"{count(found['cleared'])} entries forgotten")
+        typer.confirm(f"Forget everything that {target.name} has stored?", abort=True, err=True)
+    cleared = target.clear()
+    say({"cleared": cleared}, as_json, f"{count(cleared)} entries forgotten")

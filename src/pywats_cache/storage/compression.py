@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import StorageError
 from .entry import StoredResponse
 
-__all__ = ["expand", "squeeze"]
+__all__ = ["expand", "is_available", "squeeze"]
 
 
 @cache
@@ -21,6 +21,11 @@ def _module() -> Any:
         except ImportError:
             continue
     return None
+
+
+def is_available() -> bool:
+    """Whether this Python can compress, and read what was compressed."""
+    return _module() is not None
 
 
 LEAST_BYTES = 4096

@@ -22,7 +22,7 @@ from pathlib import Path
 from .changes import LOST
 from .install_key import BINARY
 
-__all__ = ["LATEST", "EpochFile"]
+__all__ = ["LATEST", "EpochFile", "lost_in"]
 
 LATEST = 2
 _BYTES = 4096
@@ -73,3 +73,12 @@ class EpochFile:
         """Give the mapping back."""
         self.cells.release()
         self._map.close()
+
+
+def lost_in(path: Path) -> int | None:
+    """The cell `LOST` of the file at `path`, which is neither made nor mapped; None where there is none."""
+    try:
+        page = path.read_bytes()
+    except OSError:
+        return None
+    return memoryview(page).cast("q")[LOST] if len(page) == _BYTES else None

@@ -21,10 +21,10 @@ from pathlib import Path
 
 from ..errors import StorageError
 from .changes import EPOCH, LOST, Change, Delta, Known
-from .epoch_file import EpochFile
-from .sqlite_file import SqliteFile
+from .epoch_file import EpochFile, lost_in
+from .sqlite_file import SqliteFile, reading
 
-__all__ = ["SqliteLedger"]
+__all__ = ["SqliteLedger", "look"]
 
 APPLICATION = 0x7077_636C  # "pwcl"
 VERSION = 1
@@ -197,3 +197,16 @@ class SqliteLedger:
     def close(self) -> None:
         """Close the database; the next use opens it again. The mapping stays, for others may be reading it."""
         self._file.close()
+
+
+def look(path: Path, patience: float) -> Delta:
+    """The whole ledger of the store at `path`, which is not changed. Raises StorageError.
+
+    Where `pull` would make everything invalid because a bump was lost, everything is invalid in what this returns.
+    """
+    lost = lost_in(path.with_name(f"{path.name}-epoch"))
+    with reading(path.with_name(f"{path.name}-ledger"), APPLICATION, VERSION, patience) as connection:
+        delta = SqliteLedger._delta(connection, Known(None, -1))
+    if delta is None:
+        return Delta("", 0, 0, 0, 0, [], [], [])
+    return delta if delta.lost == lost else delta._replace(floor=delta.epoch + 1)

@@ -16,7 +16,7 @@ from ..errors import StorageError
 from .compression import expand
 from .entry import StoredResponse, header_items
 
-__all__ = ["pack", "unpack"]
+__all__ = ["Record", "pack", "read", "unpack"]
 
 MAGIC = b"pwc\x01"
 _CHECKSUM = 16
@@ -133,6 +133,14 @@ _FIELDS: dict[str, type | tuple[type, ...]] = {
 
 def unpack(data: bytes, *, key: bytes = b"") -> Record:
     """The record in `data`. Raises StorageError for anything that `pack` did not write with this `key`."""
+    record = read(data, key=key)
+    if record.head["length"]:
+        record.raw = expand(record.raw, record.head["length"])
+    return record
+
+
+def read(data: bytes, *, key: bytes = b"") -> Record:
+    """The same, but with its body as it is kept: compressed where `length` is not 0."""
     rest = data[len(MAGIC) + _CHECKSUM :]
     if not data.startswith(MAGIC):
         raise StorageError("not a record of this version")
@@ -145,5 +153,4 @@ def unpack(data: bytes, *, key: bytes = b"") -> Record:
         raise StorageError("a damaged record: no head") from None
     if not isinstance(head, dict) or not _is_complete(head):
         raise StorageError("a damaged record: the head is not complete")
-    body = rest[4 + length :]
-    return Record(head, expand(body, head["length"]) if head["length"] else body)
+    return Record(head, rest[4 + length :])

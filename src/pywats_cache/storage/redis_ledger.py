@@ -35,6 +35,11 @@ local other = asked.generation ~= '' and asked.generation ~= s[1]
 local generation, epoch = s[1], tonumber(s[2] or 0)
 local floor, soft = tonumber(s[3] or 0), tonumber(s[4] or 0)
 local function text(number) return string.format('%.0f', number) end
+if asked.look then
+    if not s[1] then return {} end
+    asked.change, other = false, false
+    if not whole then floor, whole = epoch + 1, true end
+end
 if asked.change or not whole or other then
     if not whole then
         generation = asked.candidate
@@ -127,6 +132,10 @@ class RedisLedger:
         """Commit `change`, and tell all who listen."""
         return self._ask(change, known)
 
+    def look(self) -> Delta | None:
+        """The whole ledger, which is not changed; None if there is none. What `pull` would drop is invalid in it."""
+        return _delta(self._answer(None, Known(None, -1), look=True), 0)
+
     def lose(self) -> None:
         """A change may not have reached the server: this process owes everyone a full invalidation."""
         self._owed += 1
@@ -138,8 +147,15 @@ class RedisLedger:
     def _ask(self, change: Change | None, known: Known) -> Delta:
         feed = self.feed
         doubts, asked, lost = feed.doubts, time.monotonic(), feed.cells[LOST]
+        delta = _delta(self._answer(change, known), lost)
+        assert delta is not None
+        feed.learned(delta, asked, doubts)
+        return delta
+
+    def _answer(self, change: Change | None, known: Known, *, look: bool = False) -> Any:
         told = change or Change()
         question = {
+            "look": look,
             "change": change is not None,
             "candidate": uuid.uuid4().hex,
             "generation": known.generation or "",
@@ -155,27 +171,34 @@ class RedisLedger:
             "channel": self._channel,
         }
         try:
-            answer = self._script(keys=self._keys, args=[json.dumps(question)])
-            generation, epoch, floor, soft = (part.decode() for part in answer[:4])
-            delta = Delta(
-                generation,
-                int(epoch),
-                int(floor),
-                int(soft),
-                lost,
-                [(tag, int(float(score))) for tag, score in _pairs(answer[4])],
-                [(tag, int(float(score))) for tag, score in _pairs(answer[5])],
-                [(tag, float(left)) for tag, left in _pairs(answer[6])],
-            )
+            return self._script(keys=self._keys, args=[json.dumps(question)])
         except Exception as error:
             raise StorageError(f"{type(error).__name__}: {_short(error)}") from error
-        feed.learned(delta, asked, doubts)
-        return delta
 
     def close(self) -> None:
         """End the subscription; the next use begins it again."""
         self.feed.stop()
         self.feed.doubt()
+
+
+def _delta(answer: Any, lost: int) -> Delta | None:
+    """What the script said; None: nothing is there. Raises StorageError for an answer of another shape."""
+    if not answer:
+        return None
+    try:
+        generation, epoch, floor, soft = (part.decode() for part in answer[:4])
+        return Delta(
+            generation,
+            int(epoch),
+            int(floor),
+            int(soft),
+            lost,
+            [(tag, int(float(score))) for tag, score in _pairs(answer[4])],
+            [(tag, int(float(score))) for tag, score in _pairs(answer[5])],
+            [(tag, float(left)) for tag, left in _pairs(answer[6])],
+        )
+    except (TypeError, ValueError, AttributeError, IndexError) as error:
+        raise StorageError(f"{type(error).__name__}: {_short(error)}") from error
 
 
 def _pairs(flat: list[bytes]) -> list[tuple[str, str]]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import uuid
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from ..errors import StorageError
@@ -11,6 +14,8 @@ from .rows import OPEN, Row
 __all__ = ["RedisRows"]
 
 MAX_VARIANTS = 64
+SCAN = 500
+"""Names asked for at one time."""
 _PUT = """
 local order = redis.call('HGET', KEYS[1], 'o' .. ARGV[1])
 if order and order > ARGV[2] then return 0 end
@@ -68,6 +73,23 @@ class RedisRows:
                 self._client.hdel(self._name(key), f"d{variant}", f"o{variant}")
         except Exception as error:
             raise StorageError(type(error).__name__) from error
+
+    def names(self) -> Iterator[bytes]:
+        """The names of all hashes of records, as the server has them."""
+        pattern = re.sub(r"([\\*?\[\]])", r"\\\1", self._name("")) + "*"
+        try:
+            yield from self._client.scan_iter(match=pattern, count=SCAN)
+        except Exception as error:
+            raise StorageError(type(error).__name__) from error
+
+    def clear(self) -> None:
+        """Take out all records."""
+        names = self.names()
+        while batch := list(islice(names, SCAN)):
+            try:
+                self._client.unlink(*batch)
+            except Exception as error:
+                raise StorageError(type(error).__name__) from error
 
     def claim(self, key: str, seconds: float) -> str | None:
         """The right to fetch `key` for all; see `Rows`."""

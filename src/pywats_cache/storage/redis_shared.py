@@ -16,7 +16,7 @@ from .redis_rows import RedisRows
 from .shared_coherence import SharedCoherence
 from .sharing import SharingStorage
 
-__all__ = ["RedisSharedStorage"]
+__all__ = ["RedisSharedStorage", "digest_secret"]
 
 KEY_VARIABLE = "PYWATS_CACHE_DIGEST_KEY"
 DEADLINE = 0.25
@@ -94,7 +94,7 @@ class RedisSharedStorage(SharingStorage):
         if on_unreachable not in ("continue", "fail"):
             raise ConfigurationError(f"on_unreachable must be 'continue' or 'fail', not {on_unreachable!r}")
         self._max_lag = seconds("max_lag", max_lag, positive=True)
-        secret = _secret(digest_key)
+        secret = digest_secret(digest_key)
         try:
             client = redis.Redis.from_url(
                 url,
@@ -102,8 +102,12 @@ class RedisSharedStorage(SharingStorage):
                 socket_connect_timeout=DEADLINE,
                 retry=Retry(NoBackoff(), 0),
             )
-        except ValueError:
-            raise ConfigurationError("storage must be a URL such as redis://127.0.0.1:6379/0") from None
+            # What redis-py does not know of it finds out with the first connection; this makes one, and opens none.
+            client.connection_pool.connection_class(**client.connection_pool.connection_kwargs)
+        except (ValueError, TypeError, redis.RedisError):
+            raise ConfigurationError(
+                "storage must be a URL such as redis://127.0.0.1:6379/0, with parameters that redis-py knows"
+            ) from None
         self._may_continue = on_unreachable == "continue"
         self._redis = RedisLedger(client, prefix, self._max_lag)
         super().__init__(memory, self._redis, RedisRows(client, prefix), secret, "redis")
@@ -118,8 +122,8 @@ class RedisSharedStorage(SharingStorage):
         return LeasedCoherence(self._redis, self._failed, self._may_continue)
 
 
-def _secret(digest_key: str | bytes | None) -> bytes | None:
-    """The key of the digests that is made of what the user gave."""
+def digest_secret(digest_key: str | bytes | None) -> bytes | None:
+    """The key of the digests that is made of what the user gave, or of the environment; None without either."""
     if digest_key is None:
         digest_key = os.environ.get(KEY_VARIABLE) or None
     if digest_key is None:

@@ -33,6 +33,9 @@ class Rows(Protocol):
     def remove(self, variants: list[tuple[str, str]]) -> None:
         """Take out records that nobody can use any more, each given by key and variant."""
 
+    def clear(self) -> None:
+        """Take out all records."""
+
     def claim(self, key: str, seconds: float) -> str | None:
         """The right to fetch `key` for all, as a token, for so long; OPEN; or None: another process has it."""
 

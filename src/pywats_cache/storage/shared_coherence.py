@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from ..coherence import Coherence
+from ..coherence import ANY_ORIGIN, Coherence, at_any_origin
 from ..errors import StorageError
 from .changes import EPOCH, LOST, Change, Known, Window
 
@@ -39,6 +39,7 @@ class SharedCoherence(Coherence):
     """
 
     __slots__ = (
+        "_at_any_origin",
         "_cells",
         "_generation",
         "_ledger",
@@ -63,6 +64,7 @@ class SharedCoherence(Coherence):
         self._lost = 0
         self._windows: dict[str, float] = {}
         self._retry_at = float("-inf")
+        self._at_any_origin = False
         super().__init__()
         self._lock = threading.RLock()  # type: ignore[assignment]  # a finalizer may call it in a thread that holds it
 
@@ -115,6 +117,8 @@ class SharedCoherence(Coherence):
 
     def _apply(self, delta: Delta) -> None:
         """Take over what is new. The tables come first and the epoch last: see the module `coherence`."""
+        if any(tag[1:2] == ANY_ORIGIN for tag, _ in (*delta.dirtied, *delta.softened)):
+            self._at_any_origin = True
         self._floor = max(self._floor, delta.floor)
         self._soft_floor = max(self._soft_floor, delta.soft_floor)
         self._dirtied.update(delta.dirtied)
@@ -163,11 +167,24 @@ class SharedCoherence(Coherence):
 
     def dirtied_since(self, tags: Iterable[str], epoch: int) -> bool:
         """Whether one of `tags` was dirtied after `epoch`, or may have been."""
-        return self.epoch == UNKNOWN or super().dirtied_since(tags, epoch)
+        if self.epoch == UNKNOWN or super().dirtied_since(tags, epoch):
+            return True
+        return self._at_any_origin and super().dirtied_since(map(at_any_origin, tags), epoch)
 
     def softened_since(self, tags: Iterable[str], epoch: int) -> bool:
         """Whether one of `tags` was softened after `epoch`, or may have been."""
-        return self.epoch == UNKNOWN or super().softened_since(tags, epoch)
+        if self.epoch == UNKNOWN or super().softened_since(tags, epoch):
+            return True
+        return self._at_any_origin and super().softened_since(map(at_any_origin, tags), epoch)
+
+    def dirtiest(self, tags: Iterable[str]) -> tuple[str | None, int]:
+        """The tag of `tags` that was dirtied last, and the epoch of that; for explanations."""
+        known = tuple(tags)
+        return super().dirtiest((*known, *map(at_any_origin, known)))
+
+    def origins(self) -> list[str]:
+        """All of them: the entries of other processes may come from origins that this one never saw."""
+        return [ANY_ORIGIN]
 
     def is_settling(self, tags: Iterable[str], now: float) -> bool:
         """Whether a write of any process to one of `tags` is under way, or may be."""

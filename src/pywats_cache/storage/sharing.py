@@ -6,7 +6,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from ..steps import Fetch
     from .changes import Ledger
     from .entry import StoredResponse
+    from .record import Record
     from .rows import Rows
 
-__all__ = ["SharingStorage"]
+__all__ = ["SharingStorage", "why_unusable"]
 
 logger = logging.getLogger("pywats_cache.storage.shared")
 
@@ -53,6 +54,8 @@ class SharingStorage:
 
     is_async: bool | None = None
     """It serves transports of both kinds."""
+    strict = False
+    """Raise StorageError where a failure is else counted and logged: for who works on a store, not with one."""
 
     def __init__(
         self, memory: MemoryStorage | None, ledger: Ledger, rows: Rows, secret: bytes | None, name: str
@@ -177,27 +180,46 @@ class SharingStorage:
             uncacheable = fetch.flight.landing is Landing.UNCACHEABLE
             self._rows.release(fetch.prepared.key, token, SOLITARY_SECONDS if uncacheable else 0.0)
 
+    def peek(self, key: str, decode: Decode, now: float) -> list[StoredResponse]:
+        """What is stored under `key`, dirtied and expired records too; for explanations. Nothing changes. Blocks."""
+        found: list[StoredResponse] = []
+        if self._secret is None:
+            return found
+        try:
+            for variant, data in self._rows.get(key):
+                record = self._unpacked(variant, data)
+                # Of a foreign ledger nothing can be said, not even that it was dirtied.
+                if record is not None and why_unusable(record.head, self._coherence, 0.0) != "foreign":
+                    content = decode(record.items(), record.raw)
+                    if content is not None:
+                        found.append(record.entry(content=content, began=now - self._age(record.head, now)))
+        except Exception as error:  # noqa: BLE001 - a cache failure never fails a caller
+            self._failed("reading", error)
+        return found
+
     def _entry(self, variant: str, data: bytes, decode: Decode, now: float) -> StoredResponse | None:
         """The entry of a record that may still be used, else None."""
+        record = self._unpacked(variant, data)
+        if record is None:
+            return None
+        age = self._age(record.head, now)
+        if why_unusable(record.head, self._coherence, age) is not None:
+            return None
+        content = decode(record.items(), record.raw)
+        return None if content is None else record.entry(content=content, began=now - age)
+
+    def _unpacked(self, variant: str, data: bytes) -> Record | None:
         try:
             record = unpack(data, key=self._secret or b"")
         except StorageError as error:
             self._failed("reading", error)
             return None
-        head = record.head
-        if head["key"] != variant:  # a whole record in the wrong place
-            return None
+        return record if record.head["key"] == variant else None  # else a whole record in the wrong place
+
+    def _age(self, head: dict[str, Any], now: float) -> float:
         # On our own clock where it is our own record, for nobody sets that back.
-        age = now - head["began"] if head["writer"] == self._instance else self._wall() - head["wall"]
-        coherence = self._coherence
-        if coherence.dirtied_since(head["tags"], head["epoch"]) or head["generation"] != coherence.generation:
-            return None
-        if head["epoch"] > coherence.epoch:  # the ledger is older than it was: restored from a copy
-            return None
-        if not 0.0 <= age < head["ttl"]:
-            return None
-        content = decode(record.items(), record.raw)
-        return None if content is None else record.entry(content=content, began=now - age)
+        age: float = now - head["began"] if head["writer"] == self._instance else self._wall() - head["wall"]
+        return age
 
     @property
     def _coherence(self) -> SharedCoherence:
@@ -216,9 +238,19 @@ class SharingStorage:
         """Whether the wall clock, `now` in milliseconds, is behind what a process of this store has seen."""
         return False
 
+    def clear(self) -> None:
+        """Forget everything stored, in every process: first it becomes invalid, then the records go. Blocks for I/O."""
+        self.memory.clear()
+        try:
+            self._rows.clear()
+        except StorageError as error:
+            self._failed("writing", error)
+
     # ── failures ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _failed(self, doing: str, error: Exception) -> None:
+        if self.strict:
+            raise StorageError(f"{doing} {self._name} failed ({error})") from error
         self.memory.errors += 1  # a hint, without the lock: it may be taken, in another order, by who calls
         self._warn(f"{doing} {self._name} failed ({error}); requests go to the server")
 
@@ -235,3 +267,15 @@ class SharingStorage:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._name!r}, {self.memory!r})"
+
+
+def why_unusable(head: dict[str, Any], coherence: SharedCoherence, age: float) -> str | None:
+    """Why a record must not be used, or None.
+
+    `dirtied`; `foreign`: it is of another ledger, or of a later state of this one, restored from a copy; `expired`.
+    """
+    if coherence.dirtied_since(head["tags"], head["epoch"]):  # first: it learns what is new
+        return "dirtied"
+    if head["generation"] != coherence.generation or head["epoch"] > coherence.epoch:
+        return "foreign"
+    return None if 0.0 <= age < head["ttl"] else "expired"

@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from ..errors import StorageError
+from ..errors import MissingStoreError, StorageError
 from ..forking import close_before_fork
 from .install_key import put_in_place
 
-__all__ = ["SqliteFile"]
+__all__ = ["SqliteFile", "reading"]
 
 _T = TypeVar("_T")
 _orphans: list[sqlite3.Connection] = []
@@ -128,10 +128,9 @@ class SqliteFile:
         self._connection = connection
         found = os.stat(self.path)
         self._identity = (found.st_dev, found.st_ino)
-        marks = self._marks(connection)
-        if marks != (self._application, self._version):
-            ours = marks[0] == self._application
-            self._set_aside(f"is of version {marks[1]}, not {self._version}" if ours else "is another program's")
+        wrong = _mismatch(connection, self._application, self._version)
+        if wrong is not None:
+            self._set_aside(wrong)
             return self._open()
         connection.execute(f"PRAGMA synchronous={'FULL' if self._durable else 'NORMAL'}")
         connection.execute("PRAGMA journal_size_limit=1048576")
@@ -194,11 +193,6 @@ class SqliteFile:
         finally:
             mark.unlink(missing_ok=True)
 
-    @staticmethod
-    def _marks(connection: sqlite3.Connection) -> tuple[int, int]:
-        application = connection.execute("PRAGMA application_id").fetchone()[0]
-        return int(application), int(connection.execute("PRAGMA user_version").fetchone()[0])
-
     def _set_aside(self, reason: str) -> None:
         aside = f"{self.path}.aside-{time.time_ns()}"
         with self._making():
@@ -246,6 +240,41 @@ class SqliteFile:
         if self._connection is not None:
             _orphans.append(self._connection)
             self._connection, self._unusable = None, True
+
+
+@contextmanager
+def reading(path: Path, application: int, version: int, patience: float) -> Iterator[sqlite3.Connection]:
+    """One snapshot of the database at `path`, for who only looks: it is not made, set aside or written to.
+
+    Raises MissingStoreError, or StorageError for a file that is damaged, of another version or another program's.
+    """
+    if not path.is_file():
+        raise MissingStoreError(f"there is no file {path}")
+    try:
+        how = "mode=ro"
+        # Who uses it keeps a log beside it. Without one, and where none can be made, nobody is writing.
+        if not os.access(path.parent, os.W_OK) and not Path(f"{path}-wal").exists():
+            how += "&immutable=1"
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=patience)
+        try:
+            wrong = _mismatch(connection, application, version)
+            if wrong is not None:
+                raise StorageError(f"{path} {wrong}")
+            connection.execute("BEGIN")
+            yield connection
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        damaged = isinstance(error, sqlite3.DatabaseError) and _is_damage(error)
+        raise StorageError(f"{path} {'is damaged' if damaged else 'cannot be read'} ({error})") from error
+
+
+def _mismatch(connection: sqlite3.Connection, application: int, version: int) -> str | None:
+    """What is wrong with a database that is not what it must be, or None."""
+    marks = tuple(connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version"))
+    if marks == (application, version):
+        return None
+    return f"is of version {marks[1]}, not {version}" if marks[0] == application else "is another program's"
 
 
 def _is_damage(error: sqlite3.DatabaseError) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
@@ -14,7 +15,10 @@ if TYPE_CHECKING:
 
     from .sharing import SharingStorage
 
-__all__ = ["StorageURL", "is_shared", "parse_storage_url", "storage_from_url"]
+__all__ = ["STORAGE_VARIABLE", "StorageURL", "is_shared", "parse_storage_url", "shown", "storage_from_url"]
+
+STORAGE_VARIABLE = "PYWATS_CACHE_STORAGE"
+"""Names the storage of the WATS clients that are given none."""
 
 FORMS = "'memory://', 'sqlite:///path/to/cache.db' or 'redis://host:6379/0'"
 
@@ -27,8 +31,8 @@ class StorageURL(NamedTuple):
     options: dict[str, Any]
 
 
-def storage_from_url(url: str) -> MemoryStorage | SharingStorage:
-    """The storage that `url` names.
+def storage_from_url(url: str, *, memory_entries: int | None = None) -> MemoryStorage | SharingStorage:
+    """The storage that `url` names; `memory_entries` bounds its memory, unless the URL does.
 
     - `memory://`: a `MemoryStorage`; `max_entries`, `max_bytes` and `max_entry_bytes` are its own.
     - `sqlite:///cache.db`: a `SharedStorage` at that path, relative to the working directory; an absolute path begins
@@ -40,41 +44,64 @@ def storage_from_url(url: str) -> MemoryStorage | SharingStorage:
     Raises ConfigurationError that says what is wrong and never repeats a password.
     """
     parsed = parse_storage_url(url)
+    bound: dict[str, Any] = {} if memory_entries is None else {"max_entries": memory_entries}
     if parsed.scheme == "memory":
-        return MemoryStorage(**parsed.options)
+        return MemoryStorage(**{**bound, **parsed.options})
+    memory = MemoryStorage(**bound)
     if parsed.scheme == "redis":
         from .redis_shared import RedisSharedStorage
 
-        return RedisSharedStorage(parsed.path, **parsed.options)
+        return RedisSharedStorage(parsed.path, memory=memory, **parsed.options)
     from .shared import SharedStorage
 
-    return SharedStorage(parsed.path, **parsed.options)
+    return SharedStorage(parsed.path, memory=memory, **parsed.options)
 
 
-def parse_storage_url(url: str) -> StorageURL:
-    """`url` taken apart; nothing is made yet. Raises ConfigurationError."""
-    parts = urlsplit(url)
+def shown(url: str) -> str:
+    """`url` without what may be a secret: user, password and parameters."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "a URL that cannot be read"
+    if not parts.scheme or "//" not in url:
+        return "no URL"
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def parse_storage_url(url: str, name: str = "storage") -> StorageURL:
+    """`url` taken apart; nothing is made yet. Raises ConfigurationError that calls it `name`."""
+    try:
+        return _parse(url)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{name} {error}") from None
+
+
+def _parse(url: str) -> StorageURL:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ConfigurationError(f"must be {FORMS}, not a URL that cannot be read") from None
     scheme = parts.scheme.lower()
     if scheme in ("redis", "rediss"):
         return _redis(parts)
     if scheme not in ("memory", "sqlite") or "//" not in url:
-        shown = f"scheme {scheme!r}" if scheme and "//" in url else "no URL" if "@" in url else repr(url)
-        raise ConfigurationError(f"storage must be {FORMS}, not {shown}")
+        what = f"scheme {scheme!r}" if scheme and "//" in url else "no URL" if "@" in url else repr(url)
+        raise ConfigurationError(f"must be {FORMS}, not {what}")
     if parts.netloc:
         raise ConfigurationError(
-            f"storage {scheme}:// must name no host, user or password: write {scheme}:///path for a file"
+            f"{scheme}:// must name no host, user or password: write {scheme}:///path for a file"
             if scheme == "sqlite"
-            else "storage memory:// must name nothing more"
+            else "memory:// must name nothing more"
         )
     if parts.fragment:
-        raise ConfigurationError("storage must have no fragment: write '#' in a path as %23")
+        raise ConfigurationError("must have no fragment: write '#' in a path as %23")
     path = unquote(parts.path)[1:]
     if scheme == "memory":
         if path:
-            raise ConfigurationError("storage memory:// must name nothing more")
+            raise ConfigurationError("memory:// must name nothing more")
         return StorageURL(scheme, "", _bounds(parts.query, ("max_entries", "max_bytes", "max_entry_bytes")))
     if not path or path.endswith("/") or "\0" in path:
-        raise ConfigurationError(f"storage sqlite:/// must name a file, not {path!r}")
+        raise ConfigurationError(f"sqlite:/// must name a file, not {path!r}")
     return StorageURL(scheme, path, _bounds(parts.query, ("max_entries", "max_bytes")))
 
 
@@ -87,15 +114,24 @@ def _redis(parts: SplitResult) -> StorageURL:
             try:
                 options[name] = seconds(name, float(value), positive=True)
             except ValueError:
-                raise ConfigurationError("storage parameter max_lag must be a number of seconds > 0") from None
+                raise ConfigurationError("parameter max_lag must be a number of seconds > 0") from None
         elif name in ("on_unreachable", "prefix"):
             options[name] = value
         else:
             theirs.append((name, value))
     if options.get("on_unreachable", "fail") not in ("continue", "fail"):
-        raise ConfigurationError("storage parameter on_unreachable must be 'continue' or 'fail'")
+        raise ConfigurationError("parameter on_unreachable must be 'continue' or 'fail'")
     if not parts.hostname:
-        raise ConfigurationError("storage redis:// must name a host, as redis://127.0.0.1:6379/0")
+        raise ConfigurationError("redis:// must name a host, as redis://127.0.0.1:6379/0")
+    try:
+        port_is_right = parts.port != 0
+    except ValueError:
+        port_is_right = False
+    database = parts.path.strip("/")
+    if not port_is_right or (database and not database.isdecimal()):
+        raise ConfigurationError(f"redis:// must be as redis://127.0.0.1:6379/0, not {shown(urlunsplit(parts))!r}")
+    if find_spec("redis") is None:
+        raise ConfigurationError("redis:// needs redis-py: pip install 'pywats-cache[redis]'")
     return StorageURL("redis", urlunsplit(parts._replace(query=urlencode(theirs))), options)
 
 
@@ -104,9 +140,9 @@ def _bounds(query: str, names: tuple[str, ...]) -> dict[str, Any]:
     found: dict[str, int] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in names:
-            raise ConfigurationError(f"storage takes the parameters {', '.join(names)}, not {name!r}")
+            raise ConfigurationError(f"takes the parameters {', '.join(names)}, not {name!r}")
         if not value.isascii() or not value.isdigit() or name in found:
-            raise ConfigurationError(f"storage parameter {name} must be one whole number >= 1")
+            raise ConfigurationError(f"parameter {name} must be one whole number >= 1")
         found[name] = whole(name, int(value), least=1)
     return found
 

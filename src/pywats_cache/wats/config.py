@@ -5,39 +5,30 @@ from __future__ import annotations
 import difflib
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
 from ..errors import CachingError, ConfigurationError, ConfigurationTypeError, flag, seconds, whole
+from ..storage.url import FORMS, parse_storage_url, shown
 
 if TYPE_CHECKING:
     _Vendor = Any
 else:
     _Vendor = import_module("pywats_client.core.config").ClientConfig
 
-__all__ = ["ClientConfig", "database_of"]
+__all__ = ["ClientConfig"]
 
 logger = logging.getLogger("pywats_cache.wats.config")
 
 _OFFLINE = ("", "auto", "only")
-_URL = "'' (memory only) or 'sqlite:///<absolute path>'"
 
 
-def database_of(url: object) -> str | None:
-    """The path of the database that a storage URL names; None for memory only. Raises like the checks of errors."""
-    if not isinstance(url, str):
-        raise ConfigurationTypeError(f"cache_storage_url must be {_URL}, not {url!r}")
-    if not url:
-        return None
-    parts = urlsplit(url)
-    path = unquote(parts.path)
-    if len(path) > 3 and path[0] == "/" and path[2] == ":":  # sqlite:///C:/…
-        path = path[1:]
-    if parts.scheme != "sqlite" or parts.netloc or len(path) < 2 or parts.query or parts.fragment:
-        raise ConfigurationError(f"cache_storage_url must be {_URL}, not {url!r}")
-    return path
+def _storage_url(value: object) -> None:
+    if not isinstance(value, str):
+        raise ConfigurationTypeError(f"cache_storage_url must be '' or a URL of a storage, {FORMS}; not {value!r}")
+    if value:
+        parse_storage_url(value, "cache_storage_url")
 
 
 def _offline(value: object) -> None:
@@ -49,7 +40,7 @@ _CHECKS: dict[str, Callable[[Any], object]] = {
     "enable_cache": lambda value: flag("enable_cache", value),
     "cache_ttl_seconds": lambda value: seconds("cache_ttl_seconds", value, infinite=True),
     "cache_max_size": lambda value: whole("cache_max_size", value, least=1),
-    "cache_storage_url": database_of,
+    "cache_storage_url": _storage_url,
     "cache_offline": _offline,
 }
 
@@ -64,7 +55,9 @@ class ClientConfig(_Vendor):  # type: ignore[misc]
     config.save()
     ```
     - `enable_cache`; `cache_ttl_seconds`: the ceiling over the TTL of each route; `cache_max_size`: entries at most.
-    - `cache_storage_url`: '' keeps answers in memory; `sqlite:///<absolute path>` keeps what memory lets go there.
+    - `cache_storage_url`: any URL that `cache_storage=` takes, such as `sqlite:////var/lib/pywats/cache.db` (the fourth
+      slash begins an absolute path) or `redis://host:6379/0`; `cache_max_size` then bounds the memory in front of
+      it. '' takes that of the environment variable PYWATS_CACHE_STORAGE, or keeps answers in memory.
     - `cache_offline`: 'auto' serves what is stored while the server cannot be reached; 'only' never goes to the
       server; '' does neither.
 
@@ -74,7 +67,7 @@ class ClientConfig(_Vendor):  # type: ignore[misc]
     `load_and_repair` answers that by overwriting the file. Unknown fields are named in the log.
     """
 
-    cache_storage_url: str = ""
+    cache_storage_url: str = field(default="", repr=False)  # it may hold a password
     cache_offline: str = ""
 
     def cache_problems(self) -> dict[str, str]:
@@ -103,7 +96,9 @@ class ClientConfig(_Vendor):  # type: ignore[misc]
         repairs: list[str] = super().repair()
         for name in self.cache_problems():
             default = type(self).__dataclass_fields__[name].default
-            repairs.append(f"Reset {name} from {getattr(self, name)!r} to {default!r}")
+            value = getattr(self, name)
+            old = shown(value) if name == "cache_storage_url" and isinstance(value, str) else value
+            repairs.append(f"Reset {name} from {old!r} to {default!r}")
             setattr(self, name, default)
         return repairs
 
@@ -120,15 +115,15 @@ class ClientConfig(_Vendor):  # type: ignore[misc]
     def to_dict(self) -> dict[str, Any]:
         """As the vendor's, and the fields that it leaves out."""
         data: dict[str, Any] = super().to_dict()
-        for field in fields(self):
-            if not field.name.startswith("_"):
-                data.setdefault(field.name, getattr(self, field.name))
+        for one in fields(self):
+            if not one.name.startswith("_"):
+                data.setdefault(one.name, getattr(self, one.name))
         return data
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> ClientConfig:
         """As the vendor's; unknown fields are left out, and named in the log."""
-        known = {field.name for field in fields(cls)}
+        known = {one.name for one in fields(cls)}
         for name in data:
             if name not in known:
                 logger.warning("the configuration has a field %r, which is unknown%s", name, _meant(name, known))
@@ -137,5 +132,5 @@ class ClientConfig(_Vendor):  # type: ignore[misc]
 
 
 def _meant(name: str, known: Any) -> str:
-    close = difflib.get_close_matches(name, [field for field in known if not field.startswith("_")], 1)
+    close = difflib.get_close_matches(name, [other for other in known if not other.startswith("_")], 1)
     return f"; did you mean {close[0]!r}?" if close else ""

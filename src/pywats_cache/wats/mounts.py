@@ -12,6 +12,7 @@ from pywats.core.circuit_breaker import CircuitBreaker
 from pywats.core.throttle import RateLimiter
 
 from ..httpx import AsyncCacheClient, AsyncCacheTransport, CacheClient, CacheTransport
+from ..storage.url import storage_from_url
 from .limits import AsyncLimitedTransport, LimitedTransport
 from .options import CacheOptions
 
@@ -113,7 +114,10 @@ def _parts(cache: CacheOptions, reused: Any) -> dict[str, Any]:
     """What a transport of ours is made of; one that goes on has it already."""
     if reused is not None:
         return {}
-    return {"controller": cache.controller, "storage": cache.storage, "record": cache.record}
+    storage = cache.storage
+    if isinstance(storage, str):
+        storage = storage_from_url(storage, memory_entries=cache.entries)
+    return {"controller": cache.controller, "storage": storage, "record": cache.record}
 
 
 def mount(
@@ -132,7 +136,9 @@ def mount(
         shared = CacheTransport._sharing(given._engine, given._outer, transport=below)
         return _CachingClient(limiter, breaker, transport=shared, **options)
     parts = _parts(cache, reused)
-    return _CachingClient(limiter, breaker, reused, **parts, **options)
+    client = _CachingClient(limiter, breaker, reused, **parts, **options)
+    client.cache._closes_storage |= isinstance(cache.storage, str)
+    return client
 
 
 def mount_async(
@@ -151,4 +157,6 @@ def mount_async(
         shared = AsyncCacheTransport._sharing(given._engine, given._outer, transport=below)
         return _AsyncCachingClient(limiter, breaker, transport=shared, **options)
     parts = _parts(cache, reused)
-    return _AsyncCachingClient(limiter, breaker, reused, **parts, **options)
+    client = _AsyncCachingClient(limiter, breaker, reused, **parts, **options)
+    client.cache._closes_storage |= isinstance(cache.storage, str)
+    return client

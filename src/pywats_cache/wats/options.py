@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, field
 from typing import Any
 
 import hishel
@@ -11,10 +12,10 @@ from ..controller import Controller
 from ..errors import ConfigurationTypeError, flag, seconds, whole
 from ..storage.memory import MemoryStorage
 from ..storage.tiered import TieredStorage
-from ..storage.url import is_shared, parse_storage_url
+from ..storage.url import STORAGE_VARIABLE, is_shared, parse_storage_url
 from .rules import wats_controller
 
-__all__ = ["DEFAULT_MAX_SIZE", "DEFAULT_TTL", "CacheOptions", "check_options"]
+__all__ = ["DEFAULT_MAX_SIZE", "DEFAULT_TTL", "CacheOptions", "check_options", "default_storage_url"]
 
 # The vendor's defaults, as objects of their own: by identity they tell an argument given from one left out.
 DEFAULT_TTL = float("300")
@@ -25,12 +26,16 @@ _STORAGES = (MemoryStorage, TieredStorage, hishel.BaseStorage, hishel.AsyncBaseS
 
 @dataclass(frozen=True, slots=True)
 class CacheOptions:
-    """What a client is to mount: `transport` of the user's, or a controller and a storage for one of ours."""
+    """What a client is to mount: `transport` of the user's, or a controller and a storage for one of ours.
+
+    `storage` may be a URL, which may hold a password, so it is not shown; `entries` bounds the memory of that storage.
+    """
 
     enabled: bool
     transport: Any = None
     controller: Controller | None = None
-    storage: Any = None
+    storage: Any = field(default=None, repr=False)
+    entries: int = DEFAULT_MAX_SIZE
     record: Any = None
 
 
@@ -53,7 +58,8 @@ def check_options(
     - `cache_max_size`: entries at most.
     - `cache_transport`: a cache transport of the caller's (`transport_class`), with its own policy and storage;
       limiter and breaker come between it and its next transport.
-    - `cache_storage`, `cache_controller`: used in the place of ours.
+    - `cache_storage`, `cache_controller`: used in the place of ours. No storage given: the URL in the environment
+      variable PYWATS_CACHE_STORAGE, if there is one. With a URL, `cache_max_size` bounds its memory.
     - `cache_record`: a file for a redacted trace, as `CacheTransport(record=…)`.
 
     Raises ConfigurationError (a ValueError) or ConfigurationTypeError (a TypeError) that names parameter, value and
@@ -87,20 +93,32 @@ def check_options(
         if not isinstance(cache_controller, Controller):
             raise ConfigurationTypeError(f"cache_controller must be a Controller, not {cache_controller!r}")
         _exclude(given, "cache_controller", ("cache_ttl", "cache_ttl_seconds"))
-    if cache_storage is not None:
-        if isinstance(cache_storage, str):
-            parse_storage_url(cache_storage)
-        elif not isinstance(cache_storage, _STORAGES) and not is_shared(cache_storage):
+    if isinstance(cache_storage, str):
+        parse_storage_url(cache_storage, "cache_storage")
+    elif cache_storage is not None:
+        if not isinstance(cache_storage, _STORAGES) and not is_shared(cache_storage):
             raise ConfigurationTypeError(
-                f"cache_storage must be a MemoryStorage, a TieredStorage or a hishel storage, not {cache_storage!r}"
+                "cache_storage must be a MemoryStorage, a TieredStorage or a hishel storage, or a URL, "
+                f"not {cache_storage!r}"
             )
         _exclude(given, "cache_storage", ("cache_max_size",))
+    else:
+        cache_storage = default_storage_url() if enabled else None
     return CacheOptions(
         enabled,
         controller=wats_controller(ttl) if cache_controller is None else cache_controller,
-        storage=MemoryStorage(max_entries=size) if cache_storage is None else cache_storage,
+        storage="memory://" if cache_storage is None else cache_storage,
+        entries=size,
         record=cache_record,
     )
+
+
+def default_storage_url() -> str | None:
+    """The URL of PYWATS_CACHE_STORAGE; None without one. Raises ConfigurationError."""
+    url = os.environ.get(STORAGE_VARIABLE) or None
+    if url is not None:
+        parse_storage_url(url, STORAGE_VARIABLE)
+    return url
 
 
 def _exclude(given: dict[str, bool], governs: str, others: tuple[str, ...]) -> None:

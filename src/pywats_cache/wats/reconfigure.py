@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import hishel
-
 from ..httpx import AsyncCacheTransport
-from ..storage.memory import MemoryStorage
-from ..storage.tiered import TieredStorage
-from .config import ClientConfig, database_of
-from .options import DEFAULT_MAX_SIZE, DEFAULT_TTL, CacheOptions, check_options
+from ..storage.url import parse_storage_url
+from .config import ClientConfig
+from .options import DEFAULT_MAX_SIZE, DEFAULT_TTL, CacheOptions, check_options, default_storage_url
 from .rules import wats_controller
 
 if TYPE_CHECKING:
@@ -30,32 +27,29 @@ class CacheSettings:
         self.size: int = config.cache_max_size
         self.ttl: float = config.cache_ttl_seconds
         self.offline: str = config.cache_offline
-        self.url: str = config.cache_storage_url
+        self.url: str = config.cache_storage_url or default_storage_url() or ""
 
-    def storage(self) -> MemoryStorage | TieredStorage:
-        """A new storage."""
-        memory = MemoryStorage(max_entries=self.size)
-        path = database_of(self.url)
-        return memory if path is None else TieredStorage(memory, hishel.AsyncSqliteStorage(database_path=path))
+    @property
+    def entries(self) -> int:
+        """The bound of the memory: that of its URL, if it has one."""
+        parsed = parse_storage_url(self.url) if self.url else None
+        return int(parsed.options.get("max_entries", self.size)) if parsed and parsed.scheme == "memory" else self.size
 
-    def arguments(self, storage: MemoryStorage | TieredStorage) -> dict[str, Any]:
-        """The arguments that `storage` goes with."""
+    def arguments(self, storage: Any = None) -> dict[str, Any]:
+        """The arguments, with a storage that is there already or with a new one."""
+        given = {"cache_storage": self.url or None, "cache_max_size": self.size} if storage is None else {}
         return {
             "enable_cache": self.enabled,
             "cache_storage": storage,
             "cache_controller": wats_controller(self.ttl, offline=self.offline or None),
+            **given,
         }
 
-    def options(self, storage: MemoryStorage | TieredStorage) -> CacheOptions:
+    def options(self, storage: Any = None) -> CacheOptions:
         """The same, checked."""
-        return check_options(
-            AsyncCacheTransport,
-            cache_ttl=DEFAULT_TTL,
-            cache_max_size=DEFAULT_MAX_SIZE,
-            cache_ttl_seconds=None,
-            cache_transport=None,
-            **self.arguments(storage),
-        )
+        defaults = {"cache_ttl": DEFAULT_TTL, "cache_max_size": DEFAULT_MAX_SIZE}
+        unset = {"cache_ttl_seconds": None, "cache_transport": None}
+        return check_options(AsyncCacheTransport, **{**defaults, **unset, **self.arguments(storage)})
 
 
 def reconfigure(api: AsyncWATS, base_url: str, token: str, settings: CacheSettings, before: CacheSettings) -> Any:
@@ -69,9 +63,9 @@ def reconfigure(api: AsyncWATS, base_url: str, token: str, settings: CacheSettin
     """
     client: Any = api._http_client
     left, old = client._client, client.cache
-    kept = old.storage if old is not None and settings.enabled and settings.url == before.url else settings.storage()
-    memory = kept.memory if isinstance(kept, TieredStorage) else kept
-    memory.resize(settings.size)
+    kept = old.storage if old is not None and settings.enabled and settings.url == before.url else None
+    if kept is not None:
+        getattr(kept, "memory", kept).resize(settings.entries)
     url = base_url.rstrip("/").removesuffix("/api")
     if url != client.base_url:
         for domain in _DOMAINS:
@@ -85,4 +79,6 @@ def reconfigure(api: AsyncWATS, base_url: str, token: str, settings: CacheSettin
     client._start(settings.options(kept))
     if old is not None and client.cache is not None:
         client.cache._succeed(old)
+        client.cache._closes_storage = True  # also one that was kept: each was made for this client
+        old._closes_storage = kept is None
     return left

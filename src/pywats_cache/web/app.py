@@ -13,8 +13,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ..errors import CachingError
+from ..listing import entry_document, listed
 from ..outcome import REASONS
-from .documents import SORTABLE, entry_document, stats_document, vendor_document
+from .documents import stats_document, vendor_document
 from .guard import Guard
 from .page import FILES, page_file
 from .subject import Subject
@@ -93,19 +94,10 @@ def build_app(
     async def entries(request: Request) -> Response:
         asked = request.query_params
         sort, limit = asked.get("sort", "hits"), _number(asked.get("limit", "100"), "limit")
-        if sort not in SORTABLE:
-            raise _Refused(400, f"sort must be one of {', '.join(SORTABLE)}, not {sort!r}")
         found = current()
-        now, wanted, tag = found.now(), asked.get("match", "").casefold(), asked.get("tag")
+        now = found.now()
         documents = [entry_document(entry, now) for entry in found.entries()]
-        kept = [
-            document
-            for document in documents
-            if (wanted in document["path"].casefold() or wanted in document["rule"].casefold())
-            and (tag is None or tag in document["tags"])
-        ]
-        kept.sort(key=lambda document: (document[sort] is not None, document[sort]), reverse=sort not in _ASCENDING)
-        return _json({"total": len(documents), "matching": len(kept), "entries": kept[:limit]})
+        return _json(listed(documents, sort, asked.get("match", ""), asked.get("tag"), limit))
 
     async def explain(request: Request) -> Response:
         url = request.query_params.get("url", "")
@@ -162,9 +154,6 @@ def build_app(
         for path, handler in changes.items()
     ]
     return Starlette(routes=routes)
-
-
-_ASCENDING = ("age", "left", "path", "rule")
 
 
 def _guarded(handler: Handler, *refusals: Callable[[Request], str | None]) -> Handler:

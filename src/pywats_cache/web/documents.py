@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from math import isinf
 from typing import Any
 
 from ..figures import Figures
-from ..storage.entry import StoredResponse
 from ..storage.tally import RuleTally
 
-__all__ = ["SORTABLE", "entry_document", "stats_document", "vendor_document"]
-
-SORTABLE = ("age", "hits", "left", "path", "rule", "saved_seconds", "size")
+__all__ = ["stats_document", "vendor_document"]
 
 
 def stats_document(name: str, figures: Figures | None) -> dict[str, Any]:
@@ -68,24 +64,4 @@ def vendor_document(figures: Figures | None) -> dict[str, Any]:
         "misses": misses,
         "hit_rate": 100.0 * stats.hit_rate,
         "evictions": stats.evictions,
-    }
-
-
-def entry_document(entry: StoredResponse, now: float) -> dict[str, Any]:
-    """One stored answer: where it is from, how old, how large, how often used, and what makes it invalid."""
-    path = next((tag[1:] for tag in entry.tags if tag.startswith("=")), "")
-    age = now - entry.began
-    left = entry.ttl - age
-    return {
-        "rule": entry.rule,
-        "path": path,
-        "status": entry.status,
-        "age": age,
-        "ttl": None if isinf(entry.ttl) else entry.ttl,
-        "left": None if isinf(left) else left,
-        "size": entry.size,
-        "hits": entry.hits,
-        "saved_seconds": entry.hits * entry.took,
-        "tags": [tag.rsplit("#", 1)[-1] for tag in entry.tags if tag.startswith("#")],
-        "key": entry.key,
     }

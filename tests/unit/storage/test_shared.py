@@ -521,3 +521,48 @@ async def test_a_cancelled_write_is_finished_for_the_others(
     assert again.extensions["pywats_cache"].reason == "settling"
     windows = elsewhere.cache.storage.memory.coherence._windows
     assert max(windows.values()) - time.monotonic() <= 5.0  # the window of its unknown outcome, not the lease
+
+
+@pytest.mark.parametrize("what", [{"path": "/tagged"}, {"tags": ("t",)}])
+def test_invalidation_reaches_origins_that_this_process_never_saw(process: Make, origin: Any, what: Any) -> None:
+    one, other = process(), process()
+    one.get("/tagged/a")
+    one.get("http://[::1]:81/tagged")
+    one.get("/tagged")
+    one.get("/sibling")
+    other.cache.invalidate(what.get("path"), tags=what.get("tags", ()))
+    assert status(one.get("/sibling")) == "hit"
+    assert status(one.get("http://[::1]:81/tagged")) == "miss"
+    assert status(one.get("/tagged")) == "miss"
+    assert status(one.get("/tagged/a")) == ("miss" if "path" in what else "hit")
+    assert [status(one.get(path)) for path in ("/tagged", "/tagged/a")] == ["hit", "hit"]
+
+
+def test_soft_invalidation_reaches_them_too(process: Make) -> None:
+    one, other = process(), process()
+    one.get("/tagged")
+    other.cache.invalidate(tags=("t",), soft=True)
+    explained = one.cache.explain(one.build_request("GET", "/tagged"))
+    assert (explained.softened, explained.dirtied_by) == (True, None)
+
+
+def test_an_explanation_sees_what_another_process_stored(process: Make, origin: Any) -> None:
+    one, other = process(), process()
+
+    def explain(path: str, **headers: str) -> tuple[str, str]:
+        found = other.cache.explain(other.build_request("GET", path, headers=headers))
+        return found.status, found.reason
+
+    assert explain("/tagged") == ("miss", "unknown")
+    origin.reply = {"headers": {"Vary": "X-Kind"}}
+    one.get("/tagged", headers={"X-Kind": "1"})
+    assert explain("/tagged", **{"X-Kind": "1"}) == ("hit", "fresh")
+    assert explain("/tagged", **{"X-Kind": "2"}) == ("miss", "unknown")
+    assert explain("/tagged", **{"X-Kind": "1", "Authorization": "another"}) == ("miss", "unknown")
+    one.cache.invalidate(tags=("t",))
+    assert explain("/tagged", **{"X-Kind": "1"}) == ("miss", "dirtied")
+    found = other.cache.explain(other.build_request("GET", "/tagged", headers={"X-Kind": "1"}))
+    assert found.dirtied_by == "#*#t"
+    assert len(other.cache.storage._rows.get(found.key or "")) == 0  # it has another name: the variant's
+    assert other.cache.stats.requests == 0
+    assert other.cache.stats.entries == 0

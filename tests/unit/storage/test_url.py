@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pywats_cache import ConfigurationError, ConfigurationTypeError, MemoryStorage, SharedStorage
-from pywats_cache.storage.url import storage_from_url
+from pywats_cache.storage.url import shown, storage_from_url
 
 
 def test_memory() -> None:
@@ -59,6 +59,12 @@ def test_sqlite_takes_bounds(tmp_path: Path) -> None:
         ("sqlite:///c.db?max_bytes=", "max_bytes must be one whole number"),
         ("sqlite:///c.db?max_bytes=1&max_bytes=2", "max_bytes must be one whole number"),
         ("sqlite:///c.db?max_bytes=0", "max_bytes must be a whole number >= 1"),
+        ("redis://:hunter2@/0", "must name a host"),
+        ("redis://:hunter2@h:99999/0", "must be as redis://127"),
+        ("redis://:hunter2@h/zero", "'redis://h/zero'"),
+        ("redis://h/0?max_lag=0", "max_lag must be a number of seconds > 0"),
+        ("redis://h/0?password=hunter2&no_such=1", "parameters that redis-py knows"),
+        ("redis://[hunter2@h/0", "a URL that cannot be read"),
         ("memory://x", "nothing more"),
         ("memory:///x", "nothing more"),
     ],
@@ -69,6 +75,12 @@ def test_a_bad_url_says_what_is_wrong(url: str, message: str, tmp_path: Path, mo
         storage_from_url(url)
     assert "hunter2" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_url_is_shown_without_its_secrets() -> None:
+    assert shown("rediss://user:hunter2@h:6379/0?password=hunter2#hunter2") == "rediss://h:6379/0"
+    assert shown("sqlite:////var/c.db?max_bytes=5") == "sqlite:////var/c.db"
+    assert "hunter2" not in shown("redis://[hunter2")
 
 
 @pytest.mark.parametrize("path", [None, 5, b"c.db"])

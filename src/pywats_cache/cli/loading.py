@@ -1,0 +1,26 @@
+"""Objects named on the command line: `module:name`."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+from .output import USAGE, fail
+
+__all__ = ["load"]
+
+
+def load(target: str, example: str) -> Any:
+    """The object at `module:name`, looked for in the working directory too. Ends the program where there is none."""
+    module, _, name = target.partition(":")
+    if not module or not name:
+        fail(f"target must be module:name, such as {example}, not {target!r}", USAGE)
+    sys.path.insert(0, "")
+    try:
+        found: Any = importlib.import_module(module)
+        for part in name.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError) as error:
+        fail(f"{target} cannot be loaded: {error}", USAGE)
+    return found
