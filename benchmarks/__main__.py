@@ -22,7 +22,7 @@ from .harness import Options, Row
 
 NAMES = (
     "hits", "lookup", "misses", "wats_calls", "stampede", "threads", "loop_blocking", "scenarios", "staleness",
-    "outages", "eviction", "invalidation", "sharing", "memory", "import_time",
+    "outages", "eviction", "policies", "invalidation", "sharing", "memory", "import_time",
 )  # fmt: skip
 
 
