@@ -6,6 +6,7 @@ The tables are those of the package; the traces are in `traces.py`, the policies
 from __future__ import annotations
 
 import statistics
+import tracemalloc
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -51,7 +52,7 @@ def run(options: Options, seed: int = 1) -> list[Row]:
                 shares[name].append(hits[name] / best)
             rows.append(_row(f"{title}, room for {share:.0%} of the keys", hits, best, len(trace)))
         rows.append(_mean(f"all {len(made)} traces, room for {share:.0%} of the keys", shares))
-    return [*rows, *_costs(options)]
+    return [*rows, *_costs(options), _memory()]
 
 
 def table_of(make: Callable[[], Any] | None, capacity: int) -> BoundedTable[Item]:
@@ -148,6 +149,26 @@ def _full(make: Callable[[], Any] | None) -> BoundedTable[Item]:
     for n in range(1000):
         table.put(f"{n}", ITEM)
     return table
+
+
+def _memory() -> Row:
+    """Keys and items are there before; what counts is the table, its order and what the policy remembers."""
+    entries = 10_000
+    names = [f"{n}" for n in range(entries)]
+    sizes = {}
+    for name, make in POLICIES.items():
+        tracemalloc.start()
+        table = table_of(make, entries)
+        for key in names:
+            table.put(key, ITEM)
+        sizes[name] = tracemalloc.get_traced_memory()[0] / entries
+        tracemalloc.stop()
+    return Row(
+        "memory of table and order, an entry of 10 000",
+        f"{number(sizes[NEWCOMER])} bytes",
+        "; ".join(f"{name}: {number(size)}" for name, size in sizes.items() if name != NEWCOMER),
+        detail={"sizes": sizes},
+    )
 
 
 def _cost(name: str, samples: Samples) -> Row:

@@ -7,13 +7,12 @@ from collections import OrderedDict, deque
 __all__ = ["FrequencySketch", "WTinyLFU"]
 
 COUNTERS = 16
-"""Counters, of one byte, for each key the sketch has room for. 8 cost 1 % of the hits on the traces of
-benchmarks/policies.py, 32 gain 1 %."""
+"""Counters, of one byte, for each key there is room for; with fewer, keys that were asked for once look popular."""
 MOST = 15
 """Where a counter ends: what is asked for more often than this is popular enough."""
 SAMPLE = 5
-"""Uses for each key there is room for, after which all counters are halved, so that yesterday's favourites go. At 10
-the mean over the traces is 2 % less, at 2 a scan washes out the counters."""
+"""Uses for each key there is room for, after which all counters are halved, so that yesterday's favourites go. With
+more they stay too long, with fewer a scan washes out the counters (benchmarks/policies.py)."""
 USES = 128
 """Hits that are remembered until the next insertion or removal; of more, the last ones."""
 _HALVED = bytes(count >> 1 for count in range(256))
@@ -46,12 +45,20 @@ class FrequencySketch:
 
     def add(self, key: str) -> None:
         """Count a use."""
-        places, counts = self._places(key), self._counts
-        least = min([counts[place] for place in places])
+        a, b, c, d = self._places(key)
+        counts = self._counts
+        at_a, at_b, at_c, at_d = counts[a], counts[b], counts[c], counts[d]
+        least = min(at_a, at_b, at_c, at_d)
         if least < MOST:
-            for place in places:
-                if counts[place] == least:  # the others owe more than this to other keys
-                    counts[place] = least + 1
+            # Those that hold more owe it to other keys. A loop would take twice as long.
+            if at_a == least:
+                counts[a] = least + 1
+            if at_b == least:
+                counts[b] = least + 1
+            if at_c == least:
+                counts[c] = least + 1
+            if at_d == least:
+                counts[d] = least + 1
         self._left -= 1
         if self._left <= 0:
             self._counts = counts.translate(_HALVED)
@@ -59,14 +66,17 @@ class FrequencySketch:
 
     def count(self, key: str) -> int:
         """Uses of `key`, as far as they are remembered."""
-        places, counts = self._places(key), self._counts
-        return min([counts[place] for place in places])
+        a, b, c, d = self._places(key)
+        counts = self._counts
+        return min(counts[a], counts[b], counts[c], counts[d])
 
     def _places(self, key: str) -> tuple[int, int, int, int]:
-        mask, first = self._mask, hash(key)
-        step = first >> 32 | 1
-        second, third = first + step, first + 2 * step
-        return first & mask, second & mask, third & mask, third + step & mask
+        mask, a = self._mask, hash(key)
+        step = a >> 32 & mask | 1  # odd, so the places differ
+        a &= mask
+        b = a + step & mask
+        c = b + step & mask
+        return a, b, c, c + step & mask
 
 
 class WTinyLFU:
