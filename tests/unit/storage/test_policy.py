@@ -7,9 +7,11 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import hishel
 import pytest
 
 from pywats_cache import CacheOutcome, ConfigurationError, ConfigurationTypeError, MemoryStorage, TieredStorage
@@ -195,15 +197,14 @@ def test_a_forked_child_begins_with_a_policy_of_its_own() -> None:
     assert storage.table.items._policy is not before._policy
 
 
-def test_the_memory_of_a_tiered_storage_may_have_any_policy(cached: Make, outcome: Outcome, tmp_path: Any) -> None:
-    import hishel
-
+def test_the_memory_of_a_tiered_storage_may_have_any_policy(cached: Make, outcome: Outcome, tmp_path: Path) -> None:
     outer = hishel.SqliteStorage(database_path=tmp_path / "cache.db")
     client = cached(storage=TieredStorage(MemoryStorage(max_entries=1, policy="w-tinylfu"), outer))
     for path in ("/a", "/b", "/c"):
         client.get(path)
     assert outcome(client.get("/a")).status == "hit"
     assert client.cache.stats.tier_hits == 1
+    outer.close()
 
 
 def test_joiners_get_the_answer_whatever_the_policy_does_with_it(
