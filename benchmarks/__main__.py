@@ -1,6 +1,6 @@
 """Run the benchmarks, each in a process of its own, and write the results; or compare two result files, or quote one.
 
-python -m benchmarks                      all of them (about 5 minutes), written to benchmarks/results
+python -m benchmarks                      all of them (about 7 minutes), written to benchmarks/results
 python -m benchmarks quick                fewer rounds (under a minute); -quick is part of the files' names
 python -m benchmarks [quick] hits lookup  some of them, printed only
 python -m benchmarks hits --pyperf FILE   the rounds too, as a JSON file of pyperf
@@ -24,7 +24,7 @@ from .harness import Options, Row
 
 NAMES = (
     "hits", "lookup", "misses", "wats_calls", "stampede", "threads", "loop_blocking", "scenarios", "staleness",
-    "outages", "eviction", "invalidation", "sharing", "memory", "import_time",
+    "outages", "eviction", "policies", "invalidation", "sharing", "memory", "import_time",
 )  # fmt: skip
 
 

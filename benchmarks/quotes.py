@@ -17,6 +17,7 @@ from . import report
 from .harness import Row
 
 ROOT = Path(__file__).resolve().parents[1]
+FULL = "python -m benchmarks"
 START = "<!-- quote: `python -m benchmarks quote` copies these rows from the newest results"
 END = "<!-- end of quote -->"
 _BLOCK = re.compile(rf"({re.escape(START)}\n(.*?)-->\n)(.*?)({re.escape(END)})", re.DOTALL)
@@ -37,7 +38,7 @@ def newest(directory: Path = report.RESULTS) -> Results:
     found = []
     for path in directory.glob("*.json"):
         data = json.loads(path.read_text(encoding="utf-8"))
-        if "quick" not in data["about"]["command"]:
+        if data["about"]["command"] == FULL:
             found.append((data["about"]["date"], path, data))
     if not found:
         raise FileNotFoundError(f"no results in {directory}: run python -m benchmarks")

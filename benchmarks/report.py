@@ -101,10 +101,10 @@ def against(row: Row) -> str:
 
 
 def write(rows: Sequence[Row], run: dict[str, Any], directory: Path = RESULTS) -> list[Path]:
-    """Write table, data and plots; a later run on the same day replaces them."""
+    """Write table, data and plots; a later run of the same benchmarks on the same day replaces them."""
     directory.mkdir(parents=True, exist_ok=True)
-    quick = "-quick" if " quick" in run["command"] else ""
-    stem = f"{run['date'][:10]}-py{'.'.join(platform.python_version_tuple()[:2])}{quick}"
+    chosen = run["command"].split()[3:]  # quick, and the benchmarks if not all were run
+    stem = "-".join([run["date"][:10], f"py{'.'.join(platform.python_version_tuple()[:2])}", *chosen])
     pictures = {f"{stem}-{name}.svg": picture for name, picture in plots.draw(rows).items()}
     data = {"about": run, "rows": [asdict(replace(row, rounds={})) for row in rows]}
     shown = "\n\n".join(f"![{Path(name).stem.removeprefix(f'{stem}-')}]({name})" for name in pictures)

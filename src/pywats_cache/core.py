@@ -121,7 +121,7 @@ class Core:
             counters.hit += 1
             if lookup:
                 counters.lookups += 1
-            items = storage.lru.items
+            items = storage.table.items
             entry.hits += 1
             if items.get(key) is entry:
                 items.move_to_end(key)
@@ -206,8 +206,8 @@ class Core:
                 collapsed=counters.collapsed,
                 bypassed=counters.bypass,
                 lookups=counters.lookups,
-                stores=storage.lru.stores,
-                evictions=storage.lru.evictions,
+                stores=storage.table.stores,
+                evictions=storage.table.evictions,
                 expirations=storage.expirations,
                 invalidations=storage.invalidations,
                 storage_errors=storage.errors,

@@ -146,7 +146,7 @@ class Door:
         storage = engine.storage
         if storage.varying:
             entry_key = engine.variant(pattern, entry_key)
-        entry = storage.lru.items.get(entry_key)
+        entry = storage.table.items.get(entry_key)
         if entry is None or entry.status != 200:
             return None
         now = engine.now()

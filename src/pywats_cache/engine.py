@@ -60,7 +60,7 @@ class Engine(Arrivals, Writes):
         key = prepared.key
         if storage.varying:
             key = self.variant(request, key)
-        items = storage.lru.items
+        items = storage.table.items
         entry = items.get(key)
         if entry is not None:
             age = now - entry.began

@@ -53,11 +53,11 @@ def measure(engine: Engine) -> Figures:
     """The figures of `engine` now. O(entries): 2 ms for 10 000; meant for once in a few seconds."""
     storage, times, diary = engine.storage, engine.origin_times, engine.diary
     with storage.lock:
-        items = list(storage.lru.items.values())
+        items = list(storage.table.items.values())
         stats = engine.stats
         reasons, fetches = dict(diary.reasons), dict(diary.rules)
         buckets, seconds, failures = tuple(times.buckets), times.total, dict(times.failures)
-        squeezed = storage.lru.squeezed
+        squeezed = storage.table.squeezed
         rules = storage.tally.by_rule(())
     # The items outside the lock: a hit must not wait for it. Those that leave meanwhile were taken with the others.
     for rule, there in type(storage.tally)().by_rule(items).items():

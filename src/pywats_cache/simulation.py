@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -12,6 +11,8 @@ from typing import Any
 
 from .errors import ConfigurationError
 from .recording import rotated
+from .storage.policy import Policy, items_by
+from .storage.table import BoundedTable
 
 __all__ = ["Outcome", "Setting", "read_trace", "simulate"]
 
@@ -20,11 +21,15 @@ _CACHEABLE = frozenset({"hit", "stale", "revalidated", "miss", "collapsed"})
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What to try: bounds, and a TTL in seconds for every answer; None: the TTL each had."""
+    """What to try: bounds, a TTL in seconds for every answer (None: the TTL each had), and what goes first.
+
+    - `policy`: as `MemoryStorage` takes it.
+    """
 
     max_entries: int = 1000
     max_bytes: int = 64 << 20
     ttl: float | None = None
+    policy: str | Callable[[], Policy] = "lru"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,21 +98,20 @@ class _Kept:
 
 
 class _Model:
-    """A cache of these bounds, with LRU, TTL and dirtied tags as the real one has them."""
+    """A cache in the real one's table, with TTL and dirtied tags as it has them."""
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
-        self.kept: OrderedDict[str, _Kept] = OrderedDict()
+        self.table: BoundedTable[_Kept] = BoundedTable(setting.max_entries, setting.max_bytes, items_by(setting.policy))
         self.dirty: dict[str, int] = {}
         self.floor = -1
-        self.bytes = 0
-        self.requests = self.hits = self.evictions = self.expired = self.dirtied = 0
+        self.requests = self.hits = self.expired = self.dirtied = 0
         self.saved = 0.0
         self.peak_entries = self.peak_bytes = 0
 
     def ask(self, key: str, at: float, order: int, known: _Known | None) -> None:
         self.requests += 1
-        entry = self.kept.get(key)
+        entry = self.table.items.get(key)
         if entry is not None:
             if self.floor >= entry.order or any(self.dirty.get(tag, -1) >= entry.order for tag in entry.tags):
                 self.dirtied += 1
@@ -116,34 +120,25 @@ class _Model:
             else:
                 self.hits += 1
                 self.saved += entry.took
-                self.kept.move_to_end(key)
+                self.table.items.move_to_end(key)
                 return
-            self._drop(key)
+            self.table.drop(key)
         if known is not None:
             self._store(key, at, order, known)
 
     def _store(self, key: str, at: float, order: int, known: _Known) -> None:
-        setting = self.setting
-        ttl = known.ttl if setting.ttl is None else setting.ttl
-        if known.size > setting.max_bytes or ttl <= 0:
-            return
-        while self.kept and (len(self.kept) >= setting.max_entries or self.bytes + known.size > setting.max_bytes):
-            self._drop(next(iter(self.kept)))
-            self.evictions += 1
-        self.kept[key] = _Kept(known.size, at, order, ttl, known.took, known.tags)
-        self.bytes += known.size
-        self.peak_entries = max(self.peak_entries, len(self.kept))
-        self.peak_bytes = max(self.peak_bytes, self.bytes)
-
-    def _drop(self, key: str) -> None:
-        self.bytes -= self.kept.pop(key).size
+        table = self.table
+        ttl = known.ttl if self.setting.ttl is None else self.setting.ttl
+        if ttl > 0 and table.put(key, _Kept(known.size, at, order, ttl, known.took, known.tags)) is not None:
+            self.peak_entries = max(self.peak_entries, len(table.items))
+            self.peak_bytes = max(self.peak_bytes, table.size_bytes)
 
     def outcome(self) -> Outcome:
         return Outcome(
             self.setting,
             self.requests,
             self.hits,
-            self.evictions,
+            self.table.evictions,
             self.expired,
             self.dirtied,
             self.saved,

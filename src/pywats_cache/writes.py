@@ -116,7 +116,7 @@ class Writes(Core):
         """
         storage = self.storage
         with storage.lock:
-            carried = {tag for entry in storage.lru.items.values() for tag in getattr(entry, "tags", ())}
+            carried = {tag for entry in storage.table.items.values() for tag in getattr(entry, "tags", ())}
             carried.update(storage.flights.tags())
         exact = [tag for tag in carried if tag[0] == "=" and is_meant("/" + tag.split("/", 3)[3])]
         if exact:

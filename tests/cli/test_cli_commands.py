@@ -157,18 +157,24 @@ def test_simulate_says_what_to_set(trace: Path, tmp_path: Path) -> None:
     run = _runner(tmp_path)
     found = parsed(run("simulate", str(trace), "--entries", "1,2,1k", "--ttl", "recorded,0", "--json"))
     assert found["requests"] == 7
+    assert [s["setting"]["policy"] for s in found["settings"]] == ["lru", "w-tinylfu"] * 6
     rates = {(s["setting"]["max_entries"], s["setting"]["ttl"]): s["hits"] for s in found["settings"]}
     assert rates == {(1, None): 3, (1, 0.0): 0, (2, None): 3, (2, 0.0): 0, (1024, None): 3, (1024, 0.0): 0}
-    assert [s["setting"]["max_entries"] for s in found["settings"] if s["best"]] == [1]
+    best = [s["setting"] for s in found["settings"] if s["best"]]
+    assert [(setting["max_entries"], setting["policy"]) for setting in best] == [(1, "lru")]
+    one = parsed(run("simulate", str(trace), "--entries", "5", "--policy", "w-tinylfu", "--json"))
+    assert [(s["setting"]["policy"], s["hits"]) for s in one["settings"]] == [("w-tinylfu", 3)]
     shown = run("simulate", str(trace)).stdout
     assert "42.9% ←" in shown
     assert "as recorded" in shown
+    assert "w-tinylfu" in shown
 
 
 def test_simulate_names_what_it_cannot_use(trace: Path, tmp_path: Path) -> None:
     run = _runner(tmp_path)
     assert "--entries must be numbers >= 1" in run("simulate", str(trace), "--entries", "many", code=2).stderr
     assert "or recorded, not 'x'" in run("simulate", str(trace), "--ttl", "x", code=2).stderr
+    assert "of lru, w-tinylfu, not 'fifo'" in run("simulate", str(trace), "--policy", "lru,fifo", code=2).stderr
     assert "missing.jsonl" in run("simulate", "missing.jsonl", code=2).stderr
     assert (
         "is no trace"

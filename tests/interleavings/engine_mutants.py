@@ -19,8 +19,8 @@ from pywats_cache.coherence import Coherence
 from pywats_cache.engine import Engine
 from pywats_cache.flights import Flight, FlightTable
 from pywats_cache.prepared import Preparer
-from pywats_cache.storage.lru import BoundedLRU
 from pywats_cache.storage.memory import MemoryStorage
+from pywats_cache.storage.table import BoundedTable
 from pywats_cache.sync import SyncCache
 
 Replacement = tuple[str, str]
@@ -155,13 +155,14 @@ MUTANTS: dict[str, tuple[type[Any], str, list[Replacement]]] = {
         [(r"with storage\.lock:", "storage.flights.remove(flight)\n    if True:")],
     ),
     "landing and waiting share no lock": (Flight, "on_landing", [NO_LOCK]),
-    "BoundedLRU.put takes no lock": (BoundedLRU, "put", [NO_LOCK]),
-    "BoundedLRU.grow takes no lock": (BoundedLRU, "grow", [NO_LOCK]),
-    "BoundedLRU.put evicts after it inserted": (
-        BoundedLRU,
+    "BoundedTable.put takes no lock": (BoundedTable, "put", [NO_LOCK]),
+    "BoundedTable.grow takes no lock": (BoundedTable, "grow", [NO_LOCK]),
+    "BoundedTable.put evicts after it inserted": (
+        BoundedTable,
         "put",
         [
-            (r"(        while items and )", r"        items[key] = item\n\1len(items) > 1 and "),
+            (r"(        try:)", r"        items[key] = item\n\1"),
+            (r"while items and ", "while len(items) > 1 and "),
             (r"len\(items\) >= self\.max_entries", "len(items) > self.max_entries"),
         ],
     ),

@@ -21,7 +21,9 @@ from pywats_cache.coherence import Coherence, explicit_tag
 from pywats_cache.engine import Engine
 from pywats_cache.flights import Flight, FlightTable, Landing
 from pywats_cache.steps import Fetch, Join
-from pywats_cache.storage.lru import BoundedLRU
+from pywats_cache.storage.policy import PolicyItems, items_by
+from pywats_cache.storage.table import BoundedTable
+from pywats_cache.storage.tinylfu import WTinyLFU
 
 TAGGED = Controller(ttl=300.0, rules=[Read("/t/{id}", tags=("t",))])
 
@@ -85,7 +87,7 @@ class LineWorld(World):
 
 
 def schedule_locks(storage: MemoryStorage) -> None:
-    storage.lock = storage.lru.lock = BatonLock()  # type: ignore[assignment]
+    storage.lock = storage.table.lock = BatonLock()  # type: ignore[assignment]
     storage.coherence._lock = BatonLock(plain=True)  # type: ignore[assignment]
 
 
@@ -151,7 +153,7 @@ def hit_of_a_dirtied_entry(make: Callable[[LineWorld], Callable[[], object]]) ->
     dirty()
 
     def hit() -> None:
-        entry = next(iter(world.storage.lru.items.values()))
+        entry = next(iter(world.storage.table.items.values()))
         prepared = world.engine.preparer.prepare(request("GET", ITEM))
         if world.engine.is_fresh(entry, prepared, 0.0):
             raise Violation("a dirtied entry was found fresh")
@@ -283,14 +285,15 @@ def hits_of_one_entry(*operations: Callable[[LineWorld], object]) -> Any:
 
 
 def lookup(world: LineWorld) -> None:
-    key, entry = next(iter(world.storage.lru.items.items()))
+    key, entry = next(iter(world.storage.table.items.items()))
     world.engine.touch(key, entry, lookup=True)
 
 
-def hit_against_eviction() -> Any:
+def hit_against_eviction(policy: str = "lru") -> Any:
     world = LineWorld()
+    world.storage.table.items = items_by(policy)
     world.warm(ITEM)
-    world.storage.lru.max_entries = 1
+    world.storage.table.max_entries = 1
     world.operations = [
         world.read,
         lambda: world.read(SIBLING),
@@ -299,6 +302,7 @@ def hit_against_eviction() -> Any:
     def check() -> None:
         if len(world.storage) != 1:
             raise Violation("more entries than allowed")
+        in_step(world.storage.table.items)
 
     world.check = check  # type: ignore[assignment]
     return world
@@ -307,37 +311,47 @@ def hit_against_eviction() -> Any:
 # ── the bounds ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def in_step(items: Any) -> None:
+    """The policy knows the keys that are there and no others."""
+    if isinstance(items, PolicyItems):
+        policy: Any = items._policy
+        segments = [*policy._window, *policy._probation, *policy._protected]
+        if sorted(segments) != sorted(items):
+            raise Violation(f"the policy knows {segments} of {list(items)}")
+
+
 class BoundsWorld:
     """A table of two entries and 100 bytes; the bounds hold at every line."""
 
-    def __init__(self, *operations: Callable[[BoundedLRU[Any]], object]) -> None:
-        self.lru: BoundedLRU[Any] = BoundedLRU(2, 100)
-        self.lru.lock = BatonLock()  # type: ignore[assignment]
+    def __init__(self, *operations: Callable[[BoundedTable[Any]], object], policy: str = "lru") -> None:
+        self.table: BoundedTable[Any] = BoundedTable(2, 100, items_by(policy))
+        self.table.lock = BatonLock()  # type: ignore[assignment]
         self.first = SimpleNamespace(size=40)
-        self.lru.put("a", self.first)
-        self.lru.put("b", SimpleNamespace(size=30))
-        self.operations = [lambda operation=operation: operation(self.lru) for operation in operations]
+        self.table.put("a", self.first)
+        self.table.put("b", SimpleNamespace(size=30))
+        self.operations = [lambda operation=operation: operation(self.table) for operation in operations]
 
     def invariant(self) -> None:
-        items = list(self.lru.items.values())
+        items = list(self.table.items.values())
         if len(items) > 2 or sum(item.size for item in items) > 100:
             raise Violation(f"out of bounds: {items}")
 
     def check(self) -> None:
         self.invariant()
-        if self.lru.size_bytes != sum(item.size for item in self.lru.items.values()):
-            raise Violation(f"{self.lru.size_bytes} bytes counted for {list(self.lru.items.values())}")
+        if self.table.size_bytes != sum(item.size for item in self.table.items.values()):
+            raise Violation(f"{self.table.size_bytes} bytes counted for {list(self.table.items.values())}")
+        in_step(self.table.items)
 
 
-def put(key: str, size: int) -> Callable[[BoundedLRU[Any]], object]:
-    return lambda lru: lru.put(key, SimpleNamespace(size=size))
+def put(key: str, size: int) -> Callable[[BoundedTable[Any]], object]:
+    return lambda table: table.put(key, SimpleNamespace(size=size))
 
 
-def grow(key: str, extra: int) -> Callable[[BoundedLRU[Any]], object]:
-    def operation(lru: BoundedLRU[Any]) -> None:
-        item = lru.items.get(key)
+def grow(key: str, extra: int) -> Callable[[BoundedTable[Any]], object]:
+    def operation(table: BoundedTable[Any]) -> None:
+        item = table.items.get(key)
         if item is not None:
-            lru.grow(key, item, extra)
+            table.grow(key, item, extra)
 
     return operation
 
@@ -503,16 +517,32 @@ CASES: dict[str, tuple[Case, int]] = {
         60,
     ),
     "a hit and an eviction": (
-        Case(hit_against_eviction, lambda: codes(Engine.begin, BoundedLRU.put), thorough(1, 2)),
+        Case(hit_against_eviction, lambda: codes(Engine.begin, BoundedTable.put), thorough(1, 2)),
         31,
     ),
-    "two insertions": (Case(lambda: BoundsWorld(put("c", 60), put("d", 70)), lambda: codes(BoundedLRU), 3), 936),
+    "two insertions": (Case(lambda: BoundsWorld(put("c", 60), put("d", 70)), lambda: codes(BoundedTable), 3), 936),
+    "a hit and an eviction by W-TinyLFU": (
+        Case(
+            lambda: hit_against_eviction("w-tinylfu"),
+            lambda: codes(Engine.begin, BoundedTable.put, PolicyItems, WTinyLFU),
+            1,
+        ),
+        31,
+    ),
+    "two insertions by W-TinyLFU": (
+        Case(
+            lambda: BoundsWorld(put("c", 60), put("d", 70), policy="w-tinylfu"),
+            lambda: codes(BoundedTable, PolicyItems, WTinyLFU),
+            thorough(1, 2),
+        ),
+        100,
+    ),
     "an insertion and a replacement": (
-        Case(lambda: BoundsWorld(put("a", 65), put("c", 90)), lambda: codes(BoundedLRU), 3),
+        Case(lambda: BoundsWorld(put("a", 65), put("c", 90)), lambda: codes(BoundedTable), 3),
         989,
     ),
     "an insertion and a growing entry": (
-        Case(lambda: BoundsWorld(put("b", 50), grow("a", 30)), lambda: codes(BoundedLRU), 3),
+        Case(lambda: BoundsWorld(put("b", 50), grow("a", 30)), lambda: codes(BoundedTable), 3),
         143,
     ),
     "a read and a write through the transport": (
@@ -562,9 +592,9 @@ KILLERS = {
     "a lookup takes no lock": "two lookups of one entry",
     "a flight is dated after the settle window was asked": "a read and a write of unknown outcome",
     "the window of all is asked before those of the tags": "a settle window and an overflow of the windows",
-    "BoundedLRU.put takes no lock": "two insertions",
-    "BoundedLRU.put evicts after it inserted": "two insertions",
-    "BoundedLRU.grow takes no lock": "an insertion and a growing entry",
+    "BoundedTable.put takes no lock": "two insertions",
+    "BoundedTable.put evicts after it inserted": "two insertions",
+    "BoundedTable.grow takes no lock": "an insertion and a growing entry",
     "the transport dirties when nobody can tell any more": (
         "a read of the collection and two writes through the transport"
     ),
@@ -577,6 +607,12 @@ def test_mutant_is_found_by_the_schedules_of_lines(name: str, monkeypatch: pytes
     plant(monkeypatch, name)
     with pytest.raises(Violation):
         CASES[KILLERS[name]][0].explore()
+
+
+def test_insertions_without_a_lock_are_found_by_w_tinylfu_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(monkeypatch, "BoundedTable.put takes no lock")
+    with pytest.raises(Violation):
+        CASES["two insertions by W-TinyLFU"][0].explore()
 
 
 def test_every_mutant_is_found_by_a_check() -> None:

@@ -33,7 +33,7 @@ def one_for_each_state(world: World) -> None:
 
 
 def the_younger_answer_stays(world: World) -> None:
-    if [entry.began for entry in world.storage.lru.items.values()] != [max(world.finished)]:
+    if [entry.began for entry in world.storage.table.items.values()] != [max(world.finished)]:
         raise Violation("what is stored is not the answer whose fetch began last")
 
 

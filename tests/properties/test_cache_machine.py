@@ -47,10 +47,12 @@ class CacheMachine(RuleBasedStateMachine):
     write of it had completed, or somebody said so. `began[n]` is when the answer number n was asked for.
     """
 
+    policy = "lru"
+
     def __init__(self) -> None:
         super().__init__()
         self.clock = FakeClock(10_000.0)
-        self.storage = MemoryStorage(MAX_ENTRIES, MAX_BYTES, 3000, clock=self.clock)
+        self.storage = MemoryStorage(MAX_ENTRIES, MAX_BYTES, 3000, clock=self.clock, policy=self.policy)
         controller = Controller(
             rules=[
                 Read("/report", ttl=TTL["/report"]),
@@ -270,7 +272,7 @@ class CacheMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_bounds_hold(self) -> None:
-        entries = list(self.storage.lru.items.values())
+        entries = list(self.storage.table.items.values())
         assert len(entries) == len(self.storage) <= MAX_ENTRIES
         assert sum(entry.size for entry in entries) == self.storage.size_bytes <= MAX_BYTES
         assert all(entry.size <= 3000 for entry in entries)
@@ -294,7 +296,20 @@ class CacheMachine(RuleBasedStateMachine):
             client.close()
 
 
+class TinyLFUMachine(CacheMachine):
+    """The same with the other policy, which must know the keys that are there and no others."""
+
+    policy = "w-tinylfu"
+
+    @invariant()
+    def the_policy_is_in_step(self) -> None:
+        policy = self.storage.table.items._policy  # type: ignore[union-attr]
+        segments = [*policy._window, *policy._probation, *policy._protected]
+        assert sorted(segments) == sorted(self.storage.table.items)
+
+
 TestTheCacheAgainstItsModel = CacheMachine.TestCase
+TestTheCacheByTinyLFUAgainstItsModel = TinyLFUMachine.TestCase
 
 
 def no_bump(self: Coherence, tags: Any) -> int:
@@ -310,8 +325,8 @@ def never_settling(self: Coherence, tags: Any, now: float) -> bool:
 
 
 def put_anything(self: Memory, entry: Any) -> bool:
-    self.lru.items[entry.key] = entry
-    self.lru.size_bytes += entry.size
+    self.table.items[entry.key] = entry
+    self.table.size_bytes += entry.size
     return True
 
 

@@ -99,7 +99,7 @@ def picture(client: Any, storage: MemoryStorage) -> Any:
     """All that a lookup may change."""
     return (
         client.cache.stats,
-        [(key, id(entry), entry.valid_at) for key, entry in storage.lru.items.items()],
+        [(key, id(entry), entry.valid_at) for key, entry in storage.table.items.items()],
         storage.coherence.epoch,
         len(storage.flights),
         dict(storage.varying),

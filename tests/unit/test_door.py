@@ -296,13 +296,13 @@ def test_expired_dirtied_and_unknown_are_left_to_the_client_and_nothing_changed(
     client.get("/new")
     clock.advance(200)
     before = client.cache.stats
-    order = list(client.cache.storage.lru.items)
+    order = list(client.cache.storage.table.items)
     assert client.lookup("GET", "/old") is None
     assert client.lookup("GET", "/unknown") is None
     client.cache.storage.coherence.bump_all()
     assert client.lookup("GET", "/new") is None
     assert client.cache.stats == before
-    assert list(client.cache.storage.lru.items) == order
+    assert list(client.cache.storage.table.items) == order
     assert origin.count == 2
 
 

@@ -211,9 +211,9 @@ def test_no_secret_is_shown_anywhere(
     storage = client.cache.storage
     shown = [repr(client.cache), repr(storage), repr(client.cache.controller), repr(client.cache.stats)]
     shown += [repr(outcome(response)), str(outcome(response).key), caplog.text]
-    for key, entry in storage.lru.items.items():
+    for key, entry in storage.table.items.items():
         shown += [key, repr(entry)]
-        shown += [repr(getattr(entry, name)) for name in entry.__slots__ if name != "stream"]
+        shown += [repr(getattr(entry, name)) for name in entry.__slots__]
     shown += [repr(storage.coherence._dirtied), repr(list(storage.flights._open)), repr(list(storage.varying))]
     assert len(storage) == 1
     for secret in secrets:

@@ -15,6 +15,7 @@ import pytest
 from pywats_cache import Controller, MemoryStorage, Read, Write
 from pywats_cache.recording import BACKLOG, Recorder, rotated
 from pywats_cache.simulation import Setting, read_trace, simulate
+from pywats_cache.storage.policy import POLICIES
 
 CONTROLLER = Controller([Read("/a/**", ttl=60, tags=("a",)), Write("/a/**")])
 SECRETS = {"Authorization": "Basic c2VjcmV0"}
@@ -175,8 +176,9 @@ if pid: os.waitpid(pid, 0)
 # ── simulation ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_same_setting_gives_the_hits_there_were(recorded: Callable[..., Any], path: Path) -> None:
-    client = recorded(controller=CONTROLLER, storage=MemoryStorage(max_entries=3))
+@pytest.mark.parametrize("policy", POLICIES)
+def test_the_same_setting_gives_the_hits_there_were(recorded: Callable[..., Any], path: Path, policy: str) -> None:
+    client = recorded(controller=CONTROLLER, storage=MemoryStorage(max_entries=3, policy=policy))
     for n in (1, 2, 1, 3, 4, 1, 1, 2, 5, 4, 4, 1, 3, 3):
         client.get(f"/a/{n}")
     client.put("/a/3")
@@ -184,7 +186,9 @@ def test_the_same_setting_gives_the_hits_there_were(recorded: Callable[..., Any]
         client.get(f"/a/{n}")
     stats = client.cache.stats
     events = lines(client, path)
-    same, large, short = simulate(events, [Setting(3), Setting(1000), Setting(1000, ttl=0)])
+    same, large, short = simulate(
+        events, [Setting(3, policy=policy), Setting(1000, policy=policy), Setting(1000, ttl=0)]
+    )
     assert (same.hits, same.evictions, same.requests) == (stats.hits, stats.evictions, stats.hits + stats.misses)
     assert large.hits > same.hits
     assert large.evictions == 0
@@ -207,6 +211,18 @@ def test_bytes_and_ttl_bound_the_model() -> None:
     [forever] = simulate(events, [Setting(10, 2000, ttl=1e9)])
     assert forever.hits == 3
     assert forever.hit_rate == 0.6
+
+
+def test_a_scan_tells_the_policies_apart() -> None:
+    events: list[dict[str, Any]] = []
+    for t in range(600):
+        key = f"popular {t // 2 % 20}" if t % 2 or t < 100 else f"once {t}"
+        events.append({"e": "s", "t": t, "k": key, "n": 1000, "ttl": 1e9, "ms": 100, "tags": []})
+        events.append({"e": "q", "t": t, "s": "miss", "k": key})
+    lru, tiny = simulate(events, [Setting(25), Setting(25, policy="w-tinylfu")])
+    assert lru.hits < 100 < 200 < tiny.hits
+    with pytest.raises(ValueError, match="policy must be one of"):
+        list(simulate(events, [Setting(policy="fifo")]))
 
 
 def test_what_was_never_stored_is_a_miss_in_every_setting() -> None:

@@ -19,6 +19,7 @@ from rich.progress import track
 from ..errors import CachingError
 from ..simulation import Outcome, Setting, read_trace
 from ..simulation import simulate as replay
+from ..storage.policy import POLICIES
 from .loading import load
 from .output import FOUND, USAGE, AsJson, count, fail, say, seconds, size, table
 
@@ -32,14 +33,19 @@ def simulate(
     entries: Annotated[str, typer.Option(help="Bounds on entries to try.")] = "100,300,1000,3000,10000",
     memory: Annotated[str, typer.Option(help="Bounds on bytes to try: 16M,64M.")] = "64M",
     ttl: Annotated[str, typer.Option(help="Seconds each answer is fresh; `recorded`: as it was.")] = "recorded",
+    policy: Annotated[str, typer.Option(help="What goes first, to try.")] = ",".join(POLICIES),
     as_json: AsJson = False,
 ) -> None:
-    """Replay a recorded trace over sizes and TTLs and say what hit rate each would have had."""
+    """Replay a recorded trace over sizes, TTLs and policies and say what hit rate each would have had."""
+    policies = [part.strip() for part in policy.split(",")]
+    if unknown := [name for name in policies if name not in POLICIES]:
+        fail(f"--policy must be names separated by commas, of {', '.join(POLICIES)}, not {unknown[0]!r}", USAGE)
     settings = [
-        Setting(int(most), int(room), None if fresh == "recorded" else float(fresh))
+        Setting(int(most), int(room), None if fresh == "recorded" else float(fresh), name)
         for most in _numbers("--entries", entries, least=1)
         for room in _numbers("--memory", memory, least=1)
         for fresh in _numbers("--ttl", ttl, least=0, words=("recorded",))
+        for name in policies
     ]
     try:
         events = read_trace(trace)
@@ -63,6 +69,7 @@ def simulate(
             count(o.setting.max_entries),
             size(o.setting.max_bytes),
             "as recorded" if o.setting.ttl is None else seconds(o.setting.ttl),
+            str(o.setting.policy),
             f"{o.hit_rate:.1%}" + (" ←" if o is best else ""),
             count(o.evictions),
             count(o.expired),
@@ -72,7 +79,9 @@ def simulate(
         )
         for o in found
     )
-    columns = (">entries", ">memory", ">TTL", ">hit rate", ">evicted", ">expired", ">dirtied", ">saved", ">peak")
+    columns = (
+        ">entries", ">memory", ">TTL", "policy", ">hit rate", ">evicted", ">expired", ">dirtied", ">saved", ">peak",
+    )  # fmt: skip
     title = f"{count(found[0].requests)} cacheable requests; ← the smallest within 1 % of the best"
     say({"requests": found[0].requests, "settings": documents}, as_json, table(title, columns, rows))
 

@@ -11,7 +11,7 @@ from hishel import AsyncBaseStorage, BaseStorage, Entry, Headers, Request, Respo
 
 from ..coherence import Coherence
 from .entry import OVERHEAD
-from .lru import BoundedLRU
+from .table import BoundedTable
 
 __all__ = ["AsyncFace", "HishelFace"]
 
@@ -42,7 +42,7 @@ class HishelFace(BaseStorage):
     """The four methods of the contract. Its index (`_groups`) is guarded by the storage's lock."""
 
     lock: RLock
-    lru: BoundedLRU[Any]
+    table: BoundedTable[Any]
     coherence: Coherence
     max_bytes: int
     max_entry_bytes: int
@@ -89,7 +89,7 @@ class HishelFace(BaseStorage):
             with self.lock:
                 # A clear() while the body was read must not be undone by its end.
                 if not self.coherence.dirtied_since((), epoch):
-                    gone = self.lru.put(_name(item.id), item) if item.size <= self.max_bytes else None
+                    gone = self.table.put(_name(item.id), item) if item.size <= self.max_bytes else None
                     if gone is not None:
                         self._groups.setdefault(key, {})[item.id] = None
                         for name, other in gone:
@@ -117,22 +117,22 @@ class HishelFace(BaseStorage):
         live: list[_Item] = []
         with self.lock:
             for id in list(self._groups.get(key, ())):
-                item = self.lru.items[_name(id)]
+                item = self.table.items[_name(id)]
                 if item.expires is not None and item.expires <= now:
                     self.remove_entry(id)
                     self.expirations += 1
                     continue
                 item.expires = self._expires_at(item.deadline, item.tti, now)
-                self.lru.items.move_to_end(_name(id))
+                self.table.items.move_to_end(_name(id))
                 live.append(item)
         return live
 
     def update_headers(self, id: uuid.UUID, headers: Headers) -> None:
         """See `hishel.BaseStorage.update_headers`."""
         with self.lock:
-            item = self.lru.items.get(_name(id))
+            item = self.table.items.get(_name(id))
             if isinstance(item, _Item):
-                if self.lru.grow(_name(id), item, item.sized(headers) - item.size):
+                if self.table.grow(_name(id), item, item.sized(headers) - item.size):
                     item.response = Response(item.response.status_code, _copy_headers(headers))
                 else:
                     self.remove_entry(id)  # the old headers are wrong, and the new ones do not fit
@@ -140,8 +140,8 @@ class HishelFace(BaseStorage):
     def remove_entry(self, id: uuid.UUID) -> None:
         """See `hishel.BaseStorage.remove_entry`."""
         with self.lock:
-            item = self.lru.items.get(_name(id))
-            if item is not None and self.lru.drop(_name(id)):
+            item = self.table.items.get(_name(id))
+            if item is not None and self.table.drop(_name(id)):
                 self._left(_name(id), item)
 
 

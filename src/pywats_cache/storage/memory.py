@@ -1,4 +1,4 @@
-"""The default storage: in memory, least recently used first out, bounded in entries and bytes."""
+"""The default storage: in memory, bounded in entries and bytes, by default least recently used first out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from ..flights import FlightTable
 from ..forking import renew_in_child
 from .entry import StoredResponse
 from .hishel_face import AsyncFace, HishelFace
-from .lru import BoundedLRU
+from .policy import Policy, items_by
+from .table import BoundedTable
 from .tally import Tally
 
 if TYPE_CHECKING:
@@ -29,9 +30,12 @@ MAX_VARYING = 4096
 class MemoryStorage(HishelFace):
     """Keeps answers in memory: `MemoryStorage(max_entries=1000, max_bytes=64 << 20, max_entry_bytes=8 << 20)`.
 
-    - `max_entries`, `max_bytes`: never exceeded, at any moment; the least recently used goes first, in O(1).
+    - `max_entries`, `max_bytes`: never exceeded, at any moment; what has to go goes in O(1).
       Bytes count bodies (as received and, where encoded, decoded), headers and a fixed sum for the objects.
     - `max_entry_bytes`: what is larger is not stored (never more than `max_bytes`).
+    - `policy`: what goes first. `"lru"`: the least recently used. `"w-tinylfu"`: of the oldest newcomer and the oldest
+      of the others, what is asked for less often, which keeps the popular through scans. Or a class, or a function,
+      that makes a `pywats_cache.storage.policy.Policy`. By each of them a new answer is stored, whatever goes for it.
     - `clock`: seconds, monotonic; None takes that of the first transport, or the system's.
     - `default_ttl`, `default_tti`, `max_stream_size`: hishel's, for use in hishel's own transports.
 
@@ -48,6 +52,7 @@ class MemoryStorage(HishelFace):
         max_bytes: int = 64 << 20,
         max_entry_bytes: int = 8 << 20,
         *,
+        policy: str | Callable[[], Policy] = "lru",
         clock: Clock | None = None,
         default_ttl: float | None = None,
         default_tti: float | None = None,
@@ -63,6 +68,7 @@ class MemoryStorage(HishelFace):
             default_tti=None if default_tti is None else seconds("default_tti", default_tti),
             max_stream_size=None if max_stream_size is None else whole("max_stream_size", max_stream_size, least=0),
         )
+        self.policy = policy
         self._clock = clock
         self._new_coherence: Callable[[], Coherence] = Coherence
         self.secret = os.urandom(32)
@@ -71,8 +77,8 @@ class MemoryStorage(HishelFace):
         renew_in_child(self)
 
     def _start(self) -> None:
-        self.lru: BoundedLRU[Any] = BoundedLRU(self.max_entries, self.max_bytes)
-        self.lock = self.lru.lock
+        self.table: BoundedTable[Any] = BoundedTable(self.max_entries, self.max_bytes, items_by(self.policy))
+        self.lock = self.table.lock
         self.coherence = self._new_coherence()
         self.flights = FlightTable()
         self.varying: dict[str, tuple[str, ...]] = {}
@@ -112,17 +118,17 @@ class MemoryStorage(HishelFace):
 
     def find(self, key: str) -> StoredResponse | None:
         """What is stored under `key`, fresh or not. Changes nothing."""
-        return self.lru.items.get(key)
+        return self.table.items.get(key)
 
     def put(self, entry: StoredResponse) -> bool:
         """Store `entry`, unless what is there began its fetch later. False if it is larger than allowed."""
         if entry.size > self.max_entry_bytes:
             return False
         with self.lock:
-            there = self.lru.items.get(entry.key)
+            there = self.table.items.get(entry.key)
             if there is not None and (there.epoch, there.fetched) > (entry.epoch, entry.fetched):
                 return False
-            gone = self.lru.put(entry.key, entry)
+            gone = self.table.put(entry.key, entry)
             if gone is None:
                 return False
             for key, item in gone:
@@ -131,11 +137,11 @@ class MemoryStorage(HishelFace):
             return True
 
     def resize(self, max_entries: int) -> None:
-        """Set another bound on entries; the least recently used go if there are more. Raises as the constructor."""
+        """Set another bound on entries; if there are more, some go by the policy. Raises as the constructor."""
         most = whole("max_entries", max_entries, least=1)
         with self.lock:
             self.max_entries = most
-            for key, item in self.lru.resize(most):
+            for key, item in self.table.resize(most):
                 self.tally.left(item)
                 self._left(key, item)
 
@@ -152,7 +158,7 @@ class MemoryStorage(HishelFace):
     def drop(self, entry: StoredResponse, *, expired: bool = False) -> None:
         """Take out `entry`, if it is still there."""
         with self.lock:
-            if self.lru.drop(entry.key, entry):
+            if self.table.drop(entry.key, entry):
                 self.tally.left(entry)
                 if expired:
                     self.expirations += 1
@@ -162,7 +168,7 @@ class MemoryStorage(HishelFace):
         derived = entry.derived
         if derived is None:
             derived = make(entry.content)
-            if self.lru.grow(entry.key, entry, sizeof(derived)):
+            if self.table.grow(entry.key, entry, sizeof(derived)):
                 entry.derived = derived
         return derived
 
@@ -170,9 +176,9 @@ class MemoryStorage(HishelFace):
         """Forget everything stored. A fetch under way is not stored either."""
         with self.lock:
             self.coherence.bump_all()
-            for item in self.lru.items.values():
+            for item in self.table.items.values():
                 self.tally.left(item)
-            self.lru.clear()
+            self.table.clear()
             self.varying.clear()
             self._start_face()
 
@@ -184,15 +190,16 @@ class MemoryStorage(HishelFace):
         return True  # an empty storage is one all the same, also to `storage or …` in other code
 
     def __len__(self) -> int:
-        return len(self.lru.items)
+        return len(self.table.items)
 
     @property
     def size_bytes(self) -> int:
         """Bytes counted for what is stored now."""
-        return self.lru.size_bytes
+        return self.table.size_bytes
 
     def __repr__(self) -> str:
+        policy = "" if self.policy == "lru" else f", policy={self.policy!r}"
         return (
             f"MemoryStorage({len(self)}/{self.max_entries} entries, {self.size_bytes}/{self.max_bytes} bytes, "
-            f"max_entry_bytes={self.max_entry_bytes})"
+            f"max_entry_bytes={self.max_entry_bytes}{policy})"
         )

@@ -9,6 +9,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit, u
 
 from ..errors import ConfigurationError, seconds, whole
 from .memory import MemoryStorage
+from .policy import policy_named
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
@@ -34,7 +35,7 @@ class StorageURL(NamedTuple):
 def storage_from_url(url: str, *, memory_entries: int | None = None) -> MemoryStorage | SharingStorage:
     """The storage that `url` names; `memory_entries` bounds its memory, unless the URL does.
 
-    - `memory://`: a `MemoryStorage`; `max_entries`, `max_bytes` and `max_entry_bytes` are its own.
+    - `memory://`: a `MemoryStorage`; `max_entries`, `max_bytes`, `max_entry_bytes` and `policy` are its own.
     - `sqlite:///cache.db`: a `SharedStorage` at that path, relative to the working directory; an absolute path begins
       with a fourth slash (`sqlite:////var/cache/pywats.db`) or a drive (`sqlite:///C:/cache.db`). `max_entries` and
       `max_bytes` bound the file.
@@ -99,10 +100,10 @@ def _parse(url: str) -> StorageURL:
     if scheme == "memory":
         if path:
             raise ConfigurationError("memory:// must name nothing more")
-        return StorageURL(scheme, "", _bounds(parts.query, ("max_entries", "max_bytes", "max_entry_bytes")))
+        return StorageURL(scheme, "", _options(parts.query, ("max_entries", "max_bytes", "max_entry_bytes", "policy")))
     if not path or path.endswith("/") or "\0" in path:
         raise ConfigurationError(f"sqlite:/// must name a file, not {path!r}")
-    return StorageURL(scheme, path, _bounds(parts.query, ("max_entries", "max_bytes")))
+    return StorageURL(scheme, path, _options(parts.query, ("max_entries", "max_bytes")))
 
 
 def _redis(parts: SplitResult) -> StorageURL:
@@ -135,12 +136,15 @@ def _redis(parts: SplitResult) -> StorageURL:
     return StorageURL("redis", urlunsplit(parts._replace(query=urlencode(theirs))), options)
 
 
-def _bounds(query: str, names: tuple[str, ...]) -> dict[str, Any]:
-    """The parameters of a URL, each a whole number."""
-    found: dict[str, int] = {}
+def _options(query: str, names: tuple[str, ...]) -> dict[str, Any]:
+    """The parameters of a URL: bounds, each a whole number, and a policy."""
+    found: dict[str, Any] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in names:
             raise ConfigurationError(f"takes the parameters {', '.join(names)}, not {name!r}")
+        if name == "policy" and name not in found:
+            found[name] = policy_named(value)
+            continue
         if not value.isascii() or not value.isdigit() or name in found:
             raise ConfigurationError(f"parameter {name} must be one whole number >= 1")
         found[name] = whole(name, int(value), least=1)

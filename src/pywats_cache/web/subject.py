@@ -70,7 +70,7 @@ class Subject:
         """What is in memory now."""
         storage = self._mounted()._engine.storage
         with storage.lock:
-            return [item for item in storage.lru.items.values() if hasattr(item, "rule")]
+            return [item for item in storage.table.items.values() if hasattr(item, "rule")]
 
     def events(self) -> list[Event]:
         """The last requests that were no plain hits, and invalidations; oldest first."""

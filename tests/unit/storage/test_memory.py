@@ -142,7 +142,7 @@ def test_bounds_hold_at_every_moment_while_threads_store() -> None:
     assert len(seen) == 900
     assert max(entries for entries, _ in seen) == 5
     assert max(size for _, size in seen) <= 10 * OVERHEAD
-    assert storage.size_bytes == sum(e.size for e in storage.lru.items.values())
+    assert storage.size_bytes == sum(e.size for e in storage.table.items.values())
 
 
 def test_varying_names_only_grow() -> None:
@@ -260,7 +260,7 @@ def test_another_bound_on_entries_holds_at_once(cached: Callable[..., Any]) -> N
     client.get("/0")
     storage.resize(2)
     assert len(storage) == storage.max_entries == 2
-    assert storage.size_bytes == sum(entry.size for entry in storage.lru.items.values())
+    assert storage.size_bytes == sum(entry.size for entry in storage.table.items.values())
     assert client.get("/0").extensions["pywats_cache"].status == "hit"
     assert client.cache.stats.evictions == 2
     storage.resize(3)

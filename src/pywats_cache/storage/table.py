@@ -1,12 +1,15 @@
-"""An ordered table with a bound on entries and one on bytes; the least recently used goes first."""
+"""A table with a bound on entries and one on bytes; which entry goes first is a matter of its dictionary."""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from typing import Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-__all__ = ["BoundedLRU", "Sized"]
+if TYPE_CHECKING:
+    from .policy import PolicyItems
+
+__all__ = ["BoundedTable", "Sized"]
 
 
 class Sized(Protocol):
@@ -18,20 +21,25 @@ class Sized(Protocol):
 _T = TypeVar("_T", bound=Sized)
 
 
-class BoundedLRU(Generic[_T]):
+class BoundedTable(Generic[_T]):
     """Never holds more than `max_entries` entries nor `max_bytes` bytes, at any moment. Every operation is O(1).
 
     Guarded by `lock`, which callers hold for what must be one step. It is re-entrant because a signal handler or a
     finalizer may call the cache in a thread that holds it; a plain lock would never be released then.
+
+    - `items`: empty, and owned by the table from now on; its `popitem(last=False)` takes out what goes first, its
+      `move_to_end` is told of a use. None: an `OrderedDict`, so the least recently used goes first.
     """
 
     __slots__ = ("evictions", "items", "lock", "max_bytes", "max_entries", "size_bytes", "squeezed", "stores")
 
-    def __init__(self, max_entries: int, max_bytes: int) -> None:
+    def __init__(
+        self, max_entries: int, max_bytes: int, items: OrderedDict[str, _T] | PolicyItems[_T] | None = None
+    ) -> None:
         self.max_entries = max_entries
         self.max_bytes = max_bytes
         self.lock = threading.RLock()
-        self.items: OrderedDict[str, _T] = OrderedDict()
+        self.items = OrderedDict() if items is None else items
         self.size_bytes = 0
         self.stores = 0
         self.evictions = 0
@@ -39,7 +47,7 @@ class BoundedLRU(Generic[_T]):
         """Of the evictions, those for the bound in bytes."""
 
     def put(self, key: str, item: _T) -> list[tuple[str, _T]] | None:
-        """Store `item` as the most recently used. Returns what was taken out for it, or None if it can never fit."""
+        """Store `item`, as used just now. Returns what was taken out for it, or None if it can never fit."""
         if item.size > self.max_bytes:
             return None
         out: list[tuple[str, _T]] = []
@@ -49,13 +57,16 @@ class BoundedLRU(Generic[_T]):
             if old is not None:
                 self.size_bytes -= old.size
                 out.append((key, old))
-            while items and (len(items) >= self.max_entries or self.size_bytes + item.size > self.max_bytes):
-                victim, gone = items.popitem(last=False)
-                self.size_bytes -= gone.size
-                self.evictions += 1
-                if len(items) + 1 < self.max_entries:
-                    self.squeezed += 1
-                out.append((victim, gone))
+            try:
+                while items and (len(items) >= self.max_entries or self.size_bytes + item.size > self.max_bytes):
+                    victim, gone = items.popitem(last=False)
+                    self.size_bytes -= gone.size
+                    self.evictions += 1
+                    if len(items) + 1 < self.max_entries:
+                        self.squeezed += 1
+                    out.append((victim, gone))
+            except KeyError:  # a signal handler has emptied the table meanwhile
+                pass
             items[key] = item
             self.size_bytes += item.size
             self.stores += 1
@@ -79,7 +90,8 @@ class BoundedLRU(Generic[_T]):
             there = self.items.get(key)
             if there is None or (item is not None and there is not item):
                 return False
-            del self.items[key]
+            if self.items.pop(key, None) is None:  # a signal handler was faster
+                return False
             self.size_bytes -= there.size
             return True
 
