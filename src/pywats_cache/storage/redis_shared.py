@@ -104,6 +104,8 @@ class RedisSharedStorage(SharingStorage):
             )
         except ValueError:
             raise ConfigurationError("storage must be a URL such as redis://127.0.0.1:6379/0") from None
+        self._client = client
+        self._refused: type[Exception] = redis.exceptions.ReadOnlyError
         self._may_continue = on_unreachable == "continue"
         self._redis = RedisLedger(client, prefix, self._max_lag)
         super().__init__(memory, self._redis, RedisRows(client, prefix), secret, "redis")
@@ -113,6 +115,12 @@ class RedisSharedStorage(SharingStorage):
 
     def _renew(self) -> None:
         self._redis.renew()
+
+    def _failed(self, doing: str, error: Exception) -> None:
+        if isinstance(error.__cause__, self._refused):
+            # A server that was demoted goes on answering; a new connection finds the one that took over.
+            self._client.connection_pool.disconnect(inuse_connections=False)
+        super()._failed(doing, error)
 
     def _new_coherence(self) -> SharedCoherence:
         return LeasedCoherence(self._redis, self._failed, self._may_continue)
