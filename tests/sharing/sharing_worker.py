@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 
 from pywats_cache import CacheTransport, Controller
-from pywats_cache.storage import sharing
+from pywats_cache.storage import shared_coherence, sharing
 from pywats_cache.storage.redis_shared import LeasedCoherence
 from pywats_cache.storage.shared_coherence import SharedCoherence
 
@@ -24,6 +24,8 @@ MUTANTS: dict[str, Any] = {
     "no-intent": lambda: [setattr(kind, "begin_write", lambda *_: None) for kind in CLASSES],
     "no-bump": lambda: [setattr(kind, "finish_write", lambda *_: None) for kind in CLASSES],
     "short-claim": lambda: setattr(sharing, "CLAIM_SECONDS", 0.2),
+    "check-always": lambda: setattr(shared_coherence, "CHECK", 0.0),
+    "check-never": lambda: setattr(shared_coherence, "CHECK", float("inf")),
 }
 TIMEOUT = 20.0
 
@@ -49,6 +51,13 @@ def ask(client: httpx.Client, method: str, path: str) -> dict[str, Any]:
         }
     except Exception as error:
         return {"error": repr(error)}
+
+
+def closed_early(client: httpx.Client, method: str, path: str) -> dict[str, Any]:
+    """Take the first chunk of the answer and close it."""
+    with client.stream(method, path) as response:
+        chunk = next(response.iter_raw())
+        return {"text": chunk.decode(), "code": response.status_code}
 
 
 def in_fork(client: httpx.Client, method: str, path: str) -> dict[str, Any]:
@@ -92,6 +101,8 @@ def main() -> None:
         method, path, *how = json.loads(line)
         if how == ["fork"]:
             answer = in_fork(client, method, path)
+        elif how == ["closed early"]:
+            answer = closed_early(client, method, path)
         elif how == ["spawn"]:
             answer = in_spawn(storage, base_url, method, path)
         else:

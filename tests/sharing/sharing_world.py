@@ -22,6 +22,7 @@ class Registers:
     """The server. A GET answers with the version and a checksum; a PUT makes the next version.
 
     - `before`, `after`: called with method and path before a request is served, and before its answer is sent.
+    - `end`: called with the path before the body of an answer under `/stream` is ended.
     """
 
     def __init__(self) -> None:
@@ -30,6 +31,7 @@ class Registers:
         self.lock = threading.Lock()
         self.before: Callable[[str, str], None] = lambda method, path: None
         self.after: Callable[[str, str], None] = lambda method, path: None
+        self.end: Callable[[str], None] = lambda path: None
         registers = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -55,9 +57,16 @@ class Registers:
                 registers.after(self.command, self.path)
                 try:
                     self.send_response(200)
-                    self.send_header("Content-Length", str(len(body)))
+                    if self.path.startswith("/stream"):  # of a length that nobody knows before its end
+                        self.send_header("Transfer-Encoding", "chunked")
+                        body = b"%x\r\n%b\r\n" % (len(body), body)
+                    else:
+                        self.send_header("Content-Length", str(len(body)))
                     self.end_headers()
                     self.wfile.write(body)
+                    if self.path.startswith("/stream"):
+                        registers.end(self.path)
+                        self.wfile.write(b"0\r\n\r\n")
                 except OSError:  # the one who asked was killed
                     pass
 
