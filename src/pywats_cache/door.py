@@ -116,7 +116,12 @@ class Door:
         if entry is None or entry.status != 200:
             return None
         age = engine.now() - entry.began
-        if age >= entry.ahead or not engine.may_look_up(entry, prepared, age):
+        if age >= entry.ahead:
+            return None
+        if self._shared:  # `_may_answer` has just made sure that it is current
+            if not storage.coherence.without_io(engine.may_look_up, entry, prepared, age):
+                return None
+        elif not engine.may_look_up(entry, prepared, age):
             return None
         engine.touch(entry_key, entry, lookup=True)
         return entry, pattern, age

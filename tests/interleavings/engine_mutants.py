@@ -86,7 +86,7 @@ MUTANTS: dict[str, tuple[type[Any], str, list[Replacement]]] = {
         "_wrote",
         [
             (r"forward\.dirtied = coherence\.bump\(tags\)", "pass"),
-            (r"if settle:", "coherence.bump(tags)\n    if settle:"),
+            (r"( *)if settle:", r"\1coherence.bump(tags)\n\1if settle:"),
         ],
     ),
     "a write dirties its path but not its collection": (
@@ -195,7 +195,7 @@ MUTANTS: dict[str, tuple[type[Any], str, list[Replacement]]] = {
     "the transport dirties when nobody can tell any more": (
         SyncCache,
         "_forward",
-        [(r"self\._engine\.forwarded\(forward, response\)", "None")],
+        [(r"self\._engine\.with_news\(self\._engine\.forwarded, forward, response\)", "None")],
     ),
 }
 

@@ -494,6 +494,87 @@ async def test_no_database_is_used_in_the_thread_of_the_event_loop(
     assert not used_by_loop
 
 
+class EveryMoment:
+    """Lets another process dirty something just before each look at the epoch that `loop` takes, as if by chance."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, bump: Callable[[], object]) -> None:
+        import threading
+
+        from pywats_cache.storage.shared_coherence import SharedCoherence
+        from pywats_cache.storage.sqlite_file import SqliteFile
+
+        self.armed = False
+        self.looks = 0
+        self.transactions: list[int] = []
+        loop, epoch, transaction = threading.get_ident(), SharedCoherence.epoch, SqliteFile._transaction
+
+        def looked_at(coherence: SharedCoherence) -> int:
+            if self.armed and threading.get_ident() == loop:
+                self.looks += 1
+                thread = threading.Thread(target=bump)
+                thread.start()
+                thread.join()
+            return epoch.fget(coherence)  # type: ignore[attr-defined,no-any-return]
+
+        def noted(file: SqliteFile, begin: str, work: Any) -> Any:
+            if self.armed:
+                self.transactions.append(threading.get_ident() == loop)
+            return transaction(file, begin, work)
+
+        monkeypatch.setattr(SharedCoherence, "epoch", property(looked_at, epoch.fset))  # type: ignore[attr-defined]
+        monkeypatch.setattr(SqliteFile, "_transaction", noted)
+
+    @property
+    def blocked(self) -> bool:
+        return any(self.transactions)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("mutant", [False, True])
+async def test_a_bump_at_any_moment_of_a_request_does_not_block_the_event_loop(
+    lib: SimpleNamespace, origin: Any, store: Make, monkeypatch: pytest.MonkeyPatch, mutant: bool
+) -> None:
+    from pywats_cache.storage.shared_coherence import SharedCoherence
+
+    elsewhere = store().memory.coherence
+    clock = FakeClock()
+    controller = Controller(ttl=60.0, stale_if_error=600.0)
+    moment = EveryMoment(monkeypatch, lambda: elsewhere.bump(("another",)))
+    if mutant:
+        monkeypatch.setattr(SharedCoherence, "without_io", lambda coherence, step, *arguments: step(*arguments))
+
+    async def unknown_length() -> Any:
+        yield b"1"
+
+    def reply(request: Any) -> Any:
+        if request.url.path == "/etag" and "If-None-Match" in request.headers:
+            return origin.http.Response(304, headers={"ETag": '"1"'})
+        if request.url.path == "/down" and origin.count > 1:
+            raise origin.http.ConnectError("down")
+        if request.url.path == "/stream":
+            return origin.http.Response(200, content=unknown_length())
+        return origin.http.Response(200, text="1", headers={"ETag": '"1"'} if request.url.path == "/etag" else {})
+
+    origin.reply = reply
+    async with lib.AsyncCacheClient(
+        transport=origin.transport, storage=store(), controller=controller, base_url="http://origin", clock=clock
+    ) as client:
+        moment.armed = True
+        for path in ("/down", "/a", "/stream", "/etag"):
+            statuses = [status(await client.get(path)) for _ in range(4)]
+            assert statuses == ["miss", "hit", "hit", "hit"]  # nor does it cost a hit
+            clock.advance(61.0)
+            statuses.append(status(await client.get(path)))
+            assert statuses[-1] == {"/etag": "revalidated", "/down": "stale"}.get(path, "miss")
+        assert status(await client.options("/a")) == "bypass"
+        async with anyio.create_task_group() as group:
+            for _ in range(3):
+                group.start_soon(client.get, "/together")
+        moment.armed = False
+    assert moment.looks > 20
+    assert moment.blocked is mutant
+
+
 @pytest.mark.anyio
 async def test_a_cancelled_write_is_finished_for_the_others(
     lib: SimpleNamespace, origin: Any, store: Make, process: Make
