@@ -373,6 +373,19 @@ def test_a_server_out_of_memory_costs_no_request(
     soon(lambda: other.get("/a").text != "1")  # the bump that could not be told is made up for
 
 
+def test_a_bump_that_was_lost_is_made_up_for_by_the_end_of_another_write(machine: Make) -> None:
+    one, other = machine(), machine()
+    one.get("/a"), other.get("/a")
+    ledger, coherence = one.storage._redis, one.storage.memory.coherence
+    under_way = coherence.begin_write(("x",), 60.0)
+    script = ledger._script
+    ledger._script = lambda **_: script(keys=[], args=["rubbish"])
+    one.put("/a")
+    ledger._script = script
+    coherence.finish_write(under_way, ("x",), 0.0)
+    soon(lambda: other.get("/a").text != "1")
+
+
 def test_a_poisoned_value_is_never_served(machine: Make, server: ValkeyServer, origin: Origin) -> None:
     machine().get("/a"), machine().get("/b")
     with server.client() as admin:
