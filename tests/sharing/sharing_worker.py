@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from pywats_cache import CacheTransport, Controller
+from pywats_cache import CacheTransport, Controller, RedisSharedStorage
 from pywats_cache.storage import shared_coherence, sharing
 from pywats_cache.storage.redis_shared import LeasedCoherence
 from pywats_cache.storage.shared_coherence import SharedCoherence
@@ -31,7 +31,11 @@ TIMEOUT = 20.0
 
 
 def client_of(storage: str, base_url: str) -> httpx.Client:
-    transport = CacheTransport(controller=Controller(ttl=600.0), storage=storage)
+    store: Any = storage
+    if storage.startswith("unix://"):
+        socket, _, max_lag = storage.partition("?max_lag=")
+        store = RedisSharedStorage(socket, max_lag=float(max_lag))
+    transport = CacheTransport(controller=Controller(ttl=600.0), storage=store)
     return httpx.Client(
         transport=transport, base_url=base_url, timeout=TIMEOUT, headers={"Authorization": "Bearer t0k3n"}
     )

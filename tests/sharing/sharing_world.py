@@ -101,12 +101,12 @@ def version_of(text: str) -> int:
 class Worker:
     """One process."""
 
-    def __init__(self, storage: str, url: str, *mutants: str) -> None:
+    def __init__(self, storage: str, url: str, *mutants: str, warnings: Any = subprocess.DEVNULL) -> None:
         self.process = subprocess.Popen(
             [sys.executable, str(WORKER), storage, url, *mutants],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=warnings,
             env={**os.environ, "PYWATS_CACHE_DIGEST_KEY": "the-same-on-all-machines-of-the-tests"},
         )
 
