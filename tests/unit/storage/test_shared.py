@@ -231,6 +231,42 @@ def test_variants_are_told_apart_on_disk(process: Make, origin: Any) -> None:
     assert origin.count == 2
 
 
+RFC = Controller(rfc9111=True)
+POSTED = {"cache-control": "max-age=60", "content-location": "/a"}
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_the_answer_to_a_post_serves_the_get_of_every_process(process: Make, origin: Any, streamed: bool) -> None:
+    one, other = process(RFC), process(RFC)
+    origin.reply = {"headers": {"cache-control": "max-age=60"}}
+    one.get("/a"), other.get("/a")
+    origin.reply = {"content": iter([b"po", b"st"]) if streamed else b"post", "headers": POSTED}
+    assert one.post("/a").content == b"post"
+    assert [client.get("/a").content for client in (one, other, process(RFC))] == [b"post"] * 3
+    assert origin.count == 2
+
+
+@pytest.mark.parametrize(("another", "stored"), [("before", True), ("during", False), ("around", False)])
+def test_the_answer_to_a_post_is_stored_only_where_its_place_among_the_writes_is_known(
+    process: Make, origin: Any, another: str, stored: bool
+) -> None:
+    one, other = process(RFC), process(RFC)
+
+    def reply(request: Any) -> Any:
+        if request.method == "POST" and another == "during":
+            other.put("/a")
+        if request.method == "PUT" and another == "around":
+            one.post("/a")
+        return origin.http.Response(200, text=request.method, headers=POSTED)
+
+    origin.reply = reply
+    if another != "during":
+        other.put("/a")
+    if another != "around":
+        one.post("/a")
+    assert one.get("/a").text == process(RFC).get("/a").text == ("POST" if stored else "GET")
+
+
 # ── secrets ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -573,6 +609,30 @@ async def test_a_bump_at_any_moment_of_a_request_does_not_block_the_event_loop(
         moment.armed = False
     assert moment.looks > 20
     assert moment.blocked is mutant
+
+
+@pytest.mark.anyio
+async def test_no_answer_to_another_method_blocks_the_event_loop_in_rfc_mode(
+    lib: SimpleNamespace, origin: Any, store: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = store().memory.coherence
+    moment = EveryMoment(monkeypatch, lambda: elsewhere.bump(("another",)))
+    origin.reply = lambda request: origin.http.Response(
+        200, text=request.method, headers={**POSTED, "etag": '"1"' if request.method == "GET" else '"2"'}
+    )
+    async with lib.AsyncCacheClient(
+        transport=origin.transport, storage=store(), controller=RFC, base_url="http://origin"
+    ) as client:
+        moment.armed = True
+        await client.get("/b")
+        await client.head("/b", headers={"Cache-Control": "no-cache"})  # which tells that there is a newer one
+        await client.post("/a")
+        assert (await client.get("/b")).text == "GET"
+        moment.armed = False
+        assert (await client.get("/a")).text == "POST"
+        assert origin.count == 4
+    assert moment.looks > 5
+    assert not moment.blocked
 
 
 @pytest.mark.anyio
