@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from pywats_cache import CacheTransport, Controller, RedisSharedStorage
+from pywats_cache import CacheTransport, Controller, RedisSharedStorage, writes
 from pywats_cache.storage import shared_coherence, sharing
 from pywats_cache.storage.redis_shared import LeasedCoherence
 from pywats_cache.storage.shared_coherence import SharedCoherence
@@ -23,6 +23,7 @@ CLASSES = (SharedCoherence, LeasedCoherence)
 MUTANTS: dict[str, Any] = {
     "no-intent": lambda: [setattr(kind, "begin_write", lambda *_: None) for kind in CLASSES],
     "no-bump": lambda: [setattr(kind, "finish_write", lambda *_: None) for kind in CLASSES],
+    "short-lease": lambda: setattr(writes, "write_lease", lambda timeout: 3.0),
     "short-claim": lambda: setattr(sharing, "CLAIM_SECONDS", 0.2),
     "check-always": lambda: setattr(shared_coherence, "CHECK", 0.0),
     "check-never": lambda: setattr(shared_coherence, "CHECK", float("inf")),

@@ -93,7 +93,10 @@ class Client:
     def __init__(self, history: History) -> None:
         self.history = history
         with history.warnings.open("ab") as warnings:
-            self.worker = Worker(history.storage, history.registers.url, *history.mutants, warnings=warnings).ready()
+            # With leases as long as the product's the killed writers would keep most paths from being stored.
+            self.worker = Worker(
+                history.storage, history.registers.url, "short-lease", *history.mutants, warnings=warnings
+            ).ready()
         self.errors = 0
         self.untold: list[tuple[str, int]] = []
 
