@@ -45,7 +45,7 @@ class SyncCache(Mounted):
     def handle_request(self, request: Any) -> Any:
         """Answer `request` from the cache or by the next transport. Errors are those of the next transport."""
         engine = self._engine
-        step = engine.with_news(engine.begin, request) if engine.blocks else engine.begin(request)
+        step = engine.begin(request)
         if step.__class__ is engine.library.cached_response:
             return step
         began = time.perf_counter()

@@ -49,7 +49,7 @@ MUTANTS: dict[str, tuple[type[Any], str, list[Replacement]]] = {
     ),
     "a read joins a flight that began before a write": (
         Engine,
-        "_cold",
+        "_looked",
         [(r"elif self\._may_join\(.*\):", "else:")],
     ),
     "a finish takes another's flight out of the table": (
@@ -137,7 +137,7 @@ MUTANTS: dict[str, tuple[type[Any], str, list[Replacement]]] = {
         "_land",
         [(r"self\.storage\.flights\.remove\(flight\)", "pass")],
     ),
-    "nobody joins": (Engine, "_cold", [(r"flight = storage\.flights\.get\(key\)", "flight = None")]),
+    "nobody joins": (Engine, "_looked", [(r"flight = storage\.flights\.get\(key\)", "flight = None")]),
     "a joiner takes an answer without looking at Vary": (
         Engine,
         "rejoin",
@@ -148,7 +148,7 @@ MUTANTS: dict[str, tuple[type[Any], str, list[Replacement]]] = {
         "_key",
         [(r"(entry_key\([^\n]*), partition\)", r"\1)")],
     ),
-    "joining or opening a flight takes no lock": (Engine, "_cold", [NO_LOCK]),
+    "joining or opening a flight takes no lock": (Engine, "_looked", [NO_LOCK]),
     "an answer is stored after its flight has left the table": (
         Engine,
         "_keep",

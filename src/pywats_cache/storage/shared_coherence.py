@@ -12,9 +12,10 @@ which no entry was ever valid at, and every tag counts as dirtied and as settlin
 from __future__ import annotations
 
 import threading
-import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
+from threading import get_ident
+from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..coherence import Coherence
@@ -79,7 +80,7 @@ class SharedCoherence(Coherence):
     def epoch(self) -> int:
         """The epoch, of which the local tables know everything; -1 while they may not."""
         # The clock first: to read a mapped file that somebody has cut off kills the process.
-        if time.monotonic() < self._checked_until:
+        if monotonic() < self._checked_until:
             cells = self._cells
             epoch = cells[EPOCH]
             if epoch == self._local and cells[LOST] == self._lost:
@@ -97,18 +98,18 @@ class SharedCoherence(Coherence):
 
     def is_current(self) -> bool:
         """Whether `epoch` needs no I/O now."""
-        if time.monotonic() >= self._checked_until:
+        if monotonic() >= self._checked_until:
             return False
         cells = self._cells
         return cells[EPOCH] == self._local and cells[LOST] == self._lost
 
     def refresh(self) -> int:
         """Bring the local tables up to date. Blocks for I/O, up to the ledger's patience. Returns the epoch."""
-        if threading.get_ident() in self._pinned:
+        if get_ident() in self._pinned:
             local = self._local
             return UNKNOWN if local is None else local
         with self._lock:
-            now = time.monotonic()
+            now = monotonic()
             if self._local is not None:
                 if now >= self._checked_until and self._ledger.is_in_place():
                     self._checked_until = now + CHECK
@@ -124,7 +125,7 @@ class SharedCoherence(Coherence):
             return UNKNOWN if self._local is None else self._local
 
     def _open(self) -> None:
-        now = time.monotonic()
+        now = monotonic()
         self._cells = self._ledger.cells()
         self._checked_until = now + CHECK
 
@@ -134,12 +135,14 @@ class SharedCoherence(Coherence):
         For who has made sure before that it is current: a write that comes in between has not returned before the
         read began, so the read may see either value. Event loops need that, and who holds a lock that they take.
         """
-        thread = threading.get_ident()
-        self._pinned.add(thread)
+        thread, pinned = get_ident(), self._pinned
+        if thread in pinned:
+            return step(*arguments)
+        pinned.add(thread)
         try:
             return step(*arguments)
         finally:
-            self._pinned.discard(thread)
+            pinned.discard(thread)
 
     def doubt(self) -> None:
         """Ask the ledger at the next check, whatever the mapped file says."""
@@ -148,7 +151,7 @@ class SharedCoherence(Coherence):
 
     def _suspend(self, doing: str, error: Exception) -> None:
         self._local = None
-        self._retry_at = time.monotonic() + RETRY
+        self._retry_at = monotonic() + RETRY
         self._on_failure(doing, error)
 
     def _apply(self, delta: Delta) -> None:
@@ -162,7 +165,7 @@ class SharedCoherence(Coherence):
         if len(self._softened) > self.max_tags:
             self._soft_floor = delta.epoch
             self._softened.clear()
-        now = time.monotonic()
+        now = monotonic()
         windows: dict[str, float] = {}
         for tag, left in delta.windows:
             windows[tag] = max(now + left, windows.get(tag, now))
@@ -213,13 +216,13 @@ class SharedCoherence(Coherence):
             return True
         windows = self._windows
         if windows:
-            clock = time.monotonic()
+            clock = monotonic()
             return any(windows.get(tag, clock) > clock for tag in tags)
         return False
 
     def settling_tags(self, now: float) -> int:
         """How many tags are in a settle window, of any process's write, as far as is known."""
-        clock = time.monotonic()
+        clock = monotonic()
         return sum(end > clock for end in self._windows.values())
 
     # ── writes ────────────────────────────────────────────────────────────────────────────────────────────────────
