@@ -168,6 +168,20 @@ def test_mutant_that_believes_a_demoted_server_lags(pair: Pair, machine: Make, m
     assert lags(reader, "/a", written(machine(pair.url), "/a"))
 
 
+@pytest.mark.parametrize("how", ["silent", "cut"])
+def test_a_reader_whose_connections_fail_does_not_lag(pair: Pair, machine: Make, how: str) -> None:
+    """The server lives on; nothing of what it pushes arrives, and maybe nobody says so."""
+    reader, writer = machine(pair.url), machine(f"redis://127.0.0.1:{pair.ports[0]}/0")
+    rely(reader)
+    pair.front.hold()
+    if how == "cut":
+        pair.front.cut()
+    assert not lags(reader, "/a", written(writer, "/a"))
+    pair.front.lead_to(pair.ports[0], drop=False)
+    soon(lambda: is_hit(reader, "/a"))
+    assert not lags(reader, "/a", written(writer, "/a"))
+
+
 @pytest.mark.parametrize("mutant", [False, True])
 def test_a_bump_that_was_not_replicated_leaves_nothing_old(
     pair: Pair, machine: Make, monkeypatch: pytest.MonkeyPatch, mutant: bool

@@ -55,10 +55,11 @@ class Door:
         """New connections go to `target`; old ones are cut, or stay where they are."""
         self._target = target
         if drop:
-            self._cut()
+            self.cut()
         self._open.set()
 
-    def _cut(self) -> None:
+    def cut(self) -> None:
+        """End all connections that there are."""
         sockets, self._sockets = self._sockets, []
         for end in sockets:
             with contextlib.suppress(OSError):
@@ -69,7 +70,7 @@ class Door:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        self._cut()
+        self.cut()
         self._open.set()
 
 

@@ -320,6 +320,14 @@ def test_without_a_usable_directory_requests_succeed_and_it_comes_back(
     storage.close()
 
 
+@pytest.mark.skipif(not Path("/sys").is_dir(), reason="no directory here that nobody can write to, not even root")
+def test_a_read_only_directory_costs_no_request(process: Make, caplog: pytest.LogCaptureFixture) -> None:
+    client = process(storage=SharedStorage("/sys/c.db"))
+    assert [client.get("/a").text for _ in range(3)] == ["1", "2", "3"]
+    assert client.put("/a").status_code == 200
+    assert len(warnings_of(caplog)) == 1
+
+
 def test_a_full_disk_costs_no_request(process: Make, origin: Any, caplog: pytest.LogCaptureFixture) -> None:
     one, other = process(), process()
     one.get("/a"), other.get("/a")
