@@ -47,8 +47,9 @@ class LeasedCoherence(SharedCoherence):
         """The server says where it begins."""
 
     def is_current(self) -> bool:
-        """Whether `epoch` needs no I/O now."""
-        return super().is_current() and time.monotonic() < self._redis.feed.until
+        """Whether `epoch` needs no I/O now. There is no file to look at."""
+        cells = self._cells
+        return cells[EPOCH] == self._local and cells[LOST] == self._lost and time.monotonic() < self._redis.feed.until
 
     def begin_write(self, tags: tuple[str, ...], lease: float) -> str | None:
         """Announce a write. Raises StorageError, and it is not sent, if nobody can be told and that was wanted."""
