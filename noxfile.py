@@ -163,7 +163,10 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """Processes that share a store and are killed at random, for ten minutes each way (-- 60: for a minute)."""
+    """Processes that share a store and are killed at random, for ten minutes each way (-- 60: for a minute).
+
+    `check` runs 15 s of each.
+    """
     _install(session, "test")
     seconds = session.posargs[0] if session.posargs else "600"
     session.run("pytest", "tests/sharing/test_histories.py", "-s", env={"PYWATS_CACHE_SOAK_SECONDS": seconds})

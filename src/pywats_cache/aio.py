@@ -68,9 +68,13 @@ class AsyncCache(Mounted):
     async def handle_async_request(self, request: Any) -> Any:
         """Answer `request` from the cache or by the next transport. A hit does not suspend."""
         engine = self._engine
-        if engine.blocks and not engine.storage.coherence.is_current():
-            await self._run(engine.storage.coherence.refresh)
-        step = engine.begin(request)
+        if engine.blocks:  # `_with_news`, with a call less for a hit
+            coherence = engine.storage.coherence
+            if not coherence.is_current():
+                await self._run(coherence.refresh)
+            step = coherence.without_io(engine.begin, request)
+        else:
+            step = engine.begin(request)
         if step.__class__ is engine.library.cached_response:
             return step
         began = time.perf_counter()
@@ -92,7 +96,7 @@ class AsyncCache(Mounted):
                 return await self._forward(step)
             if kind is Stale:
                 if not self._tasks.start(step.refresh):
-                    engine.failed(step.refresh)
+                    await self._with_news(engine.failed, step.refresh)
                 return step.response
             if kind is not Join:
                 return step
@@ -104,6 +108,16 @@ class AsyncCache(Mounted):
             return step(*arguments)
         with anyio.CancelScope(shield=True):
             return await anyio.to_thread.run_sync(step, *arguments)
+
+    async def _with_news(self, step: Callable[..., Any], *arguments: Any) -> Any:
+        """Run a step of the engine here, once it is known what other processes changed; that is asked in a thread.
+
+        The step itself asks nothing, whatever they change between the question and its end.
+        """
+        coherence = self._engine.storage.coherence
+        if not coherence.is_current():
+            await self._run(coherence.refresh)
+        return coherence.without_io(step, *arguments)
 
     async def _wait(self, join: Join) -> Any:
         landed = anyio.Event()
@@ -117,21 +131,22 @@ class AsyncCache(Mounted):
             raise
         finally:
             join.flight.forget(wake)
-        return self._engine.rejoin(join)
+        return await self._with_news(self._engine.rejoin, join)
 
     async def _fetch(self, fetch: Fetch) -> Any:
         engine, outer = self._engine, self._outer
         response = None
         try:
             if outer is not None and engine.may_load(fetch):
-                found = engine.loaded(fetch, await outer.aload(fetch, engine.decode, engine.now()))
+                there = await outer.aload(fetch, engine.decode, engine.now())
+                found = await self._with_news(engine.loaded, fetch, there)
                 if found is not None:
                     return found
             response = await self.next_transport.handle_async_request(fetch.to_send)
-            if engine.tells_others(response):
+            if engine.tells_others(fetch.prepared, response):
                 body = await self._run(engine.arrived, fetch, response)
             else:
-                body = engine.arrived(fetch, response)
+                body = await self._with_news(engine.arrived, fetch, response)
             save = self._saver(fetch)
             if body is Body.HAND_ON:
                 if save is not None:
@@ -142,15 +157,18 @@ class AsyncCache(Mounted):
                 return response
             raw = await self._read(response)
             if body is Body.READ:
-                answer = engine.finished(fetch, response, raw)
+                answer = await self._with_news(engine.finished, fetch, response, raw)
             elif body is Body.RENEW:
-                answer = engine.renewed(fetch, response)
+                answer = await self._with_news(engine.renewed, fetch, response)
             else:
-                answer = engine.replaced(fetch)
+                answer = await self._with_news(engine.replaced, fetch)
             if save is not None:
                 await save()
         except BaseException as error:
-            answer = engine.failed(fetch, error)
+            if isinstance(error, Exception):
+                answer = await self._with_news(engine.failed, fetch, error)
+            else:  # cancelled, and nothing may stand in
+                answer = engine.storage.coherence.without_io(engine.failed, fetch, error)
             if outer is not None:
                 await outer.asave(fetch, engine.now())
             if response is not None:
@@ -197,12 +215,17 @@ class AsyncCache(Mounted):
         except BaseException as error:  # cancelled, too: the server may have done it
             await self._run(engine.forward_failed, forward, error)
             raise
-        if announce or engine.tells_others(response):
-            collector = await self._run(engine.forwarded, forward, response)
+        if announce or engine.tells_others(forward.prepared, response):
+            gathered = await self._run(engine.with_news, engine.forwarded, forward, response)
         else:
-            collector = engine.forwarded(forward, response)
-        if collector is not None:
-            response.stream = self._library.async_tee(response.stream, collector)
+            gathered = await self._with_news(engine.forwarded, forward, response)
+        if gathered is not None:
+            fetch, collector = gathered
+            save = self._saver(fetch)
+            if collector is not None:
+                response.stream = self._library.async_tee(response.stream, collector, save)
+            elif save is not None:
+                await save()
         return response
 
     async def invalidate(self, path: str | None = None, *, tags: tuple[str, ...] = (), soft: bool = False) -> None:

@@ -158,7 +158,10 @@ class Arrivals(Staleness):
             self.release(fetch)
             response.extensions[EXTENSION] = self._outcome(fetch, reason)
 
-        return Collector(self.storage.max_entry_bytes, done, failed)
+        at_once = self.storage.coherence.without_io  # the body may be read in an event loop
+        return Collector(
+            self.storage.max_entry_bytes, lambda raw: at_once(done, raw), lambda too_large: at_once(failed, too_large)
+        )
 
     def _store(self, fetch: Fetch, response: Any, raw: bytes, content: bytes) -> tuple[StoredResponse, str | None]:
         """Store the answer unless a write came in between, and land the flight with it, in one step.

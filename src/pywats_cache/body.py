@@ -133,6 +133,11 @@ class Collector:
             else:
                 self._chunks.append(chunk)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it is decided what becomes of the body."""
+        return self._over
+
     def finish(self) -> None:
         """The stream ended cleanly."""
         if not self._over:
@@ -150,7 +155,10 @@ class Collector:
 
 
 class Tee:
-    """A sync stream that hands on chunk by chunk and stores what it saw at a clean end; then it calls `after`."""
+    """A sync stream that hands on chunk by chunk and stores what it saw at a clean end.
+
+    `after` is called once it is decided what becomes of the body: at its end, when it is too large, or closed early.
+    """
 
     def __init__(self, stream: Any, collector: Collector, after: Callable[[], object] | None = None) -> None:
         self._stream = stream
@@ -162,22 +170,31 @@ class Tee:
         try:
             for chunk in self._stream:
                 collector.add(chunk)
+                if collector.is_over:
+                    self._end()
                 yield chunk
         except BaseException:
             collector.end()
             raise
         collector.finish()
-        if self._after is not None:
-            self._after()
+        self._end()
+
+    def _end(self) -> None:
+        after, self._after = self._after, None
+        if after is not None:
+            after()
 
     def close(self) -> None:
         """Close the stream; early, it stores nothing."""
         self._collector.end()
-        self._stream.close()
+        try:
+            self._stream.close()
+        finally:
+            self._end()
 
 
 class AsyncTee:
-    """An async stream that hands on chunk by chunk and stores what it saw at a clean end; then it awaits `after`."""
+    """The same for an async stream; it awaits `after`."""
 
     def __init__(self, stream: Any, collector: Collector, after: Callable[[], Awaitable[None]] | None = None) -> None:
         self._stream = stream
@@ -189,15 +206,24 @@ class AsyncTee:
         try:
             async for chunk in self._stream:
                 collector.add(chunk)
+                if collector.is_over:
+                    await self._end()
                 yield chunk
         except BaseException:
             collector.end()
             raise
         collector.finish()
-        if self._after is not None:
-            await self._after()
+        await self._end()
+
+    async def _end(self) -> None:
+        after, self._after = self._after, None
+        if after is not None:
+            await after()
 
     async def aclose(self) -> None:
         """Close the stream; early, it stores nothing."""
         self._collector.end()
-        await self._stream.aclose()
+        try:
+            await self._stream.aclose()
+        finally:
+            await self._end()

@@ -18,13 +18,15 @@ a check reads the tags before the floor.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
+from typing import Any, TypeVar
 
 from .key import normal_path
 
 __all__ = ["ANY_ORIGIN", "Coherence", "at_any_origin", "explicit_tag", "partition_tag", "path_tags", "write_tags"]
 
+_T = TypeVar("_T")
 MAX_TAGS = 8192
 """Bound of the table. A dirtied tag costs about 150 bytes."""
 MAX_ORIGINS = 256
@@ -207,12 +209,16 @@ class Coherence:
         """Bring `epoch` up to date. Returns it."""
         return self.epoch
 
+    def without_io(self, step: Callable[..., _T], *arguments: Any) -> _T:
+        """`step(*arguments)`, in which nothing is asked of other processes."""
+        return step(*arguments)
+
     def begin_write(self, tags: tuple[str, ...], lease: float) -> str | None:
         """Announce a write to `tags` that ends within `lease` seconds. Returns what names it, if anything does."""
         return None
 
-    def finish_write(self, intent: str | None, tags: tuple[str, ...], settle: float) -> None:
-        """The announced write took effect, or may have."""
+    def finish_write(self, intent: str | None, tags: tuple[str, ...], settle: float) -> int:
+        """The announced write took effect, or may have. Returns the epoch of that."""
         raise NotImplementedError
 
     def abandon_write(self, intent: str | None) -> None:
@@ -221,10 +227,9 @@ class Coherence:
     def saw(self, origin: str) -> None:
         """Remember an origin, so that `invalidate` of a path reaches it."""
         if origin not in self._origins and len(self._origins) <= MAX_ORIGINS:
-            with self._lock:
-                self._origins[origin] = None
+            self._origins[origin] = None  # one step; the lock may be held for I/O where others share this
 
     def origins(self) -> list[str] | None:
         """The origins seen; None when there are too many to list, so that the caller invalidates everything."""
-        with self._lock:
-            return list(self._origins) if len(self._origins) <= MAX_ORIGINS else None
+        origins = list(self._origins)
+        return origins if len(origins) <= MAX_ORIGINS else None

@@ -73,6 +73,13 @@ class Core:
         self.counters, self.diary, self.origin_times = Counters(), Diary(), OriginTimes()
         self.journal = Journal()
 
+    def with_news(self, step: Callable[..., Any], *arguments: Any) -> Any:
+        """`step(*arguments)`, once it is known what other processes changed up to now. Only that does I/O."""
+        coherence = self.storage.coherence
+        if not coherence.is_current():
+            coherence.refresh()
+        return coherence.without_io(step, *arguments)
+
     def is_fresh(self, entry: StoredResponse, prepared: Prepared, age: float) -> bool:
         """Whether `entry` may answer: not past its TTL nor the caller's, not dirtied. A negative age is expired."""
         if not in_time(entry, prepared, age) or prepared.refresh:
@@ -156,7 +163,7 @@ class Core:
                 self.storage.flights.make_solitary(flight.key, self.clock())
         flight.land(landing, answer)
 
-    def tells_others(self, response: Any) -> bool:
+    def tells_others(self, prepared: Prepared, response: Any) -> bool:
         """Whether taking in this response does I/O, because other processes must know of it."""
         return self.blocks and response.status_code in self.controller.drop_on
 

@@ -151,12 +151,17 @@ class Door:
             return None
         now = engine.now()
         age = now - entry.began
-        if age < entry.ahead and engine.may_look_up(entry, prepared, age):
+        if age < entry.ahead and (
+            # Without asking others: `_may_answer` has just made sure that what they did is known.
+            storage.coherence.without_io(engine.may_look_up, entry, prepared, age)
+            if self._shared
+            else engine.may_look_up(entry, prepared, age)
+        ):
             engine.touch(entry_key, entry, lookup=True)
             return entry, pattern, age, "hit", "fresh"
         if at_once:
             return None  # to who takes the stored answer itself nothing would tell that it is stale
-        reason = engine.why_look_up_stale(entry_key, entry, prepared, now)
+        reason = storage.coherence.without_io(engine.why_look_up_stale, entry_key, entry, prepared, now)
         if reason is None:
             return None
         engine.count_stale_lookup()

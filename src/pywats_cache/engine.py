@@ -112,6 +112,12 @@ class Engine(Arrivals, Writes):
         return prepared if directives is None else self.preparer.directed(prepared, directives)
 
     def _cold(self, request: Any, prepared: Prepared, key: str, now: float, deadline: float | None = None) -> Any:
+        """What becomes of a read that is no plain hit."""
+        if self.blocks:  # other processes must not be asked under the lock
+            return self.with_news(self._looked, request, prepared, key, now, deadline)
+        return self._looked(request, prepared, key, now, deadline)
+
+    def _looked(self, request: Any, prepared: Prepared, key: str, now: float, deadline: float | None) -> Any:
         storage = self.storage
         with storage.lock:
             # Again, under the lock: a flight stores its answer and leaves the table in one step.

@@ -16,9 +16,10 @@ from .rfc_arrivals import RfcArrivals
 from .steps import Fetch
 from .storage.entry import StoredResponse
 from .validators import updated_items
-from .writes import Writes
+from .writes import Gathered, Writes
 
 if TYPE_CHECKING:
+    from .prepared import Prepared
     from .steps import Forward
 
 __all__ = ["RfcWrites"]
@@ -29,8 +30,12 @@ _OF_A_BODY = frozenset({"content-length", "content-type", "content-encoding", "t
 class RfcWrites(RfcArrivals, Writes):
     """The effects of HEAD and POST, and of the places that the answer to a write names."""
 
-    def forwarded(self, forward: Forward, response: Any) -> Collector | None:
-        """The answer to a write or bypass is there. Returns what gathers the body of one that serves a GET too."""
+    def tells_others(self, prepared: Prepared, response: Any) -> bool:
+        """Whether taking in this response does I/O. A HEAD may tell that what is stored is another one."""
+        return super().tells_others(prepared, response) or (self.blocks and prepared.head)
+
+    def forwarded(self, forward: Forward, response: Any) -> Gathered | None:
+        """The answer to a write or bypass is there. Returns what stores the body of one that serves a GET too."""
         before = self.storage.coherence.epoch
         fetch = self._for_get(forward, response)
         super().forwarded(forward, response)
@@ -42,7 +47,7 @@ class RfcWrites(RfcArrivals, Writes):
         if self.storage.coherence.is_settling(fetch.prepared.tags, self.now()):
             return None
         fetch.flight.epoch = forward.dirtied
-        return self._gathering(fetch, response)
+        return fetch, self._gathering(fetch, response)
 
     def named(self, forward: Forward, response: Any) -> tuple[str, ...]:
         """The exact paths of Location and Content-Location on the same origin (RFC 9111 §4.4)."""
@@ -118,6 +123,8 @@ class RfcWrites(RfcArrivals, Writes):
         return Fetch(request, prepared, flight, "unknown", background=True)
 
     def _gathering(self, fetch: Fetch, response: Any) -> Collector | None:
+        """What gathers the body while it is handed on; None if it was there already."""
+
         def done(raw: bytes) -> None:
             if fetch.length is not None and fetch.length != len(raw):
                 return
@@ -133,4 +140,5 @@ class RfcWrites(RfcArrivals, Writes):
             if isinstance(raw, bytes):
                 done(raw)
             return None
-        return Collector(self.storage.max_entry_bytes, done, lambda too_large: None)
+        at_once = self.storage.coherence.without_io  # the body may be read in an event loop
+        return Collector(self.storage.max_entry_bytes, lambda raw: at_once(done, raw), lambda too_large: None)

@@ -83,18 +83,19 @@ class SyncCache(Mounted):
             raise
         finally:
             join.flight.forget(landed.set)
-        return self._engine.rejoin(join)
+        return self._engine.with_news(self._engine.rejoin, join)
 
     def _fetch(self, fetch: Fetch) -> Any:
         engine, outer = self._engine, self._outer
         response = None
         try:
             if outer is not None and engine.may_load(fetch):
-                found = engine.loaded(fetch, outer.load(fetch, engine.decode, engine.now()))
+                there = outer.load(fetch, engine.decode, engine.now())
+                found = engine.with_news(engine.loaded, fetch, there)
                 if found is not None:
                     return found
             response = self.next_transport.handle_request(fetch.to_send)
-            body = engine.arrived(fetch, response)
+            body = engine.with_news(engine.arrived, fetch, response)
             save = self._saver(fetch)
             if body is Body.HAND_ON:
                 if save is not None:
@@ -105,15 +106,15 @@ class SyncCache(Mounted):
                 return response
             raw = self._read(response)
             if body is Body.READ:
-                answer = engine.finished(fetch, response, raw)
+                answer = engine.with_news(engine.finished, fetch, response, raw)
             elif body is Body.RENEW:
-                answer = engine.renewed(fetch, response)
+                answer = engine.with_news(engine.renewed, fetch, response)
             else:
-                answer = engine.replaced(fetch)
+                answer = engine.with_news(engine.replaced, fetch)
             if save is not None:
                 save()
         except BaseException as error:
-            answer = engine.failed(fetch, error)
+            answer = engine.with_news(engine.failed, fetch, error)
             if outer is not None:
                 outer.save(fetch, engine.now())
             if response is not None:
@@ -157,9 +158,14 @@ class SyncCache(Mounted):
         except BaseException as error:
             self._engine.forward_failed(forward, error)
             raise
-        collector = self._engine.forwarded(forward, response)
-        if collector is not None:
-            response.stream = self._library.tee(response.stream, collector)
+        gathered = self._engine.with_news(self._engine.forwarded, forward, response)
+        if gathered is not None:
+            fetch, collector = gathered
+            save = self._saver(fetch)
+            if collector is not None:
+                response.stream = self._library.tee(response.stream, collector, save)
+            elif save is not None:
+                save()
         return response
 
     def invalidate(self, path: str | None = None, *, tags: tuple[str, ...] = (), soft: bool = False) -> None:

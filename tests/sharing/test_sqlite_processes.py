@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -110,7 +112,7 @@ def test_a_spawned_child_works_with_the_store(start: Start, sqlite_url: str) -> 
 
 
 def test_processes_that_start_at_once_make_one_store(sqlite_url: str, registers: Registers, tmp_path: Path) -> None:
-    workers = [Worker(sqlite_url, registers.url) for _ in range(6)]
+    workers = [Worker(sqlite_url, registers.url, "patient") for _ in range(6)]
     for worker in workers:
         worker.send("GET", "/a")
     for worker in workers:
@@ -123,3 +125,28 @@ def test_processes_that_start_at_once_make_one_store(sqlite_url: str, registers:
     for worker in workers:
         worker.close()
     assert sorted(path.name for path in tmp_path.iterdir() if "aside" in path.name or "draft" in path.name) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cuts off no mapped file")
+@pytest.mark.parametrize("length", [0, 100])
+def test_a_mapped_file_that_is_cut_off_kills_nobody_who_looks_first(
+    start: Start, sqlite_url: str, tmp_path: Path, length: int
+) -> None:
+    """`check-always` looks at each request; the product four times a second, so it can be killed within that time."""
+    reader, other = start(sqlite_url, "check-always"), start(sqlite_url, "check-always")
+    assert reader.get("/a") == other.get("/a") == 0
+    os.truncate(tmp_path / "shared.db-epoch", length)
+    assert reader.get("/a") == 0
+    other.ask("PUT", "/a")
+    assert reader.get("/a") == other.get("/a") == 1
+    assert reader.ask("GET", "/a")["status"] == "hit"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cuts off no mapped file")
+def test_mutant_that_does_not_look_is_killed(start: Start, sqlite_url: str, tmp_path: Path) -> None:
+    reader = start(sqlite_url, "check-never")
+    reader.get("/a")
+    os.truncate(tmp_path / "shared.db-epoch", 0)
+    with pytest.raises(EOFError):
+        reader.ask("GET", "/a")
+    assert reader.process.wait(LONG) == -signal.SIGBUS

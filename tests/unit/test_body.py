@@ -268,29 +268,44 @@ def test_a_tee_stores_at_a_clean_end_only(counted: tuple[Collector, list[Any]]) 
 
 def test_a_tee_of_a_broken_stream_raises_and_stores_nothing(counted: tuple[Collector, list[Any]]) -> None:
     collector, ends = counted
-    stream = iter(Tee(Source(b"1", error=OSError("broken")), collector, lambda: ends.append("after")))
+    tee = Tee(Source(b"1", error=OSError("broken")), collector, lambda: ends.append("after"))
+    stream = iter(tee)
     assert next(stream) == b"1"
     with pytest.raises(OSError, match="broken"):
         next(stream)
     assert ends == [("failed", False)]
+    tee.close()
+    assert ends == [("failed", False), "after"]
 
 
 def test_a_tee_closed_early_stores_nothing(counted: tuple[Collector, list[Any]]) -> None:
     collector, ends = counted
     source = Source(b"1", b"2")
-    tee = Tee(source, collector)
+    tee = Tee(source, collector, lambda: ends.append("after"))
     next(iter(tee))
     tee.close()
     assert source.closed
-    assert ends == [("failed", False)]
+    assert ends == [("failed", False), "after"]
+    tee.close()
+    assert ends == [("failed", False), "after"]
+
+
+def test_a_tee_of_too_large_a_body_says_so_before_its_end(counted: tuple[Collector, list[Any]]) -> None:
+    collector, ends = counted
+    stream = iter(Tee(Source(b"123", b"456", b"789"), collector, lambda: ends.append("after")))
+    assert [next(stream), next(stream)] == [b"123", b"456"]
+    assert ends == [("failed", True), "after"]
+    assert list(stream) == [b"789"]
+    assert ends == [("failed", True), "after"]
 
 
 @pytest.mark.anyio
 async def test_an_async_tee_does_the_same() -> None:
     for source, early, expected in (
         (Source(b"1", b"2"), False, [b"12", "after"]),
-        (Source(b"1", error=OSError("broken")), False, [("failed", False)]),
-        (Source(b"1", b"2"), True, [("failed", False)]),
+        (Source(b"1", error=OSError("broken")), False, [("failed", False), "after"]),
+        (Source(b"1", b"2"), True, [("failed", False), "after"]),
+        (Source(b"1", b"23456"), False, [("failed", True), "after"]),
     ):
         ends: list[Any] = []
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -16,6 +18,7 @@ from pywats_cache import (
     SharedStorage,
     pyWATS,
 )
+from pywats_cache.storage.sqlite_file import SqliteFile
 from pywats_cache.testing import SimulatedWATS
 from pywats_cache.wats import AsyncHttpClient, HttpClient
 
@@ -90,3 +93,30 @@ def test_a_url_takes_a_bound_for_its_memory_and_is_not_shown() -> None:
     pytest.importorskip("redis")
     secret = pyWATS(base_url="http://wats.example", token="t", cache_storage="redis://:hunter2@127.0.0.1:9/0")
     assert "hunter2" not in repr(secret._http_client._options) + repr(secret.cache) + repr(secret)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("pattern", [None, "Product"])
+async def test_to_invalidate_does_not_block_the_event_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pattern: str | None
+) -> None:
+    used: set[int] = set()
+    real = SqliteFile._transaction
+
+    def noted(file: SqliteFile, begin: str, work: Any) -> Any:
+        used.add(threading.get_ident())
+        return real(file, begin, work)
+
+    monkeypatch.setattr(SqliteFile, "_transaction", noted)
+    with SimulatedWATS() as server:
+        url = f"sqlite:///{tmp_path}/wats.db"
+        async with AsyncHttpClient(base_url=server.base_url, token=server.token, cache_storage=url) as client:
+            await client.get("/api/Product/Query")
+            misses = client.cache.stats.misses
+            await client.invalidate_cache(pattern)
+            await client.get("/api/Product/Query")
+            await client.forget("product")
+            await client.get("/api/Product/Query")
+            assert client.cache.stats.misses == misses + 2
+    assert used
+    assert threading.get_ident() not in used

@@ -48,18 +48,24 @@ class EpochFile:
                 # The random number makes a file that replaces a removed one look like a lost bump.
                 os.lseek(descriptor, 0, os.SEEK_SET)
                 os.write(descriptor, bytes(8) + secrets.token_bytes(8) + bytes(_BYTES - 16))
-            self._map = mmap.mmap(descriptor, _BYTES)
+            try:
+                self._map = mmap.mmap(descriptor, _BYTES)
+            except ValueError as error:  # somebody has cut it off again just now
+                raise OSError(str(error)) from error
         finally:
             os.close(descriptor)
         self.cells = memoryview(self._map).cast("q")
 
     def is_in_place(self) -> bool:
-        """Whether `path` is still this file; if not, other processes look at another one."""
+        """Whether `path` is still this file, and whole; if not, other processes look at another one, or none can.
+
+        Ask before reading `cells`: the system kills a process that reads a page that is no longer in the file.
+        """
         try:
             found = os.stat(self.path)
         except OSError:
             return False
-        return self._identity == (found.st_dev, found.st_ino)
+        return self._identity == (found.st_dev, found.st_ino) and found.st_size >= _BYTES
 
     def lose(self) -> None:
         """Say to everyone that a bump was lost. On disk too, for the power may go before the system writes it."""

@@ -174,8 +174,8 @@ class MemoryStorage(HishelFace):
 
     def clear(self) -> None:
         """Forget everything stored. A fetch under way is not stored either."""
+        self.coherence.bump_all()  # not under the lock: it does I/O where others share this
         with self.lock:
-            self.coherence.bump_all()
             for item in self.table.items.values():
                 self.tally.left(item)
             self.table.clear()

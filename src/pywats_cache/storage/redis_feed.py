@@ -1,10 +1,10 @@
 """What a Redis or Valkey server pushes to this process, and how long it may be relied upon.
 
-One connection both subscribes to the bumps and carries our pings. Everything that was pushed before the server took a
-ping arrives before its pong; so with the pong we know all bumps up to the moment the ping was *sent*, and for `max_lag`
-seconds from then the copy here lags by no more than that. That is the lease. It needs no report of a lost connection:
-without pongs it ends by itself. Before each ping the server is asked who it is, for one that was demoted goes on
-answering pings while the bumps go elsewhere.
+One connection subscribes to the bumps and to our own echoes. An echo is published, on another connection, by the script
+that first makes sure that the server is the one that takes writes. What was published before an echo arrives before it,
+so when it arrives we know all bumps up to the moment it was *sent*, and for `max_lag` seconds from then the copy here
+lags by no more than that. That is the lease. It needs no report of a lost connection: without echoes it ends by itself.
+Pings would not do: a server that was demoted goes on answering them on old connections, while the bumps go elsewhere.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import uuid
 from typing import Any
 
 from .changes import EPOCH, LOST, Delta
@@ -24,6 +25,14 @@ UNSURE = -2
 """In the cell of the epoch: bumps may have been missed, so ask."""
 PAUSE = 0.2
 """Seconds between two attempts to connect."""
+MOST_UNHEARD = 12
+"""Echoes under way at most; then the subscription is made anew."""
+ECHO = """
+local info = redis.call('INFO', 'replication')
+if string.match(info, 'role:(%a+)') ~= 'master' then return redis.error_reply('READONLY not a master') end
+redis.call('PUBLISH', ARGV[1], ARGV[2])
+return string.match(info, 'master_replid:(%w+)')
+"""
 
 
 class Feed:
@@ -36,6 +45,8 @@ class Feed:
     def __init__(self, client: Any, channel: str, max_lag: float) -> None:
         self._client = client
         self._channel = channel
+        self._echoes = f"{channel}:{uuid.uuid4().hex}"
+        self._echo = client.register_script(ECHO)
         self._max_lag = max_lag
         self.cells = [UNSURE, 0]
         self.until = float("-inf")
@@ -95,7 +106,7 @@ class Feed:
         while not stop.is_set():
             subscription = self._client.pubsub()
             try:
-                subscription.subscribe(self._channel)
+                subscription.subscribe(self._channel, self._echoes)
                 self._listen(subscription, stop)
             except Exception as error:  # noqa: BLE001 - whatever it is, the lease ends and the next try may do better
                 logger.debug("the subscription ended: %s", type(error).__name__)
@@ -106,48 +117,40 @@ class Feed:
                     pass
             stop.wait(PAUSE)
 
-    def _identity(self) -> tuple[object, object]:
-        """Which history of data the server carries. Raises ConnectionError if it is not the one that takes writes."""
-        info = self._client.info("replication")
-        if info.get("role") != "master":
-            self.doubt()
-            raise ConnectionError("the server is a replica")
-        return info.get("role"), info.get("master_replid")
-
     def _listen(self, subscription: Any, stop: threading.Event) -> None:
-        pings: dict[bytes, float] = {}
-        identity: tuple[object, object] | None = None
+        unheard: dict[bytes, float] = {}
+        history: bytes | None = None
         count, due = 0, float("-inf")
         while not stop.is_set():
             now = time.monotonic()
             if now >= due:
-                # A server that was demoted still answers pings, but hears no more of the bumps.
-                was, identity = identity, self._identity()
-                if was not in (None, identity):
-                    self.doubt()
-                    pings.clear()
+                if len(unheard) >= MOST_UNHEARD:
+                    raise TimeoutError("no echoes")
                 count += 1
                 token = b"%d" % count
-                pings[token] = now
-                subscription.ping(token)
+                was, history = history, self._echo(args=[self._echoes, token])
+                if was not in (None, history):
+                    # Another server, or a restarted one: it may never have had some of the bumps.
+                    self.doubt()
+                    unheard.clear()
+                else:
+                    unheard[token] = now
                 due = now + self._max_lag / 3
             message = subscription.get_message(timeout=max(0.0, due - time.monotonic()))
             if message is None:
-                if len(pings) > 12:
-                    raise TimeoutError("no pongs")
                 continue
             kind, data = message["type"], message["data"]
             if kind == "subscribe":
                 # After each reconnection too; what was pushed meanwhile was missed.
                 self.doubt()
-                pings.clear()
+                unheard.clear()
                 due = float("-inf")
+            elif kind == "message" and message["channel"] == self._echoes.encode():
+                sent = unheard.pop(bytes(data), None)
+                if sent is not None:
+                    unheard = {token: when for token, when in unheard.items() if when > sent}
+                    with self._lock:
+                        self.until = max(self.until, sent + self._max_lag)
             elif kind == "message":
                 generation, _, epoch = bytes(data).decode().partition(" ")
                 self._pushed(generation, int(epoch))
-            elif kind == "pong":
-                sent = pings.pop(bytes(data), None)
-                if sent is not None:
-                    pings = {token: when for token, when in pings.items() if when > sent}
-                    with self._lock:
-                        self.until = max(self.until, sent + self._max_lag)

@@ -121,16 +121,14 @@ class RedisLedger:
 
     def pull(self, known: Known) -> Delta:
         """What is new. What this process could not tell the others before, it tells them first."""
-        owed = self._owed
-        if owed != self._paid:
-            delta = self._ask(Change(all=True), known)
-            self._paid = owed
-            return delta
-        return self._ask(None, known)
+        return self._ask(None, known) if self._owed == self._paid else self.change(Change(), known)
 
     def change(self, change: Change, known: Known) -> Delta:
-        """Commit `change`, and tell all who listen."""
-        return self._ask(change, known)
+        """Commit `change`, and tell all who listen, of what they could not be told before too."""
+        owed = self._owed
+        delta = self._ask(change if owed == self._paid else change._replace(all=True), known)
+        self._paid = owed
+        return delta
 
     def look(self) -> Delta | None:
         """The whole ledger, which is not changed; None if there is none. What `pull` would drop is invalid in it."""

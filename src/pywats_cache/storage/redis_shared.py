@@ -47,8 +47,9 @@ class LeasedCoherence(SharedCoherence):
         """The server says where it begins."""
 
     def is_current(self) -> bool:
-        """Whether `epoch` needs no I/O now."""
-        return super().is_current() and time.monotonic() < self._redis.feed.until
+        """Whether `epoch` needs no I/O now. There is no file to look at."""
+        cells = self._cells
+        return cells[EPOCH] == self._local and cells[LOST] == self._lost and time.monotonic() < self._redis.feed.until
 
     def begin_write(self, tags: tuple[str, ...], lease: float) -> str | None:
         """Announce a write. Raises StorageError, and it is not sent, if nobody can be told and that was wanted."""
@@ -108,6 +109,8 @@ class RedisSharedStorage(SharingStorage):
             raise ConfigurationError(
                 "storage must be a URL such as redis://127.0.0.1:6379/0, with parameters that redis-py knows"
             ) from None
+        self._client = client
+        self._refused: type[Exception] = redis.exceptions.ReadOnlyError
         self._may_continue = on_unreachable == "continue"
         self._redis = RedisLedger(client, prefix, self._max_lag)
         super().__init__(memory, self._redis, RedisRows(client, prefix), secret, "redis")
@@ -117,6 +120,12 @@ class RedisSharedStorage(SharingStorage):
 
     def _renew(self) -> None:
         self._redis.renew()
+
+    def _failed(self, doing: str, error: Exception) -> None:
+        if isinstance(error.__cause__, self._refused):
+            # A server that was demoted goes on answering; a new connection finds the one that took over.
+            self._client.connection_pool.disconnect(inuse_connections=False)
+        super()._failed(doing, error)
 
     def _new_coherence(self) -> SharedCoherence:
         return LeasedCoherence(self._redis, self._failed, self._may_continue)

