@@ -46,6 +46,7 @@ except ImportError:
 
 
 nox.options.sessions = ["lint", "types", "check", "package"]  # check runs the examples too
+IN_TWO = ("-n", "2", "--dist", "loadfile")  # which halves the time on two cores
 nox.options.reuse_existing_virtualenvs = True
 nox.options.error_on_external_run = True
 
@@ -95,16 +96,16 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def check(session: nox.Session) -> None:
-    """The whole test-suite on this Python."""
+    """The whole test-suite on this Python, in two processes; what is named after `--` in one."""
     _install(session, "test")
-    session.run("pytest", *session.posargs)
+    session.run("pytest", *(session.posargs or IN_TWO))
 
 
 @nox.session(python=INTERPRETERS or None)
 def tests(session: nox.Session) -> None:
     """The whole test-suite on every Python found here."""
     _install(session, "test")
-    session.run("pytest", *session.posargs)
+    session.run("pytest", *(session.posargs or IN_TWO))
 
 
 @nox.session
