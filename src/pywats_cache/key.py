@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from base64 import urlsafe_b64encode
 from collections.abc import Iterable
 from hashlib import blake2b
 from urllib.parse import unquote, unquote_plus
@@ -46,8 +47,9 @@ def entry_key(secret: bytes, *parts: bytes | str) -> str:
     """A keyed digest of the parts (method, URL, partition, body …): it names an answer and tells nothing of them."""
     data = [part.encode("utf-8", "surrogatepass") if part.__class__ is str else part for part in parts]
     lengths = b",".join([b"%d" % len(part) for part in data])  # so that no two lists of parts look alike
-    # 120 bits: two of a million answers share a key once in 10^24 times, and each byte less is two less an entry.
-    return blake2b(b"".join([lengths, b":", *data]), key=secret, digest_size=15).hexdigest()  # type: ignore[list-item]
+    # 120 bits: two of a million answers share a key once in 10^24 times. In base64, for each letter is a byte an entry.
+    digest = blake2b(b"".join([lengths, b":", *data]), key=secret, digest_size=15)  # type: ignore[list-item]
+    return urlsafe_b64encode(digest.digest()).decode("ascii")
 
 
 def variant_key(secret: bytes, key: str, values: Iterable[str | None]) -> str:

@@ -45,7 +45,6 @@ _DECISIVE = frozenset(
 )
 _CONDITIONAL = (b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since", b"if-range")
 _OVERRIDES = (b"x-http-method", b"x-http-method-override", b"x-method-override")
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 Fields = tuple[tuple[bytes, bytes], ...]
 
@@ -199,7 +198,8 @@ class Preparer:
     def _work_out(self, request: Any, asked: Asked, computed: str | None) -> Prepared:
         url = request.url._uri_reference
         method = request.method
-        origin = f"{url.scheme}://{url.host}:{url.port or _DEFAULT_PORTS.get(url.scheme, '')}"
+        host = f"[{url.host}]" if ":" in url.host else url.host
+        origin = f"{url.scheme}://{host}" if url.port is None else f"{url.scheme}://{host}:{url.port}"
         path = url.path or "/"
         decision = self._controller.decide(method, path)
         if asked.host != request.url.netloc and asked.host:

@@ -637,7 +637,7 @@ def test_explicit_tags_are_fenced_at_every_line() -> None:
         world = LineWorld(TAGGED)
         for _ in reading("/t/1")(world):
             pass
-        tag = explicit_tag("http://origin.example:80", "t")
+        tag = explicit_tag("http://origin.example", "t")
         world.apply()
         world.operations = [
             lambda: world.read("/t/1"),

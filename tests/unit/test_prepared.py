@@ -60,10 +60,10 @@ def test_what_an_answer_carries_names_no_partition_unless_a_401_drops_it(lib: Si
         return Preparer(controller, b"s" * 32).prepare(request).tags
 
     assert tags(Controller()) == (
-        "=http://host:80/a/b",
-        "^http://host:80/a/b",
-        "^http://host:80/a",
-        "^http://host:80/",
+        "=http://host/a/b",
+        "^http://host/a/b",
+        "^http://host/a",
+        "^http://host/",
     )
     assert len(tags(Controller(drop_on=(401,)))) == 5
     assert tags(Controller(drop_on=(403,))) == tags(Controller())
