@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 
 from ..storage.url import shown
+from .asking import Asking, Progress
 from .output import REFUSED, UNREACHABLE, USAGE, fail
-from .target import Asking, Progress
 
 __all__ = ["Service"]
 

@@ -14,8 +14,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from .asking import Asking, Progress
 from .output import FOUND, USAGE, AsJson, count, fail, say, seconds, size, table
-from .target import DEFAULT, Address, Asking, Progress, target_of
+from .target import DEFAULT, Address, target_of
 
 __all__ = ["clear", "doctor", "explain", "inspect", "invalidate", "stats", "warm"]
 

@@ -25,9 +25,9 @@ from ..listing import listed, record_document
 from ..storage.looking import Store, look_at
 from ..storage.url import shown, storage_from_url
 from ..survey import findings, survey
+from .asking import Asking, Progress
 from .loading import load
 from .output import REFUSED, UNREACHABLE, USAGE, fail
-from .target import Asking, Progress
 
 __all__ = ["Stored"]
 

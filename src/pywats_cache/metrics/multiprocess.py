@@ -14,7 +14,7 @@ from ..errors import seconds
 from ..forking import renew_in_child
 
 if TYPE_CHECKING:
-    from .prometheus import CacheCollector
+    from prometheus_client.registry import Collector
 
 __all__ = ["Publisher"]
 
@@ -32,7 +32,7 @@ class Publisher:
     stay, gauges go with `prometheus_client.multiprocess.mark_process_dead`. A forked child goes on by itself.
     """
 
-    def __init__(self, collector: CacheCollector, every: float = EVERY) -> None:
+    def __init__(self, collector: Collector, every: float = EVERY) -> None:
         self._collector = collector
         self._every = seconds("every", every, positive=True)
         self._lock = threading.Lock()
