@@ -47,11 +47,18 @@ class First:
     def learn(self, response: Any) -> None:
         """Take what the client made of the call. The request is copied: the other one is the caller's, to change.
 
-        A next transport may have changed the request, so the key must be that of the outcome.
+        A next transport of somebody else's may have changed the request, so nothing is learnt behind one, nor where the
+        key is not that of the outcome.
         """
         first = response.history[0] if response.history else response
         sent, outcome = first.request, first.extensions.get(EXTENSION)
-        if outcome is None or self._door._engine.preparer.prepare(sent).key != outcome.key:
+        engine, mounted = self._door._engine, self._door._client._transport_for_url(sent.url)
+        if (
+            outcome is None
+            or engine.preparer.prepare(sent).key != outcome.key
+            or not isinstance(mounted, Mounted)
+            or type(mounted.next_transport).__module__.partition(".")[0] != engine.library.name
+        ):
             return
         own = object.__new__(type(sent))
         own.__dict__.update(sent.__dict__, headers=sent.headers.copy(), extensions={**sent.extensions})
