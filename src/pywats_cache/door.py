@@ -52,17 +52,12 @@ class First:
         """
         first = response.history[0] if response.history else response
         sent, outcome = first.request, first.extensions.get(EXTENSION)
-        engine, mounted = self._door._engine, self._door._client._transport_for_url(sent.url)
-        if (
-            outcome is None
-            or engine.preparer.prepare(sent).key != outcome.key
-            or not isinstance(mounted, Mounted)
-            or type(mounted.next_transport).__module__.partition(".")[0] != engine.library.name
-        ):
+        prepared = self._door._comes_to(sent, trusted=True)
+        if prepared is None or outcome is None or prepared.key != outcome.key:
             return
         own = object.__new__(type(sent))
         own.__dict__.update(sent.__dict__, headers=sent.headers.copy(), extensions={**sent.extensions})
-        self._door._learn(self._memo, self._key, own)
+        self._door._remember(self._memo, self._key, (prepared, own))
 
 
 class Door:
@@ -140,7 +135,9 @@ class Door:
                 )
             except Exception:  # noqa: BLE001 - the ordinary way raises it to the caller
                 return None
-            known = self._learn(memo, key, request)
+            prepared = self._comes_to(request)
+            known = None if prepared is None else (prepared, request)
+            self._remember(memo, key, known)
         if known is None:
             return None
         prepared, pattern = known
@@ -198,15 +195,15 @@ class Door:
             and "request" not in own
         )
 
-    def _learn(self, memo: dict[Any, Any], key: Any, request: Any) -> tuple[Prepared, Any] | None:
-        mounted = self._client._transport_for_url(request.url)
-        known: tuple[Prepared, Any] | None = None
-        if isinstance(mounted, Mounted) and mounted._engine is self._engine and not request.url.userinfo:
-            prepared = self._engine.preparer.prepare(request)
-            if prepared.kind == "read" and not prepared.head and not prepared.refresh:
-                known = (prepared, request)
-        self._remember(memo, key, known)
-        return known
+    def _comes_to(self, request: Any, *, trusted: bool = False) -> Prepared | None:
+        """`request` as the engine sees it, if it is a plain read of its; `trusted`: and nobody may have changed it."""
+        engine, mounted = self._engine, self._client._transport_for_url(request.url)
+        if not isinstance(mounted, Mounted) or mounted._engine is not engine or request.url.userinfo:
+            return None
+        if trusted and type(mounted.next_transport).__module__.partition(".")[0] != engine.library.name:
+            return None
+        prepared = engine.preparer.prepare(request)
+        return prepared if prepared.kind == "read" and not prepared.head and not prepared.refresh else None
 
     @staticmethod
     def _remember(memo: dict[Any, Any], key: Any, known: Any) -> None:

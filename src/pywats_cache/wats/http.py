@@ -85,6 +85,13 @@ class _Mounting(Exchange):
         decision = self._mounted.controller.decide(method, path)
         return decision.ttl if decision.kind == "read" else 0.0
 
+    def _known(self, endpoint: str, params: dict[str, Any] | None, kwargs: dict[str, Any]) -> Response | None:
+        """The stored answer to a GET, unless the caller says `cache=False`; then the request will say so, too."""
+        if kwargs.pop("cache", True):
+            return self._stored("GET", endpoint, params, None, kwargs)
+        kwargs["directives"] = {"bypass": True}
+        return None
+
 
 class _Awaitable(_Mounting):
     """The asynchronous face, whether over an async client or over a sync one."""
@@ -108,12 +115,9 @@ class _Awaitable(_Mounting):
         - `cache=False` goes around the cache for this call.
         - `headers`, `retry`: for this call.
         """
-        if kwargs.pop("cache", True):
-            found = self._stored("GET", endpoint, params, None, kwargs)
-            if found is not None:
-                return found
-        else:
-            kwargs["directives"] = {"bypass": True}
+        found = self._known(endpoint, params, kwargs)
+        if found is not None:
+            return found
         return await self._make_request("GET", endpoint, params=params, **kwargs)
 
     async def refreshed(self, endpoint: str, params: dict[str, Any] | None = None, **kwargs: Any) -> Response:
@@ -373,12 +377,9 @@ class HttpClient(_Mounting, sdk_sync.HttpClient):
 
     def get(self, endpoint: str, params: dict[str, Any] | None = None, **kwargs: Any) -> Response:
         """A GET, unless a fresh answer is stored. `cache=False` goes around the cache for this call."""
-        if kwargs.pop("cache", True):
-            found = self._stored("GET", endpoint, params, None, kwargs)
-            if found is not None:
-                return found
-        else:
-            kwargs["directives"] = {"bypass": True}
+        found = self._known(endpoint, params, kwargs)
+        if found is not None:
+            return found
         return self._make_request("GET", endpoint, params=params, **kwargs)
 
     def post(self, endpoint: str, data: Any = None, params: dict[str, Any] | None = None, **kwargs: Any) -> Response:
