@@ -17,8 +17,8 @@ from pywats.core.throttle import RateLimiter
 
 from ..controller import Controller
 from ..httpx import AsyncCacheTransport, CacheTransport
-from .calling import Deadline, deadline, run, sleep_here
-from .exchange import Exchange
+from .calling import Deadline, run, sleep_here
+from .http_base import Awaitable, Mounting
 from .mounts import mount, mount_async
 from .options import DEFAULT_MAX_SIZE, DEFAULT_TTL, CacheOptions, check_options
 from .patterns import invalidate_matching
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from pywats.core.metrics import MetricsCollector
 
-    from ..mounting import Mounted
 
 __all__ = ["AsyncHttpClient", "HttpClient", "ThreadHttpClient"]
 
@@ -36,123 +35,7 @@ __all__ = ["AsyncHttpClient", "HttpClient", "ThreadHttpClient"]
 _POOL = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30.0)
 
 
-class _Mounting(Exchange):
-    """The cache of a client: mounted at construction, kept over `close()` and a later reopening.
-
-    The SDK's own cache is built off below (two caches would stack), and what it offers goes to ours.
-    """
-
-    _options: CacheOptions
-    _mounted: Mounted | None = None
-    token: str
-    verify_ssl: bool
-
-    def _open(self) -> Any:
-        raise NotImplementedError
-
-    def _start(self, options: CacheOptions) -> None:
-        self._options = options
-        self._cache_enabled = options.enabled
-        self._client = self._open()
-        if options.enabled:
-            self._mounted = options.transport or self._client.cache
-            self._storage = self._client.cache._engine.storage
-
-    def _settings(self) -> dict[str, Any]:
-        """What the SDK gives to httpx."""
-        self._mounted_headers = self._headers.copy()
-        return {
-            "base_url": self.base_url,
-            "headers": self._headers,
-            "timeout": self.timeout,
-            "verify": self.verify_ssl,
-            "follow_redirects": True,
-        }
-
-    @property
-    def _breaker(self) -> Any:
-        return self._circuit_breaker if self._circuit_breaker_enabled else None
-
-    @property
-    def _reused(self) -> Any:
-        """Our own cache transport of the client that was closed."""
-        return None if self._options.transport is not None else self._mounted
-
-    def ttl_of(self, method: str, path: str) -> float:
-        """Seconds for which an answer to this may be stored; 0.0 for what is not cached, or with the cache off."""
-        if self._mounted is None:
-            return 0.0
-        decision = self._mounted.controller.decide(method, path)
-        return decision.ttl if decision.kind == "read" else 0.0
-
-    def _known(self, endpoint: str, params: dict[str, Any] | None, kwargs: dict[str, Any]) -> Response | None:
-        """The stored answer to a GET, unless the caller says `cache=False`; then the request will say so, too."""
-        if kwargs.pop("cache", True):
-            return self._stored("GET", endpoint, params, None, kwargs)
-        kwargs["directives"] = {"bypass": True}
-        return None
-
-
-class _Awaitable(_Mounting):
-    """The asynchronous face, whether over an async client or over a sync one."""
-
-    async def _make_request(
-        self,
-        method: str,
-        endpoint: str,
-        params: dict[str, Any] | None = None,
-        data: Any = None,
-        headers: dict[str, str] | None = None,
-        retry: bool | None = None,
-        *,
-        directives: dict[str, Any] | None = None,
-    ) -> Response:
-        return await self._exchange(method, endpoint, params, data, headers, retry, directives, deadline.get())
-
-    async def get(self, endpoint: str, params: dict[str, Any] | None = None, **kwargs: Any) -> Response:
-        """A GET, unless a fresh answer is stored.
-
-        - `cache=False` goes around the cache for this call.
-        - `headers`, `retry`: for this call.
-        """
-        found = self._known(endpoint, params, kwargs)
-        if found is not None:
-            return found
-        return await self._make_request("GET", endpoint, params=params, **kwargs)
-
-    async def refreshed(self, endpoint: str, params: dict[str, Any] | None = None, **kwargs: Any) -> Response:
-        """A GET whose answer is fetched anew, and stored."""
-        directives = {"refresh": True} if kwargs.pop("cache", True) else {"bypass": True}
-        return await self._make_request("GET", endpoint, params=params, directives=directives, **kwargs)
-
-    async def post(
-        self, endpoint: str, data: Any = None, params: dict[str, Any] | None = None, **kwargs: Any
-    ) -> Response:
-        """A POST; one that only reads is answered from the cache, if a fresh answer to the same body is stored."""
-        found = self._stored("POST", endpoint, params, data, kwargs)
-        if found is not None:
-            return found
-        return await self._make_request("POST", endpoint, data=data, params=params, **kwargs)
-
-    async def invalidate_cache(self, endpoint_pattern: str | None = None) -> None:
-        """Forget the answers whose path contains `endpoint_pattern`; None: all of them.
-
-        Answers under way are forgotten too. A pattern with a part of a query drops everything.
-        """
-        if self._mounted is not None:
-            await self._change(invalidate_matching, self._mounted, endpoint_pattern)
-
-    async def forget(self, *tags: str) -> None:
-        """Make invalid what carries one of `tags`, for this client and all that share its storage."""
-        if self._mounted is not None:
-            await self._change(self._mounted._invalidate, None, tags, False)
-
-    async def _change(self, step: Callable[..., object], *arguments: Any) -> None:
-        """Run what makes something invalid, in the caller's thread."""
-        step(*arguments)
-
-
-class AsyncHttpClient(_Awaitable, sdk_async.AsyncHttpClient):
+class AsyncHttpClient(Awaitable, sdk_async.AsyncHttpClient):
     """The SDK's AsyncHttpClient with the cache mounted; on asyncio and trio.
 
     ```python
@@ -242,7 +125,7 @@ class AsyncHttpClient(_Awaitable, sdk_async.AsyncHttpClient):
             await self.cache.clear()
 
 
-class ThreadHttpClient(_Awaitable, sdk_async.AsyncHttpClient):
+class ThreadHttpClient(Awaitable, sdk_async.AsyncHttpClient):
     """Looks like the SDK's AsyncHttpClient, works like a sync one: nothing it returns ever waits for an event loop.
 
     The services below `pyWATS` run on it, in the caller's thread. Safe from any number of threads.
@@ -288,7 +171,7 @@ class ThreadHttpClient(_Awaitable, sdk_async.AsyncHttpClient):
             self.cache.clear()
 
 
-class HttpClient(_Mounting, sdk_sync.HttpClient):
+class HttpClient(Mounting, sdk_sync.HttpClient):
     """The SDK's sync HttpClient with the cache mounted (the SDK's own never caches). Safe from any number of threads.
 
     ```python
