@@ -131,7 +131,7 @@ class AsyncCache(Mounted):
             raise
         finally:
             join.flight.forget(wake)
-        return await self._with_news(self._engine.rejoin, join)
+        return await self._with_news(self._engine.rejoin if join.lookup is None else self._engine.rejoin_lookup, join)
 
     async def _fetch(self, fetch: Fetch) -> Any:
         engine, outer = self._engine, self._outer

@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-from .door import Door, First
+from .door import Door, Pending
 from .errors import ConfigurationTypeError
 from .mounting import Mounted
 
@@ -131,10 +131,19 @@ class SyncCachingClient(CachingClient, Generic[RequestT, ResponseT]):
     if not TYPE_CHECKING:  # a type checker sees the library's, with its arguments
 
         def get(self, url: Any, **options: Any) -> ResponseT:
-            """Send a GET, unless a fresh answer is stored. The options are those of the library's `Client.get`."""
-            found = self._door.answer(url, options)
-            if found is not None and found.__class__ is not First:
+            """Send a GET, unless what is stored answers it, or what another caller fetches.
+
+            The options are those of the library's `Client.get`.
+            """
+            door = self._door
+            found = door.answer(url, options)
+            if found.__class__ is door.answer_class:
                 return found
+            if found.__class__ is Pending:
+                response = found.ended(found.transport._follow(found.step), options)
+                if response is not None:
+                    return response
+                found = None
             response = super().get(url, **options)
             if found is not None:
                 found.learn(response)
@@ -160,10 +169,19 @@ class AsyncCachingClient(CachingClient, Generic[RequestT, ResponseT]):
     if not TYPE_CHECKING:
 
         async def get(self, url: Any, **options: Any) -> ResponseT:
-            """Send a GET, unless a fresh answer is stored. The options are those of the library's `AsyncClient.get`."""
-            found = self._door.answer(url, options)
-            if found is not None and found.__class__ is not First:
+            """Send a GET, unless what is stored answers it, or what another caller fetches.
+
+            The options are those of the library's `AsyncClient.get`.
+            """
+            door = self._door
+            found = door.answer(url, options)
+            if found.__class__ is door.answer_class:
                 return found
+            if found.__class__ is Pending:
+                response = found.ended(await found.transport._follow(found.step), options)
+                if response is not None:
+                    return response
+                found = None
             response = await super().get(url, **options)
             if found is not None:
                 found.learn(response)

@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 
 from .errors import ConfigurationError, ConfigurationTypeError, flag, seconds, words
 
-__all__ = ["EXTENSION", "Directives", "parse_cache_control"]
+__all__ = ["DEADLINE", "EXTENSION", "Directives", "parse_cache_control"]
 
 EXTENSION = "pywats_cache"
+DEADLINE = "pywats_cache.deadline"
+"""Of a request whose lookup has waited for another's fetch in vain: until when it may (of `time.monotonic`)."""
 
 
 class Directives(NamedTuple):

@@ -5,8 +5,8 @@ parsing the URL 25, building the Request 9.5 (CPython 3.11). A lookup takes the 
 remembers what they come to, so that a warm one costs a few µs.
 
 It answers only where nothing the client does could matter; else it returns None, has changed nothing, and the
-ordinary way runs. What is stale answers a `get` too, whose Response says so, while a refresh runs or is held back; to
-start one is the transport's work.
+ordinary way runs. A `get` is answered by what is stale, too, and by the fetch of another caller that is under way; its
+Response says so. To wait, and to refresh, is the transport's work.
 
 By construction the key is that of the request httpx would have built: at the first call with these arguments httpx
 builds it, and the engine prepares it.
@@ -15,17 +15,20 @@ builds it, and the engine prepares it.
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING, Any
 
-from .directives import EXTENSION
+from .directives import DEADLINE, EXTENSION
+from .library import copied
 from .mounting import Mounted
 from .prepared import Prepared
+from .steps import Join, Stale
 from .storage.entry import StoredResponse
 
 if TYPE_CHECKING:
     from .engine import Engine
 
-__all__ = ["Door", "First"]
+__all__ = ["Door", "First", "Pending"]
 
 MAX_MEMO = 4096
 _PLAIN = frozenset({str, int, bool, type(None)})
@@ -50,14 +53,36 @@ class First:
         A next transport of somebody else's may have changed the request, so nothing is learnt behind one, nor where the
         key is not that of the outcome.
         """
+        if self._memo.get(self._key) is not _ONCE:
+            return  # somebody who joined this call was faster
         first = response.history[0] if response.history else response
         sent, outcome = first.request, first.extensions.get(EXTENSION)
         prepared = self._door._comes_to(sent, trusted=True)
         if prepared is None or outcome is None or prepared.key != outcome.key:
             return
-        own = object.__new__(type(sent))
-        own.__dict__.update(sent.__dict__, headers=sent.headers.copy(), extensions={**sent.extensions})
-        self._door._remember(self._memo, self._key, (prepared, own))
+        self._door._remember(self._memo, self._key, (prepared, copied(sent)))
+
+
+class Pending:
+    """A lookup for which `transport` has to follow `step`: to wait for another's fetch, or to start a refresh."""
+
+    __slots__ = ("_began", "_door", "step", "transport")
+
+    def __init__(self, door: Door, step: Join | Stale, transport: Any) -> None:
+        self._door: Door = door
+        self._began: float = time.perf_counter()
+        self.step: Any = step
+        self.transport: Any = transport
+
+    def ended(self, response: Any, options: dict[str, Any]) -> Any:
+        """`response` for the caller; None: the call goes the ordinary way with `options`, and waits no longer there."""
+        door, step = self._door, self.step
+        if response is not None:
+            response.default_encoding = door._client._default_encoding
+            door._engine.answered_request(step.request, response, time.perf_counter() - self._began)
+            return response
+        options["extensions"] = {DEADLINE: step.deadline}
+        return None
 
 
 class Door:
@@ -67,11 +92,12 @@ class Door:
     `_seen` says; any change empties it. It is replaced, never repaired, so threads share it without a lock.
     """
 
-    __slots__ = ("_client", "_closed", "_engine", "_logger", "_memo", "_plain", "_seen", "_shared")
+    __slots__ = ("_client", "_closed", "_engine", "_logger", "_memo", "_plain", "_seen", "_shared", "answer_class")
 
     def __init__(self, client: Any, engine: Engine, base: type[Any]) -> None:
         self._client = client
         self._engine = engine
+        self.answer_class = engine.library.looked_up_response
         self._logger = logging.getLogger(engine.library.name)
         self._closed = type(client._state).CLOSED
         self._memo: dict[Any, Any] = {}
@@ -83,7 +109,10 @@ class Door:
         )
 
     def answer(self, url: Any, options: dict[str, Any]) -> Any:
-        """The Response for `client.get(url, **options)`; else None, or a `First` that wants the client's Response."""
+        """The Response for `client.get(url, **options)`, or a `Pending` that leads to it.
+
+        Else None, or a `First` that wants the Response which the client gets in the ordinary way.
+        """
         if options and not _IRRELEVANT.issuperset(options):
             return None
         found = self._find("GET", url, options.get("params"), options.get("headers"), None, None, at_once=False)
@@ -91,10 +120,25 @@ class Door:
             return None
         if found.__class__ is First:
             return None if "timeout" in options else found  # a lookup's request has the client's timeouts
-        entry, pattern, age, status, reason = found
-        response = self._engine.answers.looked_up(entry, status, reason, age, pattern)
+        entry, pattern, age, missed = found
+        if missed is None:
+            response = self._engine.answers.looked_up(entry, "hit", "fresh", age, pattern)
+        else:
+            transport = None if "timeout" in options else self.transport_of(pattern)
+            if transport is None:
+                return None
+            response = self._engine.storage.coherence.without_io(
+                self._engine.missed_lookup, pattern, *missed, self._may_answer
+            )
+            if response.__class__ is not self.answer_class:
+                return None if response is None else Pending(self, response, transport)
         response.default_encoding = self._client._default_encoding
         return response
+
+    def transport_of(self, request: Any) -> Any:
+        """The transport of this engine that the client sends `request` by, or None."""
+        mounted = self._client._transport_for_url(request.url)
+        return mounted if isinstance(mounted, Mounted) and mounted._engine is self._engine else None
 
     def entry(
         self,
@@ -108,9 +152,13 @@ class Door:
     ) -> StoredResponse | None:
         """The stored answer itself, for callers that make something else of it than a Response."""
         found = self._find(method, url, params, headers, content, json, at_once=True)
-        return None if found is None else found[0]
+        return None if found is None or found[3] is not None else found[0]
 
     def _find(self, method: str, url: Any, params: Any, headers: Any, content: Any, json: Any, *, at_once: bool) -> Any:
+        """What is stored and fresh, its request and age, and None; or what is known of the miss in the place of None.
+
+        Or None, and with `at_once=False` a `First`.
+        """
         if not self._may_answer():
             return None
         key: Any
@@ -151,25 +199,20 @@ class Door:
         if storage.varying:
             entry_key = engine.variant(pattern, entry_key)
         entry = storage.table.items.get(entry_key)
-        if entry is None or entry.status != 200:
-            return None
         now = engine.now()
-        age = now - entry.began
-        if age < entry.ahead and (
-            # Without asking others: `_may_answer` has just made sure that what they did is known.
-            storage.coherence.without_io(engine.may_look_up, entry, prepared, age)
-            if self._shared
-            else engine.may_look_up(entry, prepared, age)
-        ):
-            engine.touch(entry_key, entry, lookup=True)
-            return entry, pattern, age, "hit", "fresh"
-        if at_once:
-            return None  # to who takes the stored answer itself nothing would tell that it is stale
-        reason = storage.coherence.without_io(engine.why_look_up_stale, entry_key, entry, prepared, now)
-        if reason is None:
-            return None
-        engine.count_stale_lookup()
-        return entry, pattern, age, "stale", reason
+        if entry is not None:
+            if entry.status != 200:
+                return None
+            age = now - entry.began
+            if age < entry.ahead and (
+                # Without asking others: `_may_answer` has just made sure that what they did is known.
+                storage.coherence.without_io(engine.may_look_up, entry, prepared, age)
+                if self._shared
+                else engine.may_look_up(entry, prepared, age)
+            ):
+                engine.touch(entry_key, entry, lookup=True)
+                return entry, pattern, age, None
+        return None, pattern, 0.0, (prepared, entry_key, entry, now)
 
     def _may_answer(self) -> bool:
         """Whether nothing that the client is set to do now could change an answer or be missed."""
@@ -197,8 +240,8 @@ class Door:
 
     def _comes_to(self, request: Any, *, trusted: bool = False) -> Prepared | None:
         """`request` as the engine sees it, if it is a plain read of its; `trusted`: and nobody may have changed it."""
-        engine, mounted = self._engine, self._client._transport_for_url(request.url)
-        if not isinstance(mounted, Mounted) or mounted._engine is not engine or request.url.userinfo:
+        engine, mounted = self._engine, self.transport_of(request)
+        if mounted is None or request.url.userinfo:
             return None
         if trusted and type(mounted.next_transport).__module__.partition(".")[0] != engine.library.name:
             return None

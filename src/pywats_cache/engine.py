@@ -12,10 +12,11 @@ The transports do what differs between sync and async, and decide nothing.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from .arrivals import Arrivals
-from .directives import EXTENSION, Directives
+from .directives import DEADLINE, EXTENSION, Directives
 from .flights import Flight, Landing, Owner
 from .freshness import fields
 from .outcome import CacheOutcome, Status
@@ -157,8 +158,8 @@ class Engine(Arrivals, Writes):
                 if flight.is_held_by(owner):
                     solo, reason = True, "own-flight"
                 elif self._may_join(prepared, flight, now):
-                    if deadline is None:  # the first flight that this call waits for
-                        deadline = time.monotonic() + self._patience(request)
+                    if deadline is None:  # the first flight that this call waits for, unless its lookup has waited
+                        deadline = request.extensions.get(DEADLINE) or time.monotonic() + self._patience(request)
                     return Join(request, prepared, key, flight, deadline)
             solo = solo or prepared.kind == "part"  # its answer may be less than the whole
             fetch = self._take_off(request, prepared, key, now, owner, reason, solo=solo)
@@ -299,7 +300,66 @@ class Engine(Arrivals, Writes):
     def left(self, join: Join) -> None:
         """A joiner was cancelled while it waited; it counts as a miss."""
         with self.storage.lock:
-            self._count("miss")
+            self.counters.miss += 1
+            self.counters.lookups += join.lookup is not None
+
+    # ── lookups: before there is a request of the caller's; `request` is one like it, for many to share ──────────────
+
+    def missed_lookup(
+        self,
+        request: Any,
+        prepared: Prepared,
+        key: str,
+        entry: StoredResponse | None,
+        now: float,
+        may_answer: Callable[[], bool],
+    ) -> Any:
+        """What becomes of a lookup that no hit answers: a Response, Stale or Join; None: the ordinary way runs.
+
+        - `entry`: what is stored under `key`, if anything is.
+        - `may_answer`: whether the client still leaves lookups to us, after a wait.
+        """
+        if entry is not None:
+            age = now - entry.began
+            ahead = self.may_look_up(entry, prepared, age)
+            status: Status = "hit" if ahead else "stale"
+            reason = "ahead" if ahead else self.why_stale_now(entry, prepared, now)
+            if reason is not None:
+                with self.storage.lock:
+                    self._count(status)
+                    self.counters.lookups += 1
+                response = self.answers.looked_up(entry, status, reason, age, request)
+                if reason == "offline" or self.controller.offline == "only":
+                    return response
+                return self._with_refresh(request, prepared, key, entry, now, response)
+        flights = self.storage.flights
+        with self.storage.lock:
+            flight = flights.get(key)
+            if (
+                flight is None
+                or prepared.only_if_cached
+                or self.controller.offline == "only"
+                or flights.is_solitary(key, now)
+                or flight.is_held_by(self._owner())
+                or not self._may_join(prepared, flight, now)
+            ):
+                return None
+        return Join(request, prepared, key, flight, time.monotonic() + self._patience(request), may_answer)
+
+    def rejoin_lookup(self, join: Join) -> Any:
+        """After a wait: the Response of the other's answer; None: the ordinary way runs."""
+        flight, prepared, request = join.flight, join.prepared, join.request
+        entry = flight.answer
+        assert join.lookup is not None
+        if flight.landing is not Landing.ANSWERED or entry is None or entry.status != 200 or not join.lookup():
+            return None
+        age = self.now() - entry.began
+        if not self.may_share(entry, prepared, age) or entry.key != self.variant(request, prepared.key):
+            return None
+        with self.storage.lock:
+            self.counters.collapsed += 1
+            self.counters.lookups += 1
+        return self.answers.looked_up(entry, "collapsed", "joined", age, request)
 
     def _gateway_timeout(self, prepared: Prepared, reason: str, status: Status) -> Any:
         with self.storage.lock:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-__all__ = ["Library"]
+__all__ = ["Library", "copied"]
 
 _SLICE = 16 << 10
 
@@ -58,3 +58,10 @@ class _Slices:
     def __iter__(self) -> Iterator[bytes]:
         for start in range(0, len(self._raw), _SLICE):
             yield self._raw[start : start + _SLICE]
+
+
+def copied(request: Any) -> Any:
+    """A request that is sent like this one, whatever becomes of this one's header fields and extensions."""
+    copy = object.__new__(type(request))
+    copy.__dict__.update(request.__dict__, headers=request.headers.copy(), extensions={**request.extensions})
+    return copy

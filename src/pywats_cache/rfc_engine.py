@@ -34,6 +34,10 @@ class RfcEngine(RfcWrites, Engine):
         # Never by the short cut of a hit, which answers with the whole.
         return self._cold(request, prepared, self.variant(request, prepared.key), self.now())
 
+    def missed_lookup(self, *_: Any) -> Any:
+        """None: what may be served stale or shared here depends on fields that the ordinary way reads."""
+        return None
+
     def _with_refresh(
         self, request: Any, prepared: Prepared, key: str, entry: StoredResponse, now: float, response: Any
     ) -> Any:

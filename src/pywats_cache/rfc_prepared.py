@@ -6,6 +6,7 @@ from math import inf
 from typing import Any
 
 from .key import entry_key
+from .library import copied
 from .prepared import Asked, Fields, Prepared, Preparer
 from .rfc9111 import NO_WISHES, wishes
 
@@ -56,9 +57,7 @@ class RfcPreparer(Preparer):
 
 def plain(request: Any) -> Any:
     """A copy of `request` that asks for the whole, unconditionally."""
-    asking = object.__new__(type(request))
-    asking.__dict__.update(request.__dict__)
-    asking.headers = request.headers.copy()
+    asking = copied(request)
     for name in _OF_A_PART:
         asking.headers.pop(name.decode(), None)
     return asking

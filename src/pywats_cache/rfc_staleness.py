@@ -90,10 +90,6 @@ class RfcStaleness(Staleness):
         """Whether `entry` may answer a lookup, which leaves the client's cookie jar alone."""
         return all(name != b"set-cookie" for _, name, _ in entry.headers) and self.is_fresh(entry, prepared, age)
 
-    def why_look_up_stale(self, key: str, entry: StoredResponse, prepared: Prepared, now: float) -> str | None:
-        """None: what may be served stale here depends on fields that the ordinary way reads."""
-        return None
-
     def may_share(self, entry: StoredResponse, prepared: Prepared, age: float) -> bool:
         """Whether the answer of another's fetch that was joined in flight may answer."""
         return in_time(entry, prepared, age) and self._pleases(entry, prepared, age)

@@ -8,6 +8,7 @@ from .core import Core
 from .flights import Landing
 from .freshness import fields
 from .http_dates import date_field
+from .library import copied
 from .validators import conditional_fields, entity_tag
 
 if TYPE_CHECKING:
@@ -77,19 +78,6 @@ class Staleness(Core):
             return "while-revalidate" if decision.stale_while_revalidate else None
         return None
 
-    def why_look_up_stale(self, key: str, entry: StoredResponse, prepared: Prepared, now: float) -> str | None:
-        """The reason to answer a lookup stale, or None; a refresh is started by the transport alone."""
-        why = self.why_stale_now(entry, prepared, now)
-        if why == "while-revalidate" and self.storage.flights.get(key) is None and self.may_refresh(key, now):
-            return None
-        return why
-
-    def count_stale_lookup(self) -> None:
-        """A lookup was answered stale."""
-        with self.storage.lock:
-            self.counters.stale += 1
-            self.counters.lookups += 1
-
     def count(self, fetch: Fetch, status: Status) -> None:
         """A fetch that counted as a miss when it began turned out otherwise."""
         if not fetch.background:
@@ -115,14 +103,13 @@ class Staleness(Core):
 
     def ask(self, fetch: Fetch) -> None:
         """Make a fetch conditional on what is stored, where that has validators (RFC 9111 §4.3.1)."""
+        if fetch.background:  # the caller may change its own meanwhile, or many share the one
+            fetch.request = fetch.to_send = copied(fetch.request)
         if fetch.stale is None:
             return
         validators = self.validators(fetch.stale, fetch.request)
         if validators:
-            request = fetch.request
-            asking = object.__new__(type(request))
-            asking.__dict__.update(request.__dict__)
-            asking.headers = request.headers.copy()
+            asking = copied(fetch.request)
             for name in ("if-none-match", "if-modified-since"):  # the caller's own; ours name them too
                 asking.headers.pop(name, None)
             for name, value in validators:

@@ -22,7 +22,7 @@ class CacheStats(NamedTuple):
     collapsed: int = 0
     bypassed: int = 0
     lookups: int = 0
-    """Of the hits, those that were answered before the client built a request."""
+    """Of all these, those that were over before the client built a request: hits, stale answers and joins."""
     stores: int = 0
     evictions: int = 0
     expirations: int = 0

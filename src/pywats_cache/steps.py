@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from .flights import Flight
@@ -21,16 +22,29 @@ class Step:
 
 
 class Join(Step):
-    """Wait until `flight` lands, or until `deadline` (of `time.monotonic`), then ask `engine.rejoin`."""
+    """Wait until `flight` lands, or until `deadline` (of `time.monotonic`), then ask `engine.rejoin`.
 
-    __slots__ = ("deadline", "flight", "key", "prepared", "request")
+    - `lookup`: it is one that waits, so `engine.rejoin_lookup` is to be asked; whether it may still be answered. Else
+      None.
+    """
 
-    def __init__(self, request: Any, prepared: Prepared, key: str, flight: Flight, deadline: float) -> None:
+    __slots__ = ("deadline", "flight", "key", "lookup", "prepared", "request")
+
+    def __init__(
+        self,
+        request: Any,
+        prepared: Prepared,
+        key: str,
+        flight: Flight,
+        deadline: float,
+        lookup: Callable[[], bool] | None = None,
+    ) -> None:
         self.request: Any = request
         self.prepared: Prepared = prepared
         self.key: str = key
         self.flight: Flight = flight
         self.deadline: float = deadline
+        self.lookup: Callable[[], bool] | None = lookup
 
 
 class Fetch(Step):
@@ -111,6 +125,11 @@ class Stale(Step):
     def __init__(self, response: Any, refresh: Fetch) -> None:
         self.response: Any = response
         self.refresh: Fetch = refresh
+
+    @property
+    def request(self) -> Any:
+        """What is answered."""
+        return self.refresh.request
 
 
 class Forward(Step):

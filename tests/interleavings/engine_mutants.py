@@ -126,7 +126,7 @@ MUTANTS: dict[str, tuple[type[Any], str, list[Replacement]]] = {
         "failed",
         [(r"self\._land\(fetch\.flight, Landing\.FAILED\)", "self.storage.flights.remove(fetch.flight)")],
     ),
-    "a cancelled joiner is not counted": (Engine, "left", [(r"self\._count\(.*\)", "pass")]),
+    "a cancelled joiner is not counted": (Engine, "left", [(r"self\.counters\.miss \+= 1", "pass")]),
     "an uncacheable answer does not wake the joiners": (
         Engine,
         "release",

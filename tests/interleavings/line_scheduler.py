@@ -244,6 +244,23 @@ class BatonLock:
         self.release()
 
 
+class BatonLatch:
+    """A lock of the scheduler that one thread takes and another one releases; a wait never times out."""
+
+    def __init__(self) -> None:
+        self._taken = False
+
+    def acquire(self, timeout: float = -1) -> bool:
+        baton = Baton.active
+        if baton is not None and self._taken:
+            baton.block(lambda: not self._taken)
+        self._taken = True
+        return True
+
+    def release(self) -> None:
+        self._taken = False
+
+
 class BatonEvent:
     """An event that belongs to the scheduler; a wait never times out."""
 

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from engine_mutants import plant
-from line_scheduler import Baton, BatonEvent, BatonLock, codes, explore_lines
+from line_scheduler import Baton, BatonEvent, BatonLatch, BatonLock, codes, explore_lines
 from register_world import COLLECTION, ITEM, SIBLING, World, reading, request
 from step_explorer import Violation
 
@@ -577,7 +577,7 @@ def codes_of_windows() -> Iterator[Any]:
 def test_every_schedule_of_the_lines_is_coherent(
     name: str, monkeypatch: pytest.MonkeyPatch, record_property: Callable[[str, object], None]
 ) -> None:
-    monkeypatch.setattr(sync_module, "threading", SimpleNamespace(Event=BatonEvent, get_ident=lambda: 0))
+    monkeypatch.setattr(sync_module, "threading", SimpleNamespace(Lock=BatonLatch, get_ident=lambda: 0))
     case, at_least = CASES[name]
     schedules = case.explore()
     record_property("schedules", schedules)
@@ -612,7 +612,7 @@ KILLERS = {
 
 @pytest.mark.parametrize("name", KILLERS)
 def test_mutant_is_found_by_the_schedules_of_lines(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sync_module, "threading", SimpleNamespace(Event=BatonEvent, get_ident=lambda: 0))
+    monkeypatch.setattr(sync_module, "threading", SimpleNamespace(Lock=BatonLatch, get_ident=lambda: 0))
     plant(monkeypatch, name)
     with pytest.raises(Violation):
         CASES[KILLERS[name]][0].explore()

@@ -466,21 +466,75 @@ def stale_client(make: Make, clock: FakeClock, **options: Any) -> tuple[Any, Hel
     return client, held
 
 
-def test_a_stale_answer_is_looked_up_while_its_refresh_is_under_way(
+def test_a_stale_answer_is_looked_up_and_the_first_one_starts_a_refresh(
     make: Make, clock: FakeClock, outcome: Outcome, origin: Any
 ) -> None:
     client, held = stale_client(make, clock)
-    started = client.get("/a")  # the ordinary way starts the refresh
-    assert (outcome(started).status, lookups(client)) == ("stale", 1)
+    started = client.get("/a")
+    assert (outcome(started)[:3], lookups(client)) == (("stale", "while-revalidate", 11.0), 2)
+    assert len(held.waiting) == 1
     looked_up = client.get("/a")
-    assert outcome(looked_up) == outcome(started)._replace(age=11.0)
-    assert outcome(looked_up).reason == "while-revalidate"
+    assert outcome(looked_up) == outcome(started)
     assert (looked_up.text, looked_up.is_closed) == (started.text, True)
     stats = client.cache.stats
-    assert (stats.stale, stats.lookups, stats.hits, stats.misses, stats.requests) == (2, 2, 1, 1, 4)
+    assert (stats.stale, stats.lookups, stats.hits, stats.misses, stats.requests) == (2, 3, 1, 1, 4)
+    assert len(held.waiting) == 1
     client.cache._refresh(held.waiting.pop())
     assert outcome(client.get("/a")).status == "hit"
     assert origin.count == 2
+    assert origin.requests[1].headers == origin.requests[0].headers
+
+
+def test_a_refresh_sends_a_request_of_its_own(make: Make, clock: FakeClock, origin: Any) -> None:
+    client, held = stale_client(make, clock)
+    client.get("/a")
+    client.cache._refresh(held.waiting.pop())
+    origin.requests[1].headers["X-Poison"] = "1"  # as a next transport may
+    clock.advance(11)
+    client.get("/a")
+    client.cache._refresh(held.waiting.pop())
+    assert "X-Poison" not in origin.requests[2].headers
+
+
+def test_a_refresh_goes_by_the_transport_that_is_mounted_now(
+    make: Make, clock: FakeClock, lib: SimpleNamespace
+) -> None:
+    client, held = stale_client(make, clock)
+    client._mounts = {lib.http._utils.URLPattern("all://"): lib.http.HTTPTransport()}
+    assert client._door.answer("/a", {}) is None, "that is no transport of this cache"
+    assert held.waiting == []
+
+
+def test_a_hit_near_its_end_is_looked_up_and_starts_a_refresh(make: Make, clock: FakeClock, outcome: Outcome) -> None:
+    ahead = Controller(ttl=10.0, rules=[Read("/a", ttl=20.0, refresh_ahead=0.5)])
+    client, held = stale_client(make, clock, controller=ahead)
+    assert outcome(client.get("/a"))[:3] == ("hit", "ahead", 11.0)
+    assert (lookups(client), len(held.waiting)) == (2, 1)
+    assert outcome(client.get("/a")).reason == "ahead"
+    assert (lookups(client), len(held.waiting), client.cache.stats.hits) == (3, 1, 3)
+
+
+def test_a_refresh_that_may_not_be_started_is_done_with(make: Make, clock: FakeClock, outcome: Outcome) -> None:
+    client, held = stale_client(make, clock)
+    held.start = lambda fetch: False  # type: ignore[method-assign]
+    assert outcome(client.get("/a")).status == "stale"
+    assert len(client.cache.storage.flights) == 0
+
+
+def test_what_starts_a_refresh_is_in_the_journal(make: Make, clock: FakeClock) -> None:
+    client, _ = stale_client(make, clock)
+    before = len(client.cache._engine.journal.recent)
+    client.get("/a")
+    event = client.cache._engine.journal.recent[-1]
+    assert (len(client.cache._engine.journal.recent), event.status, event.method) == (before + 1, "stale", "GET")
+
+
+def test_a_call_with_a_timeout_of_its_own_leaves_the_refresh_to_the_ordinary_way(make: Make, clock: FakeClock) -> None:
+    client, held = stale_client(make, clock)
+    client.get("/a", timeout=7.0)
+    assert lookups(client) == 1
+    (fetch,) = held.waiting
+    assert fetch.request.extensions["timeout"]["read"] == 7.0
 
 
 def test_a_stale_answer_is_looked_up_while_its_refresh_is_held_back(
@@ -495,10 +549,10 @@ def test_a_stale_answer_is_looked_up_while_its_refresh_is_held_back(
     origin.reply = refuse
     client.cache._refresh(held.waiting.pop())
     assert outcome(client.get("/a")).status == "stale"
-    assert (lookups(client), held.waiting) == (2, [])
+    assert (lookups(client), held.waiting) == (3, [])
     clock.advance(1)  # the back-off is over: the next call starts a refresh
     assert outcome(client.get("/a")).status == "stale"
-    assert (lookups(client), len(held.waiting)) == (2, 1)
+    assert (lookups(client), len(held.waiting)) == (4, 1)
 
 
 def test_a_stale_answer_is_looked_up_while_the_server_is_known_to_be_away(
@@ -518,12 +572,13 @@ def test_a_stale_answer_is_looked_up_while_the_server_is_known_to_be_away(
 
 @pytest.mark.parametrize("how", ["dirtied", "past its window"])
 def test_what_may_not_be_served_stale_is_not_looked_up(make: Make, clock: FakeClock, how: str) -> None:
-    client, _ = stale_client(make, clock)
+    client, held = stale_client(make, clock)
     client.get("/a")
     assert client._door.answer("/a", {}) is not None
     if how == "dirtied":
         client.cache.invalidate("/a")
     else:
+        client.cache._engine.failed(held.waiting.pop())
         clock.advance(60)
     before = client.cache.stats
     assert client._door.answer("/a", {}) is None

@@ -60,7 +60,7 @@ OF_CLIENT: tuple[Family, ...] = (
     Family(
         "pywats_cache_lookups",
         "counter",
-        "Hits that were answered before the client built a request.",
+        "Requests that were over before the client built one for httpx: hits, stale answers and joins.",
         (),
         _stat("lookups"),
     ),
