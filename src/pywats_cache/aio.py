@@ -95,8 +95,8 @@ class AsyncCache(Mounted):
             if kind is Forward:
                 return await self._forward(step)
             if kind is Stale:
-                if not self._tasks.start(step.refresh):
-                    await self._with_news(engine.failed, step.refresh)
+                if not self._tasks.start(step):
+                    engine.refused(step)
                 return step.response
             if kind is not Join:
                 return step
@@ -179,10 +179,12 @@ class AsyncCache(Mounted):
             return answer
         return await self._fetch(fetch) if answer is None else answer
 
-    async def _refresh(self, fetch: Fetch) -> None:
+    async def _refresh(self, stale: Stale) -> None:
         """Fetch in the background; whatever comes of it is in the storage, or in the engine's memory of failures."""
         try:
-            self._engine.ask(fetch)  # here, for it costs a third of what the caller pays for a stale answer
+            fetch = await self._with_news(self._engine.refresh, stale)
+            if fetch is None:
+                return
             response = await self._fetch(fetch)
             async for _ in response.stream:
                 pass
@@ -263,7 +265,7 @@ class AsyncCache(Mounted):
         await self._run(self._clear)
 
     def _prepare(self) -> None:
-        self._tasks = Tasks(self._refresh)
+        self._tasks = Tasks(self._refresh, self._engine.unrefreshed)
 
     async def aclose(self) -> None:
         """Cancel the refreshes and close the next transport."""

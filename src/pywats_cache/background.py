@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Coroutine
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import anyio
 
 if TYPE_CHECKING:
-    from .steps import Fetch
+    from .steps import Stale
 
 __all__ = ["Tasks", "Threads"]
 
@@ -27,16 +28,16 @@ class Threads:
     guarded by `_lock`; handing a job to a waiting thread takes no other.
     """
 
-    def __init__(self, run: Callable[[Fetch], None]) -> None:
+    def __init__(self, run: Callable[[Stale], None]) -> None:
         self._run = run
-        self._jobs: SimpleQueue[Fetch | None] = SimpleQueue()  # None: no more will come
+        self._jobs: SimpleQueue[Stale | None] = SimpleQueue()  # None: no more will come
         self._lock = threading.Lock()
         self._workers = 0
         self._unfinished = 0
         self._closed = False
 
-    def start(self, fetch: Fetch) -> bool:
-        """Run `fetch` soon. False if this is closed or has too much to do."""
+    def start(self, stale: Stale) -> bool:
+        """Run the refresh of `stale` soon. False if this is closed or has too much to do."""
         with self._lock:
             if self._closed or self._unfinished >= BACKLOG:
                 return False
@@ -44,7 +45,7 @@ class Threads:
             if self._workers < min(self._unfinished, WORKERS):
                 self._workers += 1
                 threading.Thread(target=self._work, name="pywats-cache-refresh", daemon=True).start()
-            self._jobs.put(fetch)
+            self._jobs.put(stale)
         return True
 
     def _work(self) -> None:
@@ -63,9 +64,9 @@ class Threads:
             with self._lock:
                 self._unfinished -= 1
 
-    def close(self) -> list[Fetch]:
+    def close(self) -> list[Stale]:
         """Start no more. Returns what was not begun. A refresh under way ends with its connection."""
-        left: list[Fetch] = []
+        left: list[Stale] = []
         with self._lock:
             self._closed = True
             try:
@@ -83,58 +84,57 @@ class Threads:
 class Tasks:
     """Runs refreshes as tasks of the loop that is running: `create_task` on asyncio, a system task on trio.
 
-    Each is tracked with its loop, for a task can only be cancelled there. Guarded by `_lock`.
+    Each is tracked with its loop, for a task can only be cancelled there. Each change of `_running` is one step.
+
+    - `ended`: told of each one at its end, also if it was cancelled before its first line.
     """
 
-    def __init__(self, run: Callable[[Fetch], Coroutine[Any, Any, None]]) -> None:
+    def __init__(self, run: Callable[[Stale], Coroutine[Any, Any, None]], ended: Callable[[Stale], None]) -> None:
         self._run = run
-        self._lock = threading.Lock()
-        self._cancels: dict[object, Callable[[], object]] = {}
+        self._ended = ended
+        self._running: dict[
+            Any, Any
+        ] = {}  # what can be cancelled, and where; the strong reference that asyncio asks for
         self._closed = False
 
-    def start(self, fetch: Fetch) -> bool:
-        """Run `fetch` in the loop that is running now. False if this is closed or has too much to do."""
-        with self._lock:
-            if self._closed or len(self._cancels) >= BACKLOG:
-                return False
-        token = object()
+    def start(self, stale: Stale) -> bool:
+        """Run the refresh of `stale` in the loop that is running now. False if this is closed or has too much to do."""
+        if self._closed or len(self._running) >= BACKLOG:
+            return False
         trio = sys.modules.get("trio")
         if trio is not None and trio.lowlevel.in_trio_run():
             scope = trio.CancelScope()
-            entry = trio.lowlevel.current_trio_token()
-            with self._lock:
-                self._cancels[token] = lambda: entry.run_sync_soon(scope.cancel)
-            trio.lowlevel.spawn_system_task(self._in_trio, fetch, token, scope)
+            self._running[scope] = trio.lowlevel.current_trio_token().run_sync_soon
+            trio.lowlevel.spawn_system_task(self._in_trio, stale, scope)
             return True
         import asyncio  # here: users of the sync transport do without its 20 ms
 
         loop = asyncio.get_running_loop()
-        task: asyncio.Task[None] = loop.create_task(self._run(fetch))
-        with self._lock:
-            # The strong reference that asyncio asks for.
-            self._cancels[token] = lambda: loop.call_soon_threadsafe(task.cancel)
-        task.add_done_callback(lambda _: self._ended(token))
+        task = loop.create_task(self._run(stale))
+        self._running[task] = loop.call_soon_threadsafe
+        task.add_done_callback(partial(self._over, stale))
+        if self._closed:  # meanwhile, in another thread
+            task.cancel()
         return True
 
-    async def _in_trio(self, fetch: Fetch, token: object, scope: Any) -> None:
+    async def _in_trio(self, stale: Stale, scope: Any) -> None:
         try:
             with scope:
-                await self._run(fetch)
+                if not self._closed:
+                    await self._run(stale)
         finally:
-            self._ended(token)
+            self._over(stale, scope)
 
-    def _ended(self, token: object) -> None:
-        with self._lock:
-            self._cancels.pop(token, None)
+    def _over(self, stale: Stale, cancellable: Any) -> None:
+        self._running.pop(cancellable, None)
+        self._ended(stale)
 
     async def close(self) -> None:
         """Start no more and cancel what runs, each in its own loop."""
-        with self._lock:
-            self._closed = True
-            cancels = list(self._cancels.values())
-        for cancel in cancels:
+        self._closed = True
+        for cancellable, soon in self._running.copy().items():
             try:
-                cancel()
+                soon(cancellable.cancel)
             except RuntimeError:  # that loop has ended
                 pass
         await anyio.lowlevel.checkpoint()

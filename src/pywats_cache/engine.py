@@ -19,6 +19,7 @@ from .arrivals import Arrivals
 from .directives import DEADLINE, EXTENSION, Directives
 from .flights import Flight, Landing, Owner
 from .freshness import fields
+from .library import copied
 from .outcome import CacheOutcome, Status
 from .prepared import Prepared
 from .steps import Fetch, Join, Stale
@@ -188,15 +189,46 @@ class Engine(Arrivals, Writes):
     def _with_refresh(
         self, request: Any, prepared: Prepared, key: str, entry: StoredResponse, now: float, response: Any
     ) -> Any:
-        """`response`, with a refresh in the background unless one runs or the last one has just failed."""
+        """`response`, with a refresh in the background unless one runs or the last one has just failed.
+
+        The flight is opened there, for that is half of what the caller would pay for a refresh.
+        """
         storage = self.storage
         with storage.lock:
-            if storage.flights.get(key) is not None or not self.may_refresh(key, now):
+            if storage.flights.is_expected(key) or not self.may_refresh(key, now):
                 return response
+            step = Stale(response, request, prepared, key, entry)
+            storage.flights.promise(key, step)
+        return step
+
+    def refresh(self, stale: Stale) -> Fetch | None:
+        """What to send in the background for a stale answer; None: there is a newer one by now, or will be."""
+        storage, prepared, key, entry = self.storage, stale.prepared, stale.key, stale.entry
+        # The caller may change its own request meanwhile, or many share the one.
+        request = copied(stale.request)
+        with storage.lock:
+            flights = storage.flights
+            flights.redeem(key, stale)
+            if flights.get(key) is not None or storage.find(key) is not entry:
+                return None
             fetch = self._take_off(
-                request, prepared, key, now, NOBODY, "while-revalidate", solo=False, stale=entry, background=True
+                request, prepared, key, self.now(), NOBODY, "while-revalidate", solo=False, background=True
             )
-        return Stale(response, fetch)
+            # After the epoch of the flight was read: a write from here on makes that one old.
+            if not storage.coherence.dirtied_since((*entry.tags, *prepared.tags), entry.epoch):
+                fetch.stale = entry
+        self.ask(fetch)
+        return fetch
+
+    def refused(self, stale: Stale) -> None:
+        """Nobody can take the refresh on now."""
+        self.unrefreshed(stale)
+        self._back_off(stale.key)
+
+    def unrefreshed(self, stale: Stale) -> None:
+        """The refresh is over, or never began; nothing happens if it did."""
+        with self.storage.lock:
+            self.storage.flights.redeem(stale.key, stale)
 
     def _precondition(self, request: Any, prepared: Prepared) -> Any:
         """Answer a caller's own conditional request from a fresh answer with validators (RFC 9110 §13), or None."""

@@ -107,10 +107,11 @@ class Flight:
 class FlightTable:
     """The open flights of one storage. Guarded by the storage's lock, which callers hold."""
 
-    __slots__ = ("_open", "_solitary")
+    __slots__ = ("_open", "_promised", "_solitary")
 
     def __init__(self) -> None:
         self._open: dict[str, Flight] = {}
+        self._promised: dict[str, object] = {}
         self._solitary: dict[str, float] = {}
 
     def get(self, key: str) -> Flight | None:
@@ -125,6 +126,19 @@ class FlightTable:
         """Take out `flight`, and only it."""
         if self._open.get(flight.key) is flight:
             del self._open[flight.key]
+
+    def is_expected(self, key: str) -> bool:
+        """Whether a flight under `key` is open, or promised."""
+        return key in self._open or key in self._promised
+
+    def promise(self, key: str, by: object) -> None:
+        """A flight under `key` will be opened in the background."""
+        self._promised[key] = by
+
+    def redeem(self, key: str, by: object) -> None:
+        """What was promised is opened now, or never will be; nothing happens if that was clear before."""
+        if self._promised.get(key) is by:
+            del self._promised[key]
 
     def tags(self) -> set[str]:
         """What the answers of the open flights will carry."""
@@ -147,4 +161,5 @@ class FlightTable:
         self._solitary[key] = now + SOLITARY_SECONDS
 
     def __len__(self) -> int:
-        return len(self._open)
+        """How many are open, or promised."""
+        return len(self._open) + len(self._promised)

@@ -103,8 +103,6 @@ class Staleness(Core):
 
     def ask(self, fetch: Fetch) -> None:
         """Make a fetch conditional on what is stored, where that has validators (RFC 9111 §4.3.1)."""
-        if fetch.background:  # the caller may change its own meanwhile, or many share the one
-            fetch.request = fetch.to_send = copied(fetch.request)
         if fetch.stale is None:
             return
         validators = self.validators(fetch.stale, fetch.request)

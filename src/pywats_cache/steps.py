@@ -118,18 +118,19 @@ class Fetch(Step):
 
 
 class Stale(Step):
-    """Answer with `response` at once, and let `refresh` run in the background."""
+    """Answer with `response` at once, and let what `engine.refresh` makes of this run in the background.
 
-    __slots__ = ("refresh", "response")
+    - `entry`: what is stored under `key`. Nobody else will refresh it before `engine.refresh` or `engine.unrefreshed`.
+    """
 
-    def __init__(self, response: Any, refresh: Fetch) -> None:
+    __slots__ = ("entry", "key", "prepared", "request", "response")
+
+    def __init__(self, response: Any, request: Any, prepared: Prepared, key: str, entry: StoredResponse) -> None:
         self.response: Any = response
-        self.refresh: Fetch = refresh
-
-    @property
-    def request(self) -> Any:
-        """What is answered."""
-        return self.refresh.request
+        self.request: Any = request
+        self.prepared: Prepared = prepared
+        self.key: str = key
+        self.entry: StoredResponse = entry
 
 
 class Forward(Step):

@@ -66,8 +66,8 @@ class SyncCache(Mounted):
             if kind is Forward:
                 return self._forward(step)
             if kind is Stale:
-                if not self._threads.start(step.refresh):
-                    engine.failed(step.refresh)
+                if not self._threads.start(step):
+                    engine.refused(step)
                 return step.response
             if kind is not Join:
                 return step
@@ -125,16 +125,20 @@ class SyncCache(Mounted):
             return answer
         return self._fetch(fetch) if answer is None else answer
 
-    def _refresh(self, fetch: Fetch) -> None:
+    def _refresh(self, stale: Stale) -> None:
         """Fetch in the background; whatever comes of it is in the storage, or in the engine's memory of failures."""
         try:
-            self._engine.ask(fetch)  # here, for it costs a third of what the caller pays for a stale answer
+            fetch = self._engine.with_news(self._engine.refresh, stale)
+            if fetch is None:
+                return
             response = self._fetch(fetch)
             for _ in response.stream:
                 pass
             response.close()
         except Exception as error:  # noqa: BLE001 - nobody waits for it
             logger.debug("a refresh failed: %s", type(error).__name__)
+        finally:
+            self._engine.unrefreshed(stale)
 
     def _saver(self, fetch: Fetch) -> Callable[[], None] | None:
         """What writes to the outer storage what the answer became, or None without one."""
@@ -207,8 +211,8 @@ class SyncCache(Mounted):
         self._threads = Threads(self._refresh)
 
     def _end_refreshes(self) -> None:
-        for fetch in self._threads.close():
-            self._engine.failed(fetch)
+        for stale in self._threads.close():
+            self._engine.unrefreshed(stale)
 
     def close(self) -> None:
         """End the refreshes and close the next transport."""

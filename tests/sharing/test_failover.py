@@ -157,7 +157,10 @@ def test_a_subscription_that_stays_at_the_old_primary_is_worth_no_lease(
     soon(lambda: feed.doubts > doubts)  # it has noticed that the other one answers
     assert not lags(reader, "/a", written(writer, "/a")) or mutant
     soon(lambda: is_hit(reader, "/a"))
-    assert lags(reader, "/a", written(writer, "/a")) is mutant
+    if mutant:  # again and again: on a busy machine its lease may be over just when it is asked
+        soon(lambda: lags(reader, "/a", written(writer, "/a")))
+    else:
+        assert not lags(reader, "/a", written(writer, "/a"))
 
 
 def test_mutant_that_believes_a_demoted_server_lags(pair: Pair, machine: Make, monkeypatch: pytest.MonkeyPatch) -> None:

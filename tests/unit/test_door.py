@@ -578,7 +578,7 @@ def test_what_may_not_be_served_stale_is_not_looked_up(make: Make, clock: FakeCl
     if how == "dirtied":
         client.cache.invalidate("/a")
     else:
-        client.cache._engine.failed(held.waiting.pop())
+        client.cache._engine.refused(held.waiting.pop())
         clock.advance(60)
     before = client.cache.stats
     assert client._door.answer("/a", {}) is None

@@ -1,0 +1,162 @@
+"""Between a stale answer and its refresh in the background: what comes in between, and who never runs it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import anyio
+import pytest
+
+from pywats_cache import Controller
+from pywats_cache.engine import Engine
+from pywats_cache.flights import FlightTable
+
+SWR = Controller(ttl=10.0, stale_while_revalidate=60.0)
+ETAG = {"headers": {"ETag": '"1"'}}
+
+
+class Held:
+    """In the place of the refreshing threads: takes refreshes and lets a test decide when they run."""
+
+    def __init__(self, transport: Any) -> None:
+        self.waiting: list[Any] = []
+        self._run = transport._refresh
+        transport._threads = self
+
+    def start(self, stale: Any) -> bool:
+        self.waiting.append(stale)
+        return True
+
+    def close(self) -> list[Any]:
+        return self.waiting
+
+    def go(self) -> None:
+        self._run(self.waiting.pop(0))
+
+
+@pytest.fixture
+def stale(cached: Callable[..., Any], clock: Any, origin: Any) -> tuple[Any, Held]:
+    """A client that has just been given a stale answer, and the refresh that this has started."""
+    origin.reply = ETAG
+    client = cached(SWR)
+    held = Held(client.cache)
+    client.get("/a")
+    clock.advance(11)
+    assert client.get("/a").extensions["pywats_cache"].status == "stale"
+    assert len(held.waiting) == 1
+    return client, held
+
+
+def test_it_validates_what_is_stored(stale: tuple[Any, Held], origin: Any) -> None:
+    _, held = stale
+    held.go()
+    assert origin.requests[1].headers["If-None-Match"] == '"1"'
+
+
+@pytest.mark.parametrize("how", ["a write", "invalidate"])
+def test_what_is_dirtied_in_between_is_not_validated(stale: tuple[Any, Held], origin: Any, how: str) -> None:
+    client, held = stale
+    if how == "a write":
+        client.put("/a")
+    else:
+        client.cache.invalidate("/a")
+    held.go()
+    assert origin.requests[-1].method == "GET"
+    assert "If-None-Match" not in origin.requests[-1].headers
+    again = client.get("/a")
+    assert again.extensions["pywats_cache"].status == "hit"
+    assert again.text == str(origin.count)
+
+
+def test_mutant_that_validates_what_was_dirtied_is_found(
+    stale: tuple[Any, Held], origin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, held = stale
+    client.cache.invalidate("/a")
+    monkeypatch.setattr(type(client.cache.storage.coherence), "dirtied_since", lambda self, tags, epoch: False)
+    held.go()
+    assert "If-None-Match" in origin.requests[-1].headers
+
+
+def test_a_newer_answer_needs_no_refresh(stale: tuple[Any, Held], origin: Any) -> None:
+    client, held = stale
+    newer = client.get("/a", extensions={"pywats_cache": {"refresh": True}})
+    held.go()
+    assert origin.count == 2
+    assert client.get("/a").text == newer.text
+
+
+def test_a_fetch_under_way_needs_no_refresh(stale: tuple[Any, Held], origin: Any) -> None:
+    client, held = stale
+
+    def reply(request: Any) -> Any:
+        held.go()  # while this one is being answered
+        return origin.http.Response(200, text="newer")
+
+    origin.reply = reply
+    client.get("/a", extensions={"pywats_cache": {"refresh": True}})
+    assert origin.count == 2
+    assert client.get("/a").text == "newer"
+
+
+def test_only_one_is_promised_at_a_time(stale: tuple[Any, Held]) -> None:
+    client, held = stale
+    for _ in range(3):
+        assert client.get("/a").extensions["pywats_cache"].status == "stale"
+    assert (len(held.waiting), len(client.cache.storage.flights)) == (1, 1)
+    held.go()
+    assert len(client.cache.storage.flights) == 0
+
+
+def test_mutant_that_promises_nothing_starts_several(stale: tuple[Any, Held], monkeypatch: pytest.MonkeyPatch) -> None:
+    client, held = stale
+    monkeypatch.setattr(FlightTable, "is_expected", lambda self, key: False)
+    client.get("/a")
+    assert len(held.waiting) == 2
+
+
+def test_one_that_breaks_before_it_is_sent_may_be_tried_again(
+    stale: tuple[Any, Held], clock: Any, origin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, held = stale
+
+    def broken(self: Engine, stale: Any) -> Any:
+        raise RuntimeError("a request that cannot be copied")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Engine, "refresh", broken)
+        held.go()
+    assert (len(client.cache.storage.flights), origin.count) == (0, 1)
+    client.get("/a")
+    assert len(held.waiting) == 1
+
+
+def test_one_that_was_not_begun_is_given_up_with_the_transport(stale: tuple[Any, Held]) -> None:
+    client, _ = stale
+    client.cache.close()
+    assert len(client.cache.storage.flights) == 0
+
+
+@pytest.mark.anyio
+async def test_a_task_that_is_cancelled_before_its_first_line_promises_nothing_more(
+    lib: SimpleNamespace, origin: Any, clock: Any, anyio_backend_name: str
+) -> None:
+    origin.reply = ETAG
+    transport = lib.AsyncCacheTransport(origin.transport, controller=SWR, clock=clock)
+    async with lib.http.AsyncClient(transport=transport, base_url="http://origin") as client:
+        await client.get("/a")
+        clock.advance(11)
+        assert (await client.get("/a")).extensions["pywats_cache"].status == "stale"
+        if anyio_backend_name == "asyncio":
+            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+                if "_refresh" in str(task.get_coro()):
+                    task.cancel()
+        else:
+            await transport._tasks.close()
+        with anyio.fail_after(30):
+            while len(transport.storage.flights):
+                await anyio.lowlevel.checkpoint()
+    assert transport._tasks._running == {}
