@@ -9,6 +9,7 @@ returned.
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 import statistics
 import threading
@@ -171,7 +172,7 @@ def _measure(options: Options, server: Server, scenario: Scenario) -> dict[str, 
     }
     found = {name: Found() for name in ["bare", *plans]}
     _once(server, plain, scenario.operations, scenario.workers, found["bare"])
-    for turn in range(options.pick(1, 5)):
+    for turn in range(options.pick(1, 5 if scenario.workers == 1 else 15)):  # threads take turns as they like
         for name in list(plans) if turn % 2 else reversed(plans):
             make, operations = plans[name]
             _once(server, make, operations, scenario.workers, found[name])
@@ -201,6 +202,7 @@ def _once(
         stale += body["version"] < written[key]
         read.append(key)
 
+    gc.collect()  # what the turns before left behind
     start = perf()
     if workers == 1:
         for operation in operations:
