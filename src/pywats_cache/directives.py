@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from .errors import ConfigurationError, ConfigurationTypeError, flag, seconds, words
@@ -67,11 +69,16 @@ _CHECKS: dict[str, Any] = {
 }
 
 
-def parse_cache_control(values: list[str]) -> dict[str, str | None]:
+def parse_cache_control(values: list[str]) -> Mapping[str, str | None]:
     """The directives of all Cache-Control field lines, names in lower case, quotes taken off (RFC 9111 §5.2).
 
     The first of two directives of one name counts.
     """
+    return _parsed(tuple(values))
+
+
+@lru_cache(maxsize=256)
+def _parsed(values: tuple[str, ...]) -> Mapping[str, str | None]:
     directives: dict[str, str | None] = {}
     # Line by line: a quote left open must not swallow what the next line says.
     for part in (part for line in values for part in _split(line)):
@@ -79,7 +86,7 @@ def parse_cache_control(values: list[str]) -> dict[str, str | None]:
         name = name.strip().lower()
         if name:
             directives.setdefault(name, value.strip().strip('"') if has_value else None)
-    return directives
+    return MappingProxyType(directives)  # for all who ask again
 
 
 def _split(text: str) -> list[str]:

@@ -270,7 +270,6 @@ class Engine(Arrivals, Writes):
         reason: str,
         *,
         solo: bool,
-        stale: StoredResponse | None = None,
         background: bool = False,
     ) -> Fetch:
         """Open a flight. With `solo` nobody may join it."""
@@ -296,7 +295,7 @@ class Engine(Arrivals, Writes):
                 self._count("miss")
                 self.diary.missed(prepared, request.url._uri_reference.query)
                 self.diary.noted(reason)
-        return Fetch(request, prepared, flight, "settling" if settling else reason, stale, background=background)
+        return Fetch(request, prepared, flight, "settling" if settling else reason, background=background)
 
     def rejoin(self, join: Join) -> Any:
         """After a wait: the Response of the other's answer, a Fetch of its own, or the next Join."""

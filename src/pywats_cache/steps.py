@@ -83,7 +83,6 @@ class Fetch(Step):
         prepared: Prepared,
         flight: Flight,
         reason: str,
-        stale: StoredResponse | None = None,
         *,
         background: bool = False,
     ) -> None:
@@ -91,7 +90,7 @@ class Fetch(Step):
         self.prepared: Prepared = prepared
         self.flight: Flight = flight
         self.reason: str = reason
-        self.stale: StoredResponse | None = stale
+        self.stale: StoredResponse | None = None
         self.background: bool = background
         self.to_send: Any = request
         self.validating: bool = False

@@ -119,9 +119,9 @@ class StoredResponse:
         self.ahead: float = inf
         self.derived: Any = None
         # What httpx would find out for fields that are all ASCII, which nearly all are.
-        self.encoding: str | None = "ascii" if all(v.isascii() and n.isascii() for n, _, v in headers) else None
-        self.size: int = OVERHEAD + len(raw) + (0 if content is raw else len(content))
-        self.size += sum(len(name) + len(value) for name, _, value in headers)
+        text = b"".join([part for name, _, value in headers for part in (name, value)])
+        self.encoding: str | None = "ascii" if text.isascii() else None
+        self.size: int = OVERHEAD + len(text) + len(raw) + (0 if content is raw else len(content))
 
     def __repr__(self) -> str:
         return f"<StoredResponse {self.status} of rule {self.rule!r}, {self.size} bytes>"
