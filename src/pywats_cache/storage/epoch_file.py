@@ -20,7 +20,7 @@ import secrets
 from pathlib import Path
 
 from .changes import LOST
-from .install_key import BINARY
+from .in_place import BINARY, found_in_place
 
 __all__ = ["LATEST", "EpochFile", "lost_in"]
 
@@ -35,15 +35,14 @@ class EpochFile:
     Raises OSError where it cannot be made or mapped. A forked child shares the mapping, which is what it is for.
     """
 
-    __slots__ = ("_identity", "_map", "cells", "path")
+    __slots__ = ("_map", "_opened", "cells", "path")
 
     def __init__(self, path: Path) -> None:
         self.path = path
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | BINARY, 0o600)
         try:
-            found = os.fstat(descriptor)
-            self._identity = (found.st_dev, found.st_ino)
-            if found.st_size < _BYTES:
+            self._opened = os.fstat(descriptor)
+            if self._opened.st_size < _BYTES:
                 # Written, not only sized: a hole would need a block later, and a full disk kills who writes to it.
                 # The random number makes a file that replaces a removed one look like a lost bump.
                 os.lseek(descriptor, 0, os.SEEK_SET)
@@ -61,11 +60,8 @@ class EpochFile:
 
         Ask before reading `cells`: the system kills a process that reads a page that is no longer in the file.
         """
-        try:
-            found = os.stat(self.path)
-        except OSError:
-            return False
-        return self._identity == (found.st_dev, found.st_ino) and found.st_size >= _BYTES
+        found = found_in_place(self.path, self._opened)
+        return found is not None and found.st_size >= _BYTES
 
     def lose(self) -> None:
         """Say to everyone that a bump was lost. On disk too, for the power may go before the system writes it."""

@@ -7,12 +7,11 @@ import secrets
 from pathlib import Path
 
 from ..errors import StorageError
+from .in_place import BINARY, put_in_place
 
-__all__ = ["BINARY", "KEY_BYTES", "install_key", "put_in_place"]
+__all__ = ["KEY_BYTES", "install_key"]
 
 KEY_BYTES = 32
-BINARY: int = getattr(os, "O_BINARY", 0)
-"""Without it Windows turns each byte 10 into two."""
 
 
 def install_key(path: Path) -> bytes:
@@ -39,15 +38,3 @@ def _make(path: Path) -> None:
         put_in_place(draft, path)
     finally:
         draft.unlink(missing_ok=True)
-
-
-def put_in_place(draft: Path, path: Path) -> None:
-    """Make `draft` appear as `path`, complete at once, unless another process has put one there before."""
-    try:
-        # Unlike a rename, a link never replaces what another process has just made.
-        os.link(draft, path)
-    except FileExistsError:
-        pass
-    except OSError:  # a file system without links
-        if not path.exists():
-            os.replace(draft, path)

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from ..errors import MissingStoreError, StorageError
 from ..forking import close_before_fork
-from .install_key import put_in_place
+from .in_place import found_in_place, put_in_place
 
 __all__ = ["SqliteFile", "reading"]
 
@@ -61,7 +61,7 @@ class SqliteFile:
         self._patience = patience
         self._on_aside = on_aside
         self._connection: sqlite3.Connection | None = None
-        self._identity: tuple[int, int] | None = None
+        self._opened: os.stat_result | None = None
         self._lock = threading.RLock()
         self._depth = 0
         self._unusable = False
@@ -112,11 +112,7 @@ class SqliteFile:
 
     def is_in_place(self) -> bool:
         """Whether the open file is the one at `path`; a closed one is not."""
-        try:
-            found = os.stat(self.path)
-        except OSError:
-            return False
-        return self._identity == (found.st_dev, found.st_ino)
+        return found_in_place(self.path, self._opened) is not None
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is not None and self.is_in_place():
@@ -126,8 +122,7 @@ class SqliteFile:
             self._create()
         connection = self._connect(self.path)
         self._connection = connection
-        found = os.stat(self.path)
-        self._identity = (found.st_dev, found.st_ino)
+        self._opened = os.stat(self.path)
         wrong = _mismatch(connection, self._application, self._version)
         if wrong is not None:
             self._set_aside(wrong)
@@ -210,7 +205,7 @@ class SqliteFile:
     def close(self) -> None:
         """Close the connection; the next use opens another."""
         with self._lock:
-            connection, self._connection, self._identity = self._connection, None, None
+            connection, self._connection, self._opened = self._connection, None, None
             if connection is not None:
                 try:
                     connection.close()
