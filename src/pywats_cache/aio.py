@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -20,6 +21,7 @@ from .steps import Fetch, Forward, Join, Stale
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from .diagnosis import Explanation
     from .flights import Owner
     from .warming import Progress, Warmed
 
@@ -61,8 +63,7 @@ class AsyncCache(Mounted):
         return self
 
     async def __aexit__(self, *error: Any) -> None:
-        await self._tasks.close()
-        self._close_files()
+        await self._end()
         await self.next_transport.__aexit__(*error)
 
     async def handle_async_request(self, request: Any) -> Any:
@@ -260,6 +261,11 @@ class AsyncCache(Mounted):
 
         return await warm_async(send, items, concurrency, progress)
 
+    async def aexplain(self, request: Any) -> Explanation:
+        """`explain`, for which the storage that processes share is asked too, in a worker thread."""
+        explanation: Explanation = await self._run(partial(self._explain, request, asks=True))
+        return explanation
+
     async def clear(self) -> None:
         """Forget everything stored."""
         await self._run(self._clear)
@@ -267,8 +273,11 @@ class AsyncCache(Mounted):
     def _prepare(self) -> None:
         self._tasks = Tasks(self._refresh, self._engine.unrefreshed)
 
+    async def _end(self) -> None:
+        await self._tasks.close()
+        await self._run(self._close_files)  # which writes to files and waits for a thread
+
     async def aclose(self) -> None:
         """Cancel the refreshes and close the next transport."""
-        await self._tasks.close()
-        self._close_files()
+        await self._end()
         await self.next_transport.aclose()

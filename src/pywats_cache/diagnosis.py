@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from .diary import MAX_VALUES
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .storage.entry import StoredResponse
     from .storage.sharing import SharingStorage
 
-__all__ = ["Explanation", "Finding", "explain", "findings"]
+__all__ = ["Explanation", "Finding", "explain", "explain_from_memory", "findings"]
 
 ENOUGH = 20
 """Requests before a judgement is made of them."""
@@ -31,6 +31,7 @@ class Explanation:
     - `stored`: whether there is a stored answer; then `age`, `ttl`, `left` (seconds) and its `validators`.
     - `dirtied_by`: the tag that was dirtied after it was fetched, if any; `softened`: a soft purge hit it.
     - `settling`: a write to one of the tags may still be taking effect; `in_flight`: a fetch is under way.
+    - `memory_only`: this is what memory knows; the storage behind it may know more, and was not asked.
     """
 
     status: str
@@ -49,6 +50,7 @@ class Explanation:
     softened: bool = False
     settling: bool = False
     in_flight: bool = False
+    memory_only: bool = False
 
     def __str__(self) -> str:
         lines = [f"{self.status}: {self.reason}", f"  rule: {self.rule} ({self.kind})"]
@@ -60,14 +62,29 @@ class Explanation:
         if self.dirtied_by is not None:
             lines.append(f"  dirtied by a write to {self.dirtied_by}")
         lines.append(f"  tags: {', '.join(self.tags) or 'none'}")
+        if self.memory_only:
+            lines.append("  the storage behind the memory was not asked")
         return "\n".join(lines)
 
 
 def explain(engine: Engine, request: Any, shared: SharingStorage | None = None) -> Explanation:
     """Say what would happen to `request`. Nothing is sent, counted or changed.
 
-    What memory does not have is looked for in `shared`, where processes share a storage; that blocks for I/O.
+    Where memory has no answer it is looked for in `shared`, where processes share a storage; that blocks for I/O.
     """
+    return _explained(engine, request, shared, True)
+
+
+def explain_from_memory(engine: Engine, request: Any) -> Explanation:
+    """`explain` by what memory knows, of other processes too, without asking anything; the result says so."""
+    coherence = engine.storage.coherence
+    is_current = coherence.is_current()
+    found = coherence.without_io(_explained, engine, request, None, False)
+    is_whole = found.kind != "read" or (is_current and found.status != "miss")
+    return found if is_whole else replace(found, memory_only=True)
+
+
+def _explained(engine: Engine, request: Any, shared: SharingStorage | None, asks: bool) -> Explanation:
     prepared = engine.particular(request, engine.preparer.prepare(request))
     if prepared.kind not in ("read", "part"):
         return Explanation("bypass", prepared.reason, prepared.kind, prepared.rule, None, "", prepared.tags, None)
@@ -75,20 +92,19 @@ def explain(engine: Engine, request: Any, shared: SharingStorage | None = None) 
     now = engine.clock()
     key = engine.variant(request, prepared.key)
     entry = storage.find(key)
-    if entry is None and shared is not None:
-        key, entry = _shared_entry(engine, request, prepared, key, shared)
-    settling = coherence.is_settling(prepared.tags, now)
-    status, reason = "miss", "settling" if settling else prepared.reason
+    # A request would find out first what is not known yet, so that is no window.
+    settling = (asks or coherence.epoch >= 0) and coherence.is_settling(prepared.tags, now)
+    status, reason = _fate(engine, prepared, entry, now, settling)
+    if status == "miss" and shared is not None:
+        there = _shared_entry(engine, request, prepared, shared)
+        if there is not None and (entry is None or (there.epoch, there.began) > (entry.epoch, entry.began)):
+            key, entry = there.key, there
+            status, reason = _fate(engine, prepared, entry, now, settling)
     details: dict[str, Any] = {}
     if entry is not None:
         age = now - entry.began
         validators = tuple(n.decode() for n in (b"etag", b"last-modified") if any(i[1] == n for i in entry.headers))
         details = {"stored": True, "age": age, "left": entry.ttl - age, "validators": validators}
-        if engine.is_fresh(entry, prepared, age):
-            status, reason = "hit", "fresh"
-        else:
-            why = engine.why_stale_now(entry, prepared, now)
-            status, reason = ("stale", why) if why else ("miss", engine.why_not_fresh(entry, prepared, age))
         tag, epoch = coherence.dirtiest(entry.tags)
         if epoch > entry.epoch:
             details["dirtied_by"] = tag or "invalidate or clear"
@@ -108,15 +124,25 @@ def explain(engine: Engine, request: Any, shared: SharingStorage | None = None) 
     )
 
 
-def _shared_entry(
-    engine: Engine, request: Any, prepared: Prepared, key: str, shared: SharingStorage
-) -> tuple[str, StoredResponse | None]:
-    """The entry for `request` in what processes share, under its own key; or nothing, under the one known so far."""
+def _fate(
+    engine: Engine, prepared: Prepared, entry: StoredResponse | None, now: float, settling: bool
+) -> tuple[str, str]:
+    """Status and reason of a read for which `entry` is stored."""
+    if entry is None:
+        return "miss", "settling" if settling else prepared.reason
+    age = now - entry.began
+    if engine.is_fresh(entry, prepared, age):
+        return "hit", "fresh"
+    why = engine.why_stale_now(entry, prepared, now)
+    return ("stale", why) if why else ("miss", engine.why_not_fresh(entry, prepared, age))
+
+
+def _shared_entry(engine: Engine, request: Any, prepared: Prepared, shared: SharingStorage) -> StoredResponse | None:
+    """The entry for `request` in what processes share, which has its own key; or None."""
     for entry in shared.peek(prepared.key, engine.decode, engine.clock()):
-        variant = engine.variant_by(request, prepared.key, entry.vary) if entry.vary else prepared.key
-        if variant == entry.key:
-            return variant, entry
-    return key, None
+        if entry.key == (engine.variant_by(request, prepared.key, entry.vary) if entry.vary else prepared.key):
+            return entry
+    return None
 
 
 @dataclass(frozen=True, slots=True)

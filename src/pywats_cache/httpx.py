@@ -139,7 +139,7 @@ class AsyncCacheClient(AsyncCachingClient[httpx.Request, httpx.Response], httpx.
     """An `httpx.AsyncClient` that caches: `AsyncCacheClient(controller=Controller(ttl=60.0), base_url=…)`.
 
     A plain `get` asks the cache before httpx builds a request, which makes a hit many times faster; it does not
-    suspend then. `cache` is the cache transport; its methods that change or fetch are awaited.
+    suspend then. `cache` is the cache transport; its methods that do I/O are awaited.
     """
 
     _transport_class = AsyncCacheTransport

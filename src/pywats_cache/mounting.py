@@ -219,11 +219,18 @@ class Mounted:
     def explain(self, request: Any) -> Explanation:
         """Say what would happen to `request` now, and why. Nothing is sent, counted or changed.
 
-        With a storage that processes share, it may read from that, which blocks.
+        A sync transport asks a storage that processes share too, which blocks. An async one never does: what only the
+        storage may know the result leaves open (`memory_only`), and `aexplain` tells.
         """
-        from .diagnosis import explain
+        return self._explain(request, asks=not self._is_async)
 
-        return explain(self._engine, request, self._outer if is_shared(self._outer) else None)
+    def _explain(self, request: Any, *, asks: bool) -> Explanation:
+        from .diagnosis import explain, explain_from_memory
+
+        shared = self._outer if is_shared(self._outer) else None
+        if self._outer is None or (shared is not None and asks):
+            return explain(self._engine, request, shared)
+        return explain_from_memory(self._engine, request)
 
     def doctor(self) -> list[Finding]:
         """What the requests so far say is wrong with this cache, in words; [] if nothing is."""

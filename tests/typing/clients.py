@@ -71,6 +71,8 @@ async def asynchronous() -> None:
         assert_type(await client.get("/a", headers={"A": "b"}), httpx.Response)
         assert_type(client.cache, AsyncCacheTransport)
         assert_type(client.cache.stats, CacheStats)
+        assert_type(client.cache.explain(client.build_request("GET", "/a")), Explanation)
+        assert_type(await client.cache.aexplain(client.build_request("GET", "/a")), Explanation)
         assert_type(await client.warm(["/a"]), Warmed)
         await client.cache.invalidate(tags=("product",))
         await client.cache.clear()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import hishel
 import pytest
 
-from pywats_cache import Controller, MemoryStorage, Read, Write
+from pywats_cache import Controller, MemoryStorage, Read, TieredStorage, Write
 
 
 def explain(client: Any, method: str, url: str, **options: Any) -> Any:
@@ -39,6 +41,19 @@ def test_it_says_what_is_stored(cached: Any, origin: Any, clock: Any) -> None:
     assert found.validators == ("etag",)
     assert any(tag.endswith("#things") for tag in found.tags)
     assert "40.0 s left" in str(found)
+
+
+def test_it_says_where_what_is_behind_the_memory_may_know_more(cached: Any, tmp_path: Path) -> None:
+    outer = hishel.SqliteStorage(database_path=tmp_path / "a.db")
+    client = cached(storage=TieredStorage(MemoryStorage(), outer))
+    assert explain(client, "GET", "/a").memory_only
+    client.get("/a")
+    assert not explain(client, "GET", "/a").memory_only
+    assert not explain(client, "PUT", "/a").memory_only
+    client.put("/a")
+    found = explain(client, "GET", "/a")
+    assert (found.reason, found.memory_only) == ("dirtied", True)
+    outer.close()
 
 
 @pytest.mark.parametrize("how", ["write", "tag", "clear"])

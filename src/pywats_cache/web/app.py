@@ -103,7 +103,7 @@ def build_app(
         url = request.query_params.get("url", "")
         if not url:
             raise _Refused(400, "url is missing")
-        explanation = current().explain(request.query_params.get("method", "GET"), url)
+        explanation = await current().explain(request.query_params.get("method", "GET"), url)
         return _json({**asdict(explanation), "text": str(explanation)})
 
     async def doctor(request: Request) -> Response:

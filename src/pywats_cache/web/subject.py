@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from anyio import to_thread
@@ -80,11 +81,12 @@ class Subject:
         """What the doctor says."""
         return self._mounted().doctor()
 
-    def explain(self, method: str, url: str) -> Explanation:
+    async def explain(self, method: str, url: str) -> Explanation:
         """What would happen to a request of this client now."""
         mounted, http = self._mounted(), self._http
         build = getattr(http, "build_request", None) or mounted._library.request
-        return mounted.explain(build(method.upper(), url))
+        # In a thread whatever the client is, for it may ask a storage that processes share.
+        return await to_thread.run_sync(partial(mounted._explain, build(method.upper(), url), asks=True))
 
     async def invalidate(self, path: str | None, tags: tuple[str, ...], soft: bool) -> None:
         """As the transport's `invalidate`."""
