@@ -86,12 +86,16 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Mypy on the package for the oldest and the newest Python; mypy and pyright on code as users write it."""
+    """Mypy on the package for the oldest and the newest Python; mypy and pyright on code as users write it.
+
+    And by pyright, that every public name has a type.
+    """
     _install(session, "types", "test")
     for version in (PYTHONS[0], PYTHONS[-1]):
         session.run("mypy", "--strict", "--python-version", version, "src")
     session.run("mypy", "--strict", "tests/typing")
     session.run("basedpyright")
+    session.run("python", "tests/package/check_type_completeness.py")
 
 
 @nox.session

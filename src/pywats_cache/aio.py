@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncCache"]
 
-logger = logging.getLogger("pywats_cache.aio")
+logger: logging.Logger = logging.getLogger("pywats_cache.aio")
 
 
 def _waker(event: anyio.Event) -> Callable[[], None]:

@@ -99,8 +99,8 @@ class Coherence:
     """Whether a bump does I/O, so that event loops leave it to a worker thread."""
 
     def __init__(self, max_tags: int = MAX_TAGS) -> None:
-        self.max_tags = max_tags
-        self.epoch = 0
+        self.max_tags: int = max_tags
+        self.epoch: int = 0
         self._floor = 0
         self._soft_floor = 0
         self._softened: dict[str, int] = {}

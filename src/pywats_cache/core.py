@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Core", "in_time"]
 
-logger = logging.getLogger("pywats_cache.engine")
+logger: logging.Logger = logging.getLogger("pywats_cache.engine")
 
 CLOCK_SLACK = 1.0
 """Seconds by which clock readings of several threads may cross; a clock set back further drops what is stored."""
@@ -54,18 +54,18 @@ class Core:
         self.library = library
         self.controller = controller
         self.storage = storage
-        self.blocks = storage.coherence.blocks
+        self.blocks: bool = storage.coherence.blocks
         """Whether writes and invalidations do I/O, so that an event loop leaves them to a worker thread."""
         self.clock = clock
-        self.preparer = self.preparer_class(controller, storage.secret)
-        self.counters = Counters()
-        self.answers = self.answers_class(library, controller.cache_status)
+        self.preparer: Preparer = self.preparer_class(controller, storage.secret)
+        self.counters: Counters = Counters()
+        self.answers: Answers = self.answers_class(library, controller.cache_status)
         self._owner = owner
-        self.diary = Diary()
+        self.diary: Diary = Diary()
         self._down: dict[str, float] = {}
         self._backoff: dict[str, tuple[float, float]] = {}
-        self.origin_times = OriginTimes()
-        self.journal = Journal()
+        self.origin_times: OriginTimes = OriginTimes()
+        self.journal: Journal = Journal()
         renew_in_child(self)
 
     def _renew(self) -> None:

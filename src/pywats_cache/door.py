@@ -97,7 +97,7 @@ class Door:
     def __init__(self, client: Any, engine: Engine, base: type[Any]) -> None:
         self._client = client
         self._engine = engine
-        self.answer_class = engine.library.looked_up_response
+        self.answer_class: type[Any] = engine.library.looked_up_response
         self._logger = logging.getLogger(engine.library.name)
         self._closed = type(client._state).CLOSED
         self._memo: dict[Any, Any] = {}

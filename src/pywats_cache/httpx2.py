@@ -14,8 +14,8 @@ from .sync import SyncCache
 try:
     import httpx2
     from httpx2._content import encode_json
-except ModuleNotFoundError as error:
-    raise needs("httpx2", error) from None
+except ModuleNotFoundError as _error:
+    raise needs("httpx2", _error) from None
 
 if TYPE_CHECKING:
     import ssl

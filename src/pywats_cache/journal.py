@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Event", "Journal"]
 
-logger = logging.getLogger("pywats_cache.journal")
+logger: logging.Logger = logging.getLogger("pywats_cache.journal")
 
 MOST = 128
 _new = tuple.__new__  # the constructor of a NamedTuple costs twice as much

@@ -16,9 +16,9 @@ class OriginTimes:
     __slots__ = ("buckets", "failures", "total")
 
     def __init__(self) -> None:
-        self.buckets = [0] * (len(BOUNDS) + 1)
-        self.total = 0.0
-        self.failures = {"unreachable": 0, "cancelled": 0, "other": 0}
+        self.buckets: list[int] = [0] * (len(BOUNDS) + 1)
+        self.total: float = 0.0
+        self.failures: dict[str, int] = {"unreachable": 0, "cancelled": 0, "other": 0}
 
     def answered(self, seconds: float) -> None:
         """A fetch was answered, whatever the status."""

@@ -42,7 +42,7 @@ else:
 
 __all__ = ["Recorder", "Recording", "recording_engine", "rotated"]
 
-logger = logging.getLogger("pywats_cache.recording")
+logger: logging.Logger = logging.getLogger("pywats_cache.recording")
 
 HEADER = '{"pywats_cache_trace": 1}\n'
 MAX_BYTES = 64 << 20
@@ -72,9 +72,9 @@ class Recorder:
         self._broken = False
         if not isinstance(path, (str, os.PathLike)):
             raise ConfigurationTypeError(f"record must be the path of a file, not {path!r}")
-        self.path = Path(path)
+        self.path: Path = Path(path)
         self._half = whole("max_bytes", max_bytes, least=4096) // 2
-        self.dropped = 0
+        self.dropped: int = 0
         renew_in_child(self)
         atexit.register(_flush, weakref.ref(self))
 

@@ -23,7 +23,7 @@ Items = list[tuple[bytes, bytes, bytes]]
 class RfcArrivals(RfcStaleness, Arrivals):
     """The questions about an answer that came in, answered by what it says."""
 
-    looks_at = None
+    looks_at: frozenset[bytes] | None = None
 
     def why_unstorable(self, fetch: Fetch, status: int, headers: dict[str, list[str]]) -> str | None:
         """The reason code of an answer that is not stored (RFC 9111 §3), or None."""

@@ -66,7 +66,7 @@ class RfcStaleness(Staleness):
         owner: Callable[[], Owner],
     ) -> None:
         super().__init__(library, controller, storage, clock, owner)
-        self.wall = calendar(clock)
+        self.wall: Clock = calendar(clock)
         self._languages: dict[tuple[str, str], str] = {}
 
     def said(self, entry: StoredResponse) -> tuple[Freshness, Collection[str]]:

@@ -55,6 +55,11 @@ class Counters:
     __slots__ = ("bypass", "collapsed", "hit", "lookups", "miss", "revalidated", "stale", "tier")
 
     def __init__(self) -> None:
-        self.hit = self.stale = self.revalidated = self.miss = self.collapsed = self.bypass = self.lookups = (
-            self.tier
-        ) = 0
+        self.hit: int = 0
+        self.stale: int = 0
+        self.revalidated: int = 0
+        self.miss: int = 0
+        self.collapsed: int = 0
+        self.bypass: int = 0
+        self.lookups: int = 0
+        self.tier: int = 0

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SyncCache"]
 
-logger = logging.getLogger("pywats_cache.sync")
+logger: logging.Logger = logging.getLogger("pywats_cache.sync")
 
 
 class SyncCache(Mounted):

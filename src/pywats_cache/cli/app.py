@@ -11,7 +11,7 @@ from . import local, running
 
 __all__ = ["app"]
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     name="pywats-cache",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

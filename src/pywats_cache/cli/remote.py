@@ -23,7 +23,7 @@ class Service:
 
     def __init__(self, url: str, token: str) -> None:
         self._url = url.rstrip("/")
-        self.name = shown(self._url)
+        self.name: str = shown(self._url)
         self._token = token
 
     def stats(self, progress: Progress) -> dict[str, Any]:

@@ -40,7 +40,7 @@ class Stored:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self.name = shown(url)
+        self.name: str = shown(url)
         # What goes wrong ends the program with a message; the log would only say it twice.
         logging.getLogger("pywats_cache").addHandler(logging.NullHandler())
 

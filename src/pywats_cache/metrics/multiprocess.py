@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Publisher"]
 
-logger = logging.getLogger("pywats_cache.metrics.multiprocess")
+logger: logging.Logger = logging.getLogger("pywats_cache.metrics.multiprocess")
 
 EVERY = 5.0
 """Seconds between two writings."""

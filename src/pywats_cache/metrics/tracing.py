@@ -17,8 +17,8 @@ from ..lazy import needs
 
 try:
     from opentelemetry import trace
-except ModuleNotFoundError as error:
-    raise needs("opentelemetry", error) from None
+except ModuleNotFoundError as _error:
+    raise needs("opentelemetry", _error) from None
 
 __all__ = ["annotate", "annotate_async"]
 

@@ -38,7 +38,7 @@ class EpochFile:
     __slots__ = ("_map", "_opened", "cells", "path")
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path: Path = path
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | BINARY, 0o600)
         try:
             self._opened = os.fstat(descriptor)
@@ -53,7 +53,7 @@ class EpochFile:
                 raise OSError(str(error)) from error
         finally:
             os.close(descriptor)
-        self.cells = memoryview(self._map).cast("q")
+        self.cells: memoryview[int] = memoryview(self._map).cast("q")
 
     def is_in_place(self) -> bool:
         """Whether `path` is still this file, and whole; if not, other processes look at another one, or none can.

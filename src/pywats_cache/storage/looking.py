@@ -69,9 +69,9 @@ class Store:
 
     def __init__(self, look: Look) -> None:
         self._look = look
-        self.kind = look.kind
-        self.delta = look.delta
-        self.has_key = look.secret is not None
+        self.kind: str = look.kind
+        self.delta: Delta = look.delta
+        self.has_key: bool = look.secret is not None
         self._coherence = SharedCoherence(_Snapshot(look.delta), _unreadable)
 
     def count(self) -> int:

@@ -21,6 +21,7 @@ from .tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from threading import RLock
 
 __all__ = ["MemoryStorage"]
 
@@ -58,9 +59,9 @@ class MemoryStorage(HishelFace):
         default_tti: float | None = None,
         max_stream_size: int | None = None,
     ) -> None:
-        self.max_entries = whole("max_entries", max_entries, least=1)
-        self.max_bytes = whole("max_bytes", max_bytes, least=1)
-        self.max_entry_bytes = min(whole("max_entry_bytes", max_entry_bytes, least=1), self.max_bytes)
+        self.max_entries: int = whole("max_entries", max_entries, least=1)
+        self.max_bytes: int = whole("max_bytes", max_bytes, least=1)
+        self.max_entry_bytes: int = min(whole("max_entry_bytes", max_entry_bytes, least=1), self.max_bytes)
         if clock is not None and not callable(clock):
             raise ConfigurationTypeError(f"clock must be a function that returns seconds, not {clock!r}")
         super().__init__(
@@ -71,24 +72,24 @@ class MemoryStorage(HishelFace):
         self.policy = policy
         self._clock = clock
         self._new_coherence: Callable[[], Coherence] = Coherence
-        self.secret = os.urandom(32)
+        self.secret: bytes = os.urandom(32)
         """Keys the digests of credentials and URLs; lives and dies with this storage."""
         self._start()
         renew_in_child(self)
 
     def _start(self) -> None:
         self.table: BoundedTable[Any] = BoundedTable(self.max_entries, self.max_bytes, items_by(self.policy))
-        self.lock = self.table.lock
-        self.coherence = self._new_coherence()
-        self.flights = FlightTable()
+        self.lock: RLock = self.table.lock
+        self.coherence: Coherence = self._new_coherence()
+        self.flights: FlightTable = FlightTable()
         self.varying: dict[str, tuple[str, ...]] = {}
-        self.latest = float("-inf")
+        self.latest: float = float("-inf")
         """The latest reading of the clock; a hint, written without the lock."""
-        self.expirations = 0
-        self.invalidations = 0
-        self.errors = 0
-        self.tally = Tally()
-        self.saved_bytes = 0
+        self.expirations: int = 0
+        self.invalidations: int = 0
+        self.errors: int = 0
+        self.tally: Tally = Tally()
+        self.saved_bytes: int = 0
         self._start_face()
 
     _renew = _start

@@ -48,7 +48,7 @@ class PolicyItems(dict[str, _T]):
     def __init__(self, policy: Policy) -> None:
         super().__init__()
         self._policy = policy
-        self.move_to_end = policy.used
+        self.move_to_end: Callable[[str], object] = policy.used
         """Not a method of this class: a hit would pay for one call more."""
 
     # The policy is told first, so that nothing of it runs between a change here and the table's count of bytes.

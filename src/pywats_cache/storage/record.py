@@ -75,8 +75,8 @@ class Record:
     __slots__ = ("head", "raw")
 
     def __init__(self, head: dict[str, Any], raw: bytes) -> None:
-        self.head = head
-        self.raw = raw
+        self.head: dict[str, Any] = head
+        self.raw: bytes = raw
 
     def entry(self, *, content: bytes, began: float) -> StoredResponse:
         """The entry, with its decoded body and its date on this process's clock."""

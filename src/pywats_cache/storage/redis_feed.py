@@ -19,7 +19,7 @@ from .changes import EPOCH, LOST, Delta
 
 __all__ = ["Feed"]
 
-logger = logging.getLogger("pywats_cache.storage.redis")
+logger: logging.Logger = logging.getLogger("pywats_cache.storage.redis")
 
 UNSURE = -2
 """In the cell of the epoch: bumps may have been missed, so ask."""
@@ -48,9 +48,9 @@ class Feed:
         self._echoes = f"{channel}:{uuid.uuid4().hex}"
         self._echo = client.register_script(ECHO)
         self._max_lag = max_lag
-        self.cells = [UNSURE, 0]
-        self.until = float("-inf")
-        self.doubts = 0
+        self.cells: list[int] = [UNSURE, 0]
+        self.until: float = float("-inf")
+        self.doubts: int = 0
         self._generation = ""
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None

@@ -104,7 +104,7 @@ class RedisLedger:
         self._keys = [f"{prefix}:{{ledger}}:{name}" for name in ("state", "dirtied", "softened", "windows")]
         self._channel = f"{prefix}:bumps"
         self._script = client.register_script(SCRIPT)
-        self.feed = Feed(client, self._channel, max_lag)
+        self.feed: Feed = Feed(client, self._channel, max_lag)
         self._renewable = (client, max_lag)
         self._owed = 0
         self._paid = 0

@@ -33,9 +33,9 @@ class RedisLook:
         self._client: Any = redis.Redis.from_url(url, socket_timeout=DEADLINE, socket_connect_timeout=DEADLINE)
         self._rows = RedisRows(self._client, prefix)
         self.rows: Any = self._rows
-        self.secret = digest_secret(None)
+        self.secret: bytes | None = digest_secret(None)
         try:
-            self.delta = self._ledger(prefix)
+            self.delta: Delta = self._ledger(prefix)
         except BaseException:
             self.close()
             raise

@@ -45,9 +45,9 @@ class SharedStorage(SharingStorage):
     ) -> None:
         if not isinstance(path, (str, Path)):
             raise ConfigurationTypeError(f"path must be a path of a file, not {path!r}")
-        self.path = Path(path).absolute()
-        self.max_entries = whole("max_entries", max_entries, least=1)
-        self.max_bytes = whole("max_bytes", max_bytes, least=1)
+        self.path: Path = Path(path).absolute()
+        self.max_entries: int = whole("max_entries", max_entries, least=1)
+        self.max_bytes: int = whole("max_bytes", max_bytes, least=1)
         self._records = SqliteRecords(
             self.path, max_entries=self.max_entries, max_bytes=self.max_bytes, on_aside=self._warn
         )

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SharingStorage", "why_unusable"]
 
-logger = logging.getLogger("pywats_cache.storage.shared")
+logger: logging.Logger = logging.getLogger("pywats_cache.storage.shared")
 
 WARN_EVERY = 60.0
 """Seconds between two warnings of one storage; every failure is counted in the statistics."""
@@ -62,7 +62,7 @@ class SharingStorage:
     ) -> None:
         if memory is not None and not isinstance(memory, MemoryStorage):
             raise ConfigurationTypeError(f"memory must be a MemoryStorage, not {memory!r}")
-        self.memory = MemoryStorage() if memory is None else memory
+        self.memory: MemoryStorage = MemoryStorage() if memory is None else memory
         self._ledger = ledger
         self._rows = rows
         self._secret = secret

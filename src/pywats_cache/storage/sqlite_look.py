@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import MissingStoreError, StorageError
 from .install_key import install_key
 from .ledger import look
 from .sqlite_file import reading
 from .sqlite_records import APPLICATION, VERSION
+
+if TYPE_CHECKING:
+    from .changes import Delta
 
 __all__ = ["SqliteLook"]
 
@@ -37,7 +40,7 @@ class SqliteLook:
         except OSError as error:
             raise StorageError(f"{error.filename} cannot be read ({error.strerror})") from error
         self._totals = self._read("SELECT entries, bytes FROM totals")[0]
-        self.delta = look(self._path, PATIENCE)
+        self.delta: Delta = look(self._path, PATIENCE)
 
     def _check_files(self) -> None:
         for part in ("", "-ledger", "-key"):

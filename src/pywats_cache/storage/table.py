@@ -36,14 +36,14 @@ class BoundedTable(Generic[_T]):
     def __init__(
         self, max_entries: int, max_bytes: int, items: OrderedDict[str, _T] | PolicyItems[_T] | None = None
     ) -> None:
-        self.max_entries = max_entries
-        self.max_bytes = max_bytes
-        self.lock = threading.RLock()
-        self.items = OrderedDict() if items is None else items
-        self.size_bytes = 0
-        self.stores = 0
-        self.evictions = 0
-        self.squeezed = 0
+        self.max_entries: int = max_entries
+        self.max_bytes: int = max_bytes
+        self.lock: threading.RLock = threading.RLock()
+        self.items: OrderedDict[str, _T] | PolicyItems[_T] = OrderedDict() if items is None else items
+        self.size_bytes: int = 0
+        self.stores: int = 0
+        self.evictions: int = 0
+        self.squeezed: int = 0
         """Of the evictions, those for the bound in bytes."""
 
     def put(self, key: str, item: _T) -> list[tuple[str, _T]] | None:

@@ -20,10 +20,10 @@ class RuleTally:
     __slots__ = ("entries", "hits", "saved_seconds", "size_bytes")
 
     def __init__(self, hits: int = 0, saved_seconds: float = 0.0) -> None:
-        self.hits = hits
-        self.saved_seconds = saved_seconds
-        self.entries = 0
-        self.size_bytes = 0
+        self.hits: int = hits
+        self.saved_seconds: float = saved_seconds
+        self.entries: int = 0
+        self.size_bytes: int = 0
 
 
 class Tally:

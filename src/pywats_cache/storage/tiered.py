@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TieredStorage"]
 
-logger = logging.getLogger("pywats_cache.storage.tiered")
+logger: logging.Logger = logging.getLogger("pywats_cache.storage.tiered")
 
 WARN_EVERY = 60.0
 """Seconds between two warnings of one storage; every failure is counted in the statistics."""

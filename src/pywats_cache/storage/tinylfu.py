@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Callable
 
 __all__ = ["FrequencySketch", "WTinyLFU"]
 
@@ -99,7 +100,7 @@ class WTinyLFU:
         self._probation: OrderedDict[str, bool] = OrderedDict()
         self._protected: OrderedDict[str, bool] = OrderedDict()
         self._uses: deque[str] = deque(maxlen=USES)
-        self.used = self._uses.append
+        self.used: Callable[[str], object] = self._uses.append
         """A hit only leaves a note; the next insertion, which has waited for a server, does the work."""
 
     def added(self, key: str) -> None:

@@ -19,8 +19,8 @@ try:
     from .limits import AsyncLimitedTransport, LimitedTransport
     from .routes import ROUTES, Route
     from .rules import wats_controller, wats_rules
-except ModuleNotFoundError as error:
-    raise needs("wats", error) from None
+except ModuleNotFoundError as _error:
+    raise needs("wats", _error) from None
 
 if TYPE_CHECKING:
     from .config import ClientConfig as ClientConfig

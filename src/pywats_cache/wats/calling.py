@@ -56,8 +56,8 @@ class Deadline:
     LEAST = 0.001  # a timeout of 0 would make a socket non-blocking instead
 
     def __init__(self, allowed: float) -> None:
-        self.allowed = allowed
-        self.ends = time.monotonic() + allowed
+        self.allowed: float = allowed
+        self.ends: float = time.monotonic() + allowed
 
     def left(self) -> float:
         """Seconds left, never less than a socket can be given."""

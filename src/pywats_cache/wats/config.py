@@ -13,13 +13,14 @@ from ..errors import CachingError, ConfigurationError, ConfigurationTypeError, f
 from ..storage.url import FORMS, parse_storage_url, shown
 
 if TYPE_CHECKING:
-    _Vendor = Any
+    # It ships no py.typed, so mypy sees nothing of it; pyright reads the source.
+    from pywats_client.core.config import ClientConfig as _Vendor  # type: ignore[import-untyped]
 else:
     _Vendor = import_module("pywats_client.core.config").ClientConfig
 
 __all__ = ["ClientConfig"]
 
-logger = logging.getLogger("pywats_cache.wats.config")
+logger: logging.Logger = logging.getLogger("pywats_cache.wats.config")
 
 _OFFLINE = ("", "auto", "only")
 

@@ -54,12 +54,12 @@ class Call:
         base_url: str = "",
         deadline: Deadline | None = None,
     ) -> None:
-        self.limiter = limiter
-        self.deadline = deadline
+        self.limiter: RateLimiter | None = limiter
+        self.deadline: Deadline | None = deadline
         self._breaker = breaker
         self._base_url = base_url
         self._admitted = False
-        self.failed = False
+        self.failed: bool = False
         """Whether the last request that was sent failed."""
 
     def admit(self) -> None:

@@ -30,13 +30,16 @@ from .reconfigure import CacheSettings, reconfigure
 from .service_metrics import ServiceMetrics
 
 if TYPE_CHECKING:
-    _Vendor = Any
+    # It ships no py.typed, so mypy sees nothing of it; pyright reads the source.
+    from pywats_client.service.async_client_service import (  # type: ignore[import-untyped]
+        AsyncClientService as _Vendor,
+    )
 else:
     _Vendor = import_module("pywats_client.service.async_client_service").AsyncClientService
 
 __all__ = ["AsyncClientService", "main", "run_service"]
 
-logger = logging.getLogger("pywats_cache.wats.service")
+logger: logging.Logger = logging.getLogger("pywats_cache.wats.service")
 
 TOKEN_VARIABLE = "PYWATS_CACHE_TOKEN"  # noqa: S105 - the name of a variable
 HOST_VARIABLE = "PYWATS_HEALTH_HOST"
@@ -70,6 +73,7 @@ class AsyncClientService(_Vendor):  # type: ignore[misc]
         health_port: int | None = None,
     ) -> None:
         super().__init__(instance_id, config_path)
+        self.api: AsyncWATS | None
         self.config: ClientConfig
         self._metrics_collector: ServiceMetrics | None = None
         self._health_server: Listener | None = None
@@ -80,7 +84,7 @@ class AsyncClientService(_Vendor):  # type: ignore[misc]
         if health_port is not None:
             self._health_port = health_port
         self._left: list[Any] = []
-        self.reloads = 0
+        self.reloads: int = 0
         """How often a changed configuration was applied."""
 
     @property
@@ -119,6 +123,7 @@ class AsyncClientService(_Vendor):  # type: ignore[misc]
         return address, token
 
     async def _check_server(self) -> None:
+        assert self.api is not None
         version = await self.api.get_version()
         self._stats["api_status"] = "Online"
         logger.info("connected to a WATS server of version %s", version)

@@ -30,9 +30,9 @@ class ServiceMetrics:
 
     def __init__(self, collector: Any) -> None:
         self._collector = collector
-        self.registry = collector.registry
-        self.http_requests_total = _ByRoute(collector.http_requests_total)
-        self.http_request_duration_seconds = _ByRoute(collector.http_request_duration_seconds)
+        self.registry: Any = collector.registry
+        self.http_requests_total: _ByRoute = _ByRoute(collector.http_requests_total)
+        self.http_request_duration_seconds: _ByRoute = _ByRoute(collector.http_request_duration_seconds)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._collector, name)

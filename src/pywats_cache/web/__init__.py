@@ -17,7 +17,7 @@ try:
     from .launch import serve
     from .serving import Listener
     from .subject import Subject
-except ModuleNotFoundError as error:
-    raise needs("web", error) from None
+except ModuleNotFoundError as _error:
+    raise needs("web", _error) from None
 
 __all__ = ["Guard", "Listener", "Subject", "build_app", "serve"]
