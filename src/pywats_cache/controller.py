@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from .errors import ConfigurationError, ConfigurationTypeError, flag, seconds, words
 from .routes import RouteTable
@@ -58,8 +58,6 @@ class Controller:
     two rules with the same pattern and method conflict.
     """
 
-    partition: tuple[str, ...] | Callable[[Mapping[str, str]], str]
-
     __slots__ = (
         "_default",
         "_is_set_up",
@@ -105,33 +103,39 @@ class Controller:
         cache_status: str | None = None,
         rfc9111: bool = False,
     ) -> None:
-        self.rfc9111: bool = flag("rfc9111", rfc9111)
-        self.ttl: float = seconds("ttl", ttl, infinite=True)
+        self.rfc9111: Final[bool] = flag("rfc9111", rfc9111)
+        self.ttl: Final[float] = seconds("ttl", ttl, infinite=True)
         if unmatched not in ("cache", "bypass"):
             raise ConfigurationError(f"unmatched must be 'cache' or 'bypass', not {unmatched!r}")
-        self.unmatched = unmatched
-        self.partition = partition if callable(partition) else _check_names(partition)
-        self.drop_on: tuple[int, ...] = check_statuses("drop_on", drop_on)
-        self.store_empty: bool = flag("store_empty", store_empty)
-        self.ignore_case: bool = flag("ignore_case", ignore_case)
-        self.join_timeout: float = seconds("join_timeout", join_timeout)
-        self.stale_while_revalidate: float = seconds("stale_while_revalidate", stale_while_revalidate, infinite=True)
+        self.unmatched: Final[Literal["cache", "bypass"]] = unmatched
+        self.partition: Final[tuple[str, ...] | Callable[[Mapping[str, str]], str]] = (
+            partition if callable(partition) else _check_names(partition)
+        )
+        self.drop_on: Final[tuple[int, ...]] = check_statuses("drop_on", drop_on)
+        self.store_empty: Final[bool] = flag("store_empty", store_empty)
+        self.ignore_case: Final[bool] = flag("ignore_case", ignore_case)
+        self.join_timeout: Final[float] = seconds("join_timeout", join_timeout)
+        self.stale_while_revalidate: Final[float] = seconds(
+            "stale_while_revalidate", stale_while_revalidate, infinite=True
+        )
         if stale_if_error is None:
             stale_if_error = DISCONNECTED_FOR if rfc9111 else 0.0
-        self.stale_if_error: float = seconds("stale_if_error", stale_if_error, infinite=True)
+        self.stale_if_error: Final[float] = seconds("stale_if_error", stale_if_error, infinite=True)
         if offline not in (None, "auto", "only"):
             raise ConfigurationError(f"offline must be 'auto', 'only' or None, not {offline!r}")
-        self.offline = offline
-        self.offline_for: float = seconds("offline_for", offline_for, infinite=True)
-        self.down_for: float = seconds("down_for", down_for)
-        self.refresh_ahead: float | None = None if refresh_ahead is None else check_part("refresh_ahead", refresh_ahead)
-        self.jitter: float = check_part("jitter", jitter)
+        self.offline: Final[Literal["auto", "only"] | None] = offline
+        self.offline_for: Final[float] = seconds("offline_for", offline_for, infinite=True)
+        self.down_for: Final[float] = seconds("down_for", down_for)
+        self.refresh_ahead: Final[float | None] = (
+            None if refresh_ahead is None else check_part("refresh_ahead", refresh_ahead)
+        )
+        self.jitter: Final[float] = check_part("jitter", jitter)
         if cache_status is not None and (not isinstance(cache_status, str) or not TOKEN.fullmatch(cache_status)):
             raise ConfigurationError(f"cache_status must be a token such as 'pywats-cache', not {cache_status!r}")
-        self.cache_status: str | None = cache_status
+        self.cache_status: Final[str | None] = cache_status
         if isinstance(rules, (str, bytes)) or not isinstance(rules, Iterable):
             raise ConfigurationTypeError(f"rules must be a list of Read, Write and Bypass, not {rules!r}")
-        self.rules: tuple[Rule, ...] = tuple(rules)
+        self.rules: Final[tuple[Rule, ...]] = tuple(rules)
         self._table: RouteTable[Rule] = RouteTable(ignore_case=ignore_case)
         self._default = self._decide_read(Read("/**"), "default")
         self._reads: dict[int, Decision] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from .errors import ConfigurationError, ConfigurationTypeError, flag, seconds, whole, words
 from .routes import parse_pattern
@@ -27,17 +27,17 @@ def _check_methods(value: object) -> tuple[str, ...]:
 
 
 class _Rule:
-    """Immutable, and equal by its fields; a frozen dataclass three times over would double the time of our import."""
+    """Immutable, and equal by its fields; a frozen dataclass three times over would double the time of our import.
+
+    Each field is set once, by the constructor. `Final` tells type checkers, at no cost to who reads it.
+    """
 
     __slots__ = ("methods", "pattern")
 
-    pattern: str
-    methods: tuple[str, ...]
-
-    def _set(self, **fields: Any) -> None:
-        parse_pattern(fields["pattern"])
-        fields["methods"] = _check_methods(fields["methods"])
-        self.__setstate__((None, fields))
+    def __init__(self, pattern: str, methods: tuple[str, ...]) -> None:
+        parse_pattern(pattern)
+        self.pattern: Final[str] = pattern
+        self.methods: Final[tuple[str, ...]] = _check_methods(methods)
 
     def _fields(self) -> tuple[tuple[str, Any], ...]:
         return tuple((name, getattr(self, name)) for name in (*_Rule.__slots__, *type(self).__slots__))
@@ -53,14 +53,12 @@ class _Rule:
         return f"{type(self).__name__}({self.pattern!r}, {given})"
 
     def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"a {type(self).__name__} is immutable; make another with another {name}")
+        if hasattr(self, name):
+            raise AttributeError(f"a {type(self).__name__} is immutable; make another with another {name}")
+        super().__setattr__(name, value)
 
     def __delattr__(self, name: str) -> None:
         raise AttributeError(f"a {type(self).__name__} is immutable")
-
-    def __setstate__(self, state: tuple[None, dict[str, Any]]) -> None:  # of pickle and copy
-        for name, value in state[1].items():
-            object.__setattr__(self, name, value)
 
 
 class Read(_Rule):
@@ -99,18 +97,6 @@ class Read(_Rule):
         "ttl",
     )
 
-    ttl: float | None
-    tags: tuple[str, ...]
-    statuses: tuple[int, ...]
-    bypass_query: tuple[str, ...]
-    ignore_no_store: bool
-    stale_while_revalidate: float | None
-    stale_if_error: float | None
-    offline_for: float | None
-    negative_ttl: float | None
-    adaptive: tuple[float, float] | None
-    refresh_ahead: float | None
-
     def __init__(
         self,
         pattern: str,
@@ -128,20 +114,22 @@ class Read(_Rule):
         adaptive: tuple[float, float] | None = None,
         refresh_ahead: float | None = None,
     ) -> None:
-        self._set(
-            pattern=pattern,
-            ttl=_optional_seconds("ttl", ttl),
-            tags=words("tags", tags),
-            methods=methods,
-            statuses=check_statuses("statuses", statuses),
-            bypass_query=tuple(word.casefold() for word in words("bypass_query", bypass_query)),
-            ignore_no_store=flag("ignore_no_store", ignore_no_store),
-            stale_while_revalidate=_optional_seconds("stale_while_revalidate", stale_while_revalidate),
-            stale_if_error=_optional_seconds("stale_if_error", stale_if_error),
-            offline_for=_optional_seconds("offline_for", offline_for),
-            negative_ttl=_optional_seconds("negative_ttl", negative_ttl),
-            adaptive=None if adaptive is None else _check_bounds(adaptive),
-            refresh_ahead=None if refresh_ahead is None else check_part("refresh_ahead", refresh_ahead),
+        super().__init__(pattern, methods)
+        words_of_query = words("bypass_query", bypass_query)
+        self.ttl: Final[float | None] = _optional_seconds("ttl", ttl)
+        self.tags: Final[tuple[str, ...]] = words("tags", tags)
+        self.statuses: Final[tuple[int, ...]] = check_statuses("statuses", statuses)
+        self.bypass_query: Final[tuple[str, ...]] = tuple(word.casefold() for word in words_of_query)
+        self.ignore_no_store: Final[bool] = flag("ignore_no_store", ignore_no_store)
+        self.stale_while_revalidate: Final[float | None] = _optional_seconds(
+            "stale_while_revalidate", stale_while_revalidate
+        )
+        self.stale_if_error: Final[float | None] = _optional_seconds("stale_if_error", stale_if_error)
+        self.offline_for: Final[float | None] = _optional_seconds("offline_for", offline_for)
+        self.negative_ttl: Final[float | None] = _optional_seconds("negative_ttl", negative_ttl)
+        self.adaptive: Final[tuple[float, float] | None] = None if adaptive is None else _check_bounds(adaptive)
+        self.refresh_ahead: Final[float | None] = (
+            None if refresh_ahead is None else check_part("refresh_ahead", refresh_ahead)
         )
         if "HEAD" in self.methods:
             raise ConfigurationError("methods of a Read must not name HEAD: it is answered from the stored GET")
@@ -162,9 +150,6 @@ class Write(_Rule):
 
     __slots__ = ("dirties", "settle")
 
-    dirties: tuple[str, ...]
-    settle: float | None
-
     def __init__(
         self,
         pattern: str,
@@ -172,12 +157,9 @@ class Write(_Rule):
         dirties: tuple[str, ...] = (),
         settle: float | None = None,
     ) -> None:
-        self._set(
-            pattern=pattern,
-            methods=methods,
-            dirties=words("dirties", dirties),
-            settle=None if settle is None else seconds("settle", settle),
-        )
+        super().__init__(pattern, methods)
+        self.dirties: Final[tuple[str, ...]] = words("dirties", dirties)
+        self.settle: Final[float | None] = None if settle is None else seconds("settle", settle)
 
 
 class Bypass(_Rule):
@@ -186,7 +168,7 @@ class Bypass(_Rule):
     __slots__ = ()
 
     def __init__(self, pattern: str, methods: tuple[str, ...] = ("GET", "HEAD", *UNSAFE_METHODS)) -> None:
-        self._set(pattern=pattern, methods=methods)
+        super().__init__(pattern, methods)
 
 
 Rule = Read | Write | Bypass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from typing_extensions import assert_type
 
@@ -31,8 +31,21 @@ def policy() -> Controller:
     assert_type(controller.ttl, float)
     assert_type(controller.drop_on, tuple[int, ...])
     assert_type(controller.rules[0], Read | Write | Bypass)
+    assert_type(controller.partition, tuple[str, ...] | Callable[[Mapping[str, str]], str])
     assert_type(controller.decide("GET", "/a").ttl, float)
     return Controller(partition=("X-Tenant",), rfc9111=True, cache_status="pywats-cache")
+
+
+def fields(read: Read, write: Write, bypass: Bypass) -> None:
+    assert_type(read.pattern, str)
+    assert_type(read.methods, tuple[str, ...])
+    assert_type(read.ttl, float | None)
+    assert_type(read.statuses, tuple[int, ...])
+    assert_type(read.ignore_no_store, bool)
+    assert_type(read.adaptive, tuple[float, float] | None)
+    assert_type(write.dirties, tuple[str, ...])
+    assert_type(write.settle, float | None)
+    assert_type(bypass.methods, tuple[str, ...])
 
 
 def errors() -> None:
@@ -56,3 +69,13 @@ def mistakes() -> None:
     Controller(ttl="5 minutes")  # type: ignore[arg-type]
     Read("/a", tag=("a",))  # type: ignore[call-arg]
     Write("/a", dirties=5)  # type: ignore[arg-type]
+
+
+def changes(controller: Controller, read: Read, write: Write, bypass: Bypass) -> None:
+    read.ttl = 5.0  # type: ignore[misc]
+    read.pattern = "/b"  # type: ignore[misc]
+    write.dirties = ("a",)  # type: ignore[misc]
+    write.settle = None  # type: ignore[misc]
+    bypass.methods = ("GET",)  # type: ignore[misc]
+    controller.ttl = 5.0  # type: ignore[misc]
+    controller.partition = ()  # type: ignore[misc]
