@@ -1,4 +1,4 @@
-"""What is past its TTL: validated, served stale, refreshed behind the caller's back, or gone."""
+"""What is past its TTL: served stale, refreshed behind the caller's back, or gone."""
 
 from __future__ import annotations
 
@@ -9,35 +9,11 @@ from typing import Any
 
 import anyio
 import pytest
+from stale_origins import status, unreachable, versioned
 
-from pywats_cache import CacheOutcome, ConfigurationError, ConfigurationTypeError, Controller, Read
+from pywats_cache import ConfigurationError, ConfigurationTypeError, Controller, Read
 
-Outcome = Callable[[Any], CacheOutcome]
 LONG = 30  # seconds; a test that waits this long has failed
-ETAG = {"headers": {"ETag": '"1"'}}
-
-
-def status(response: Any) -> tuple[str, str]:
-    outcome = response.extensions["pywats_cache"]
-    return outcome.status, outcome.reason
-
-
-def versioned(origin: Any, tag: str = '"1"') -> None:
-    """The origin has one version, and says 304 to who holds it."""
-
-    def reply(request: Any) -> Any:
-        if request.headers.get("If-None-Match") == tag:
-            return origin.http.Response(304, headers={"ETag": tag, "X-Count": str(origin.count)})
-        return origin.http.Response(200, headers={"ETag": tag, "X-Count": str(origin.count)}, text=f"version {tag}")
-
-    origin.reply = reply
-
-
-def unreachable(origin: Any) -> None:
-    def reply(request: Any) -> Any:
-        raise origin.http.ConnectError("refused")
-
-    origin.reply = reply
 
 
 class Refreshed:
@@ -55,129 +31,6 @@ class Refreshed:
 
     def wait(self) -> None:
         assert self.ended.acquire(timeout=LONG)
-
-
-# ── validation ──────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_an_expired_answer_with_an_etag_is_validated_and_renewed(cached: Any, origin: Any, clock: Any) -> None:
-    versioned(origin)
-    client = cached(Controller(ttl=60.0))
-    client.get("/a")
-    clock.advance(61)
-    renewed = client.get("/a")
-    assert status(renewed) == ("revalidated", "not-modified")
-    assert (renewed.status_code, renewed.text) == (200, 'version "1"')
-    assert renewed.headers["X-Count"] == "2"  # header fields of the 304 replace the stored ones (RFC 9111 §3.2)
-    assert renewed.headers["Content-Length"] == str(len(renewed.content))
-    clock.advance(59)
-    assert status(client.get("/a")) == ("hit", "fresh")
-    assert client.cache.stats.revalidated == 1
-
-
-def test_a_last_modified_of_the_second_of_the_answer_is_not_trusted(cached: Any, origin: Any, clock: Any) -> None:
-    moment = "Tue, 24 Nov 2026 12:00:00 GMT"
-    origin.reply = {"headers": {"Last-Modified": moment, "Date": moment}}
-    client = cached(Controller(ttl=60.0))
-    client.get("/a")
-    clock.advance(61)
-    client.get("/a")
-    assert "If-Modified-Since" not in origin.requests[1].headers
-
-
-def test_an_older_last_modified_validates(cached: Any, origin: Any, clock: Any) -> None:
-    before, after = "Tue, 24 Nov 2026 12:00:00 GMT", "Tue, 24 Nov 2026 12:00:05 GMT"
-    origin.reply = {"headers": {"Last-Modified": before, "Date": after}}
-    client = cached(Controller(ttl=60.0))
-    client.get("/a")
-    clock.advance(61)
-    client.get("/a")
-    assert origin.requests[1].headers["If-Modified-Since"] == before
-
-
-def test_a_304_that_speaks_of_another_version_is_asked_again_plainly(cached: Any, origin: Any, clock: Any) -> None:
-    origin.reply = ETAG
-    client = cached(Controller(ttl=60.0))
-    client.get("/a")
-    clock.advance(61)
-
-    def reply(request: Any) -> Any:
-        if "If-None-Match" in request.headers:
-            return origin.http.Response(304, headers={"ETag": '"other"'})
-        return origin.http.Response(200, headers={"ETag": '"2"'}, text="new")
-
-    origin.reply = reply
-    response = client.get("/a")
-    assert (response.status_code, response.text) == (200, "new")
-    assert "If-None-Match" not in origin.requests[-1].headers
-
-
-def test_the_callers_request_is_not_changed_by_validation(cached: Any, origin: Any, clock: Any) -> None:
-    versioned(origin)
-    client = cached(Controller(ttl=60.0))
-    client.get("/a")
-    clock.advance(61)
-    request = client.build_request("GET", "/a")
-    response = client.send(request)
-    assert "If-None-Match" not in request.headers
-    assert response.request is request
-
-
-def test_a_dirtied_answer_is_fetched_whole(cached: Any, origin: Any) -> None:
-    versioned(origin)
-    client = cached()
-    client.get("/a")
-    client.put("/a")
-    client.get("/a")
-    assert "If-None-Match" not in origin.requests[-1].headers
-
-
-def test_a_refresh_validates_what_is_stored(cached: Any, origin: Any) -> None:
-    versioned(origin)
-    client = cached()
-    client.get("/a")
-    response = client.get("/a", headers={"Cache-Control": "no-cache"})
-    assert status(response) == ("revalidated", "not-modified")
-
-
-@pytest.mark.parametrize(
-    ("headers", "expected"),
-    [
-        ({"If-None-Match": '"1"'}, 304),
-        ({"If-None-Match": 'W/"1"'}, 304),
-        ({"If-None-Match": '"0", "1"'}, 304),
-        ({"If-None-Match": "*"}, 304),
-        ({"If-None-Match": '"2"'}, 200),
-    ],
-)
-def test_a_callers_own_condition_is_answered_from_the_storage(
-    cached: Any, origin: Any, headers: dict[str, str], expected: int
-) -> None:
-    origin.reply = ETAG
-    client = cached()
-    client.get("/a")
-    response = client.get("/a", headers=headers)
-    assert (response.status_code, origin.count) == (expected, 1)
-    assert status(response) == ("hit", "precondition")
-    assert response.headers["ETag"] == '"1"'
-    assert response.content == (b"" if expected == 304 else b"1")
-
-
-@pytest.mark.parametrize("headers", [{"If-Match": '"1"'}, {"If-Unmodified-Since": "Tue, 24 Nov 2026 12:00:00 GMT"}])
-def test_a_condition_that_only_the_server_can_judge_passes_through(
-    cached: Any, origin: Any, headers: dict[str, str]
-) -> None:
-    origin.reply = ETAG
-    client = cached()
-    client.get("/a")
-    assert status(client.get("/a", headers=headers)) == ("bypass", "conditional")
-    assert origin.requests[-1].headers.items() >= {k.lower(): v for k, v in headers.items()}.items()
-
-
-def test_a_condition_on_what_has_no_validator_passes_through(cached: Any, origin: Any) -> None:
-    client = cached()
-    client.get("/a")
-    assert status(client.get("/a", headers={"If-None-Match": '"1"'})) == ("bypass", "conditional")
 
 
 # ── stale-while-revalidate ──────────────────────────────────────────────────────────────────────────────────────────

@@ -1,80 +1,28 @@
-"""SimulatedWATS: its routes, its coherence, its faults, its life."""
+"""SimulatedWATS: its routes and its coherence, and what it refuses."""
 
 from __future__ import annotations
 
 import gzip
 import http.client
 import json
-import socket
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from simulated_wire import PRODUCT, InThread, get, put_product
 from wats_requests import Sender, Wire, request_for
 
 from pywats_cache.testing._wats_call import Route
 from pywats_cache.testing._wats_routes import ROUTES
 from pywats_cache.testing.simulated_wats import SimulatedWATS
 
-PRODUCT = "/api/Product/PN-1000"
 READS = [route for route in ROUTES if route.kind == "read"]
 WRITES = [route for route in ROUTES if route.kind == "write"]
 
 
 def name_of(route: Route) -> str:
     return f"{route.method} {route.template}"
-
-
-@pytest.fixture(scope="module")
-def started() -> Iterator[SimulatedWATS]:
-    with SimulatedWATS() as server:
-        yield server
-
-
-@pytest.fixture
-def server(started: SimulatedWATS) -> SimulatedWATS:
-    started.reset()
-    return started
-
-
-@pytest.fixture
-def sender(server: SimulatedWATS) -> Iterator[Sender]:
-    with Sender(server) as sender:
-        yield sender
-
-
-class InThread:
-    """A request made in a thread; `result()` waits for its answer."""
-
-    def __init__(self, server: SimulatedWATS, wire: Wire) -> None:
-        self._server = server
-        self._wire = wire
-        self._outcome: Any = None
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        try:
-            with Sender(self._server) as sender:
-                self._outcome = sender.send(self._wire)
-        except Exception as error:
-            self._outcome = error
-
-    def result(self) -> Any:
-        self._thread.join(10)
-        assert not self._thread.is_alive(), "the request was not answered"
-        return self._outcome
-
-
-def get(target: str) -> Wire:
-    return Wire("GET", target, b"", "application/json")
-
-
-def put_product(**fields: Any) -> Wire:
-    body = json.dumps({"partNumber": "PN-1000", **fields}).encode()
-    return Wire("PUT", "/api/Product", body, "application/json")
 
 
 # Routes.
@@ -384,150 +332,6 @@ def test_request_that_no_handler_expects_is_500_with_the_reason(server: Simulate
     status, _, body = sender.send(Wire("PUT", "/api/Product", b'{"partNumber":"P","tags":[1]}', "application/json"))
     assert status == 500
     assert "SimulatedWATS cannot handle" in json.loads(body)["message"]
-
-
-# Faults.
-
-
-def test_fail_answers_with_the_status_so_many_times(server: SimulatedWATS, sender: Sender):
-    server.fail("GET", "/api/Product/*", status=503, times=2, retry_after=3, headers={"X-Reason": "test"})
-    assert sender.get("/api/Asset")[0] == 200
-    status, headers, _ = sender.get(PRODUCT)
-    assert (status, headers["retry-after"], headers["x-reason"]) == (503, "3", "test")
-    assert [sender.get(PRODUCT)[0] for _ in range(2)] == [503, 200]
-
-
-def test_failed_write_is_not_applied(server: SimulatedWATS, sender: Sender):
-    server.fail("PUT", status=500)
-    assert sender.send(put_product(name="Never"))[0] == 500
-    assert json.loads(sender.get(PRODUCT)[2])["name"] == "Widget 0"
-
-
-def test_fault_for_ever_ends_with_clear_faults(server: SimulatedWATS, sender: Sender):
-    server.fail(times=None, status=502)
-    assert [sender.get(PRODUCT)[0] for _ in range(5)] == [502] * 5
-    server.clear_faults()
-    assert sender.get(PRODUCT)[0] == 200
-
-
-def test_hang_ends_with_release(server: SimulatedWATS):
-    server.hang("GET", PRODUCT)
-    hanging = InThread(server, get(PRODUCT))
-    while not server.request_count:
-        time.sleep(0.005)
-    time.sleep(0.05)
-    assert server.requests[0].status is None
-    server.release()
-    assert hanging.result()[0] == 200
-
-
-def test_break_body_sends_half_and_closes(server: SimulatedWATS, sender: Sender):
-    server.break_body("GET", PRODUCT)
-    with pytest.raises(http.client.IncompleteRead) as broken:
-        sender.get(PRODUCT)
-    assert len(broken.value.partial) > 0
-    with Sender(server) as fresh:
-        assert fresh.get(PRODUCT)[0] == 200
-
-
-@pytest.mark.parametrize(("before", "name"), [(True, "Widget 0"), (False, "Applied")])
-def test_drop_closes_without_an_answer(server: SimulatedWATS, before: bool, name: str):
-    server.drop("PUT", "/api/Product", before=before)
-    with Sender(server) as dropped, pytest.raises((http.client.RemoteDisconnected, ConnectionError)):
-        dropped.send(put_product(name="Applied"))
-    assert server.requests[-1].status == 0
-    with Sender(server) as sender:
-        assert json.loads(sender.get(PRODUCT)[2])["name"] == name
-
-
-@pytest.mark.parametrize(("before", "name"), [(True, "Renamed"), (False, "Widget 0")])
-def test_gate_holds_before_or_after_the_data_is_read(server: SimulatedWATS, sender: Sender, before: bool, name: str):
-    with server.hold("GET", PRODUCT, before=before) as gate:
-        assert not gate.arrived.is_set()
-        held = InThread(server, get(PRODUCT))
-        assert gate.arrived.wait(5)
-        sender.send(put_product(name="Renamed"))
-        # Only the first is held.
-        assert json.loads(sender.get(PRODUCT)[2])["name"] == "Renamed"
-        assert "holding" in repr(gate)
-        gate.release()
-        assert json.loads(held.result()[2])["name"] == name
-
-
-def test_gate_holds_the_answer_of_an_applied_write(server: SimulatedWATS, sender: Sender):
-    gate = server.hold("PUT", "/api/Product", before=False)
-    writing = InThread(server, put_product(name="Applied"))
-    assert gate.arrived.wait(5)
-    assert json.loads(sender.get(PRODUCT)[2])["name"] == "Applied"
-    gate.release()
-    assert writing.result()[0] == 200
-
-
-# Life.
-
-
-def test_restart_keeps_port_and_data_and_stop_refuses(server: SimulatedWATS):
-    with SimulatedWATS() as own:
-        url, token = own.base_url, own.token
-        with Sender(own) as sender:
-            sender.send(put_product(name="Kept"))
-            own.stop()
-            assert not own.running
-            with pytest.raises(ConnectionRefusedError):
-                socket.create_connection(("127.0.0.1", own.port), timeout=1).close()
-            with pytest.raises((http.client.HTTPException, OSError)):
-                sender.get(PRODUCT)
-        own.restart()
-        assert (own.base_url, own.token, own.running) == (url, token, True)
-        with Sender(own) as sender:
-            assert json.loads(sender.get(PRODUCT)[2])["name"] == "Kept"
-
-
-def test_stop_cuts_held_and_hanging_requests():
-    with SimulatedWATS() as server:
-        gate = server.hold("GET", "/api/Asset", before=False)
-        server.hang("GET", PRODUCT)
-        server.latency_for("GET", "/api/App/Levels", 60)
-        waiting = [InThread(server, get(target)) for target in ("/api/Asset", PRODUCT, "/api/App/Levels")]
-        assert gate.arrived.wait(5)
-        while server.request_count < 3:
-            time.sleep(0.005)
-        started = time.monotonic()
-        server.stop()
-        assert time.monotonic() - started < 3
-        assert all(isinstance(one.result(), (http.client.HTTPException, OSError)) for one in waiting)
-
-
-def test_close_leaves_no_thread_behind():
-    before = set(threading.enumerate())
-    server = SimulatedWATS().start()
-    senders = [Sender(server) for _ in range(8)]
-    for sender in senders:
-        sender.get(PRODUCT)
-    started = set(threading.enumerate()) - before
-    assert len(started) == 9
-    server.close()
-    server.close()
-    for sender in senders:
-        sender.close()
-    assert not any(thread.is_alive() for thread in started)
-
-
-def test_many_connections_at_once(server: SimulatedWATS):
-    requests = [InThread(server, get(f"/api/Product/PN-{1000 + number % 20}")) for number in range(64)]
-    assert [request.result()[0] for request in requests] == [200] * 64
-
-
-def test_start_twice_and_stop_twice_do_nothing():
-    server = SimulatedWATS()
-    with pytest.raises(RuntimeError, match="start"):
-        _ = server.base_url
-    server.stop()
-    assert server.start() is server
-    port = server.port
-    assert server.start().port == port
-    server.stop()
-    server.stop()
 
 
 @pytest.mark.parametrize(

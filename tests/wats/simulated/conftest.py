@@ -1,0 +1,28 @@
+"""A simulated server of its own, and one who sends to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from wats_requests import Sender
+
+from pywats_cache.testing.simulated_wats import SimulatedWATS
+
+
+@pytest.fixture(scope="module")
+def started() -> Iterator[SimulatedWATS]:
+    with SimulatedWATS() as server:
+        yield server
+
+
+@pytest.fixture
+def server(started: SimulatedWATS) -> SimulatedWATS:
+    started.reset()
+    return started
+
+
+@pytest.fixture
+def sender(server: SimulatedWATS) -> Iterator[Sender]:
+    with Sender(server) as sender:
+        yield sender

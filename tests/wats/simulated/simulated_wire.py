@@ -1,0 +1,45 @@
+"""What the tests of SimulatedWATS send."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import Any
+
+from wats_requests import Sender, Wire
+
+from pywats_cache.testing.simulated_wats import SimulatedWATS
+
+PRODUCT = "/api/Product/PN-1000"
+
+
+class InThread:
+    """A request made in a thread; `result()` waits for its answer."""
+
+    def __init__(self, server: SimulatedWATS, wire: Wire) -> None:
+        self._server = server
+        self._wire = wire
+        self._outcome: Any = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            with Sender(self._server) as sender:
+                self._outcome = sender.send(self._wire)
+        except Exception as error:
+            self._outcome = error
+
+    def result(self) -> Any:
+        self._thread.join(10)
+        assert not self._thread.is_alive(), "the request was not answered"
+        return self._outcome
+
+
+def get(target: str) -> Wire:
+    return Wire("GET", target, b"", "application/json")
+
+
+def put_product(**fields: Any) -> Wire:
+    body = json.dumps({"partNumber": "PN-1000", **fields}).encode()
+    return Wire("PUT", "/api/Product", body, "application/json")
