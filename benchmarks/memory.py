@@ -20,6 +20,7 @@ import httpx
 
 from . import peers
 from .harness import Goal, Options, Row, bars, check, figure, number
+from .recording import Measured
 from .transports import KB, HandMade
 
 GOAL = Goal("<=", 1.8, "KB")
@@ -33,9 +34,11 @@ def run(options: Options) -> list[Row]:
         names.append("SDK")
     traced = {name: _child(name, "traced", entries) for name in names}
     mine, counted = traced["ours"]["bytes"], traced["ours"]["counted"]
+    title = "memory of an entry of 1 KB (tracemalloc)"
+    _record(options, title, traced)
     rows = [
         Row(
-            "memory of an entry of 1 KB (tracemalloc)",
+            title,
             _kilobytes(mine),
             _others(traced),
             f"{number(mine / traced['dict']['bytes'])}x the dict",
@@ -59,8 +62,13 @@ def run(options: Options) -> list[Row]:
     if not options.quick:
         resident = {name: _child(name, "resident", entries) for name in names}
         title = "memory of an entry of 1 KB (growth of the process)"
+        _record(options, title, resident)
         rows.append(Row(title, _kilobytes(resident["ours"]["bytes"]), _others(resident), detail=resident))
     return rows
+
+
+def _record(options: Options, title: str, found: dict[str, dict[str, float]]) -> None:
+    options.recording.add(title, {name: Measured([of["bytes"]], unit="byte") for name, of in found.items()})
 
 
 def _kilobytes(size: float) -> str:
