@@ -138,9 +138,9 @@ def interleave(
 
 
 def orders(names: Sequence[str], rounds: int) -> Iterator[Sequence[str]]:
-    """Yield the order of each round: another case begins each time, and every second order is reversed."""
+    """Yield the order of each round; in twice as many as there are cases, each begins, and precedes each, as often."""
     for turn in range(rounds):
-        shift = turn % len(names)
+        shift = turn // 2 % len(names)
         order = [*names[shift:], *names[:shift]]
         yield order if turn % 2 else order[::-1]
 

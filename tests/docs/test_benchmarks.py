@@ -7,6 +7,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +46,13 @@ def slow(calls: list[str], name: str, seconds: float) -> Case:
 
 
 @pytest.mark.parametrize("count", [2, 3, 5])
-def test_each_case_runs_once_in_each_round(count: int) -> None:
+def test_each_case_begins_as_often_and_precedes_each_other_as_often(count: int) -> None:
     names = [f"case {n}" for n in range(count)]
-    assert all(sorted(order) == names for order in harness.orders(names, 2 * count))
+    rounds = list(harness.orders(names, 2 * count))
+    assert all(sorted(order) == names for order in rounds)
+    assert Counter(order[0] for order in rounds) == dict.fromkeys(names, 2)
+    for one, other in combinations(names, 2):
+        assert sum(order.index(one) < order.index(other) for order in rounds) == count
 
 
 def test_cases_take_turns_after_a_round_that_does_not_count() -> None:
