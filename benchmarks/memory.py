@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 
 from . import peers
-from .harness import Goal, Options, Row, bars, check, figure, number
+from .harness import Goal, Options, Row, bars, check, figure, number, perf
 from .recording import Measured
 from .transports import KB, HandMade
 
@@ -68,7 +68,8 @@ def run(options: Options) -> list[Row]:
 
 
 def _record(options: Options, title: str, found: dict[str, dict[str, float]]) -> None:
-    options.recording.add(title, {name: Measured([of["bytes"]], unit="byte") for name, of in found.items()})
+    measured = {name: Measured([of["bytes"]], unit="byte", duration=of["seconds"]) for name, of in found.items()}
+    options.recording.add(title, measured)
 
 
 def _kilobytes(size: float) -> str:
@@ -81,7 +82,9 @@ def _others(found: dict[str, dict[str, float]]) -> str:
 
 def _child(name: str, way: str, entries: int) -> dict[str, float]:
     command = [sys.executable, "-m", "benchmarks.memory", name, way, str(entries)]
-    return dict(json.loads(subprocess.run(command, check=True, capture_output=True).stdout))
+    start = perf()
+    found = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    return {**found, "seconds": perf() - start}
 
 
 class Catalogue(httpx.BaseTransport, httpx.AsyncBaseTransport):

@@ -18,7 +18,8 @@ import pyperf
 
 Clock = Callable[[], float]
 """`time.perf_counter`, `time.process_time` or `time.thread_time`."""
-_PRIVATE = ("hostname", "python_executable", "python_config_args", "python_cflags")
+_LEFT_OUT = ("hostname", "python_executable", "python_config_args", "python_cflags", "timer")
+"""What is private, and the clock, of which each case has its own."""
 
 
 class Measured(NamedTuple):
@@ -32,13 +33,15 @@ class Measured(NamedTuple):
     warmups: Sequence[tuple[int, float]] = ()
     """Loops and value of what ran before the first round."""
     unit: str = "second"
-    """Or `byte`; then there was no clock."""
+    """Or `byte`; then there is no clock."""
+    duration: float | None = None
+    """Seconds that it took to measure this; needed where values are none."""
 
 
 def machine() -> dict[str, Any]:
-    """Return what pyperf knows of this machine and process, without names of hosts, users and paths."""
+    """Return what pyperf knows of this machine and process, without names of hosts, users and paths, and no clock."""
     known = pyperf.Run([1.0]).get_metadata()
-    return {name: value for name, value in known.items() if name not in _PRIVATE} | {"platform": _system()}
+    return {name: value for name, value in known.items() if name not in _LEFT_OUT} | {"platform": _system()}
 
 
 def _system() -> str:
@@ -113,6 +116,7 @@ class Recording:
             raise ValueError(f"measured twice in one process: {name}")
         own = {"name": name, "unit": of.unit, "loops": of.loops}
         own |= {"timer": _timer(of.clock)} if of.unit == "second" else {}
+        own |= {} if of.duration is None else {"duration": of.duration}
         # Six digits are what a clock of 1 ns tells of a round, and half the file.
         run = pyperf.Run(
             [_rounded(value) for value in of.values],
@@ -129,7 +133,13 @@ class Recording:
         return benchmark
 
     def save(self) -> None:
-        """Write all runs to `path` for the next process; nothing if nothing was timed."""
+        """Write all runs to `path` for the next process; nothing if nothing was timed.
+
+        Raises ValueError if earlier processes measured what this one did not.
+        """
+        earlier = set(self._earlier.get_benchmark_names()) if self._earlier is not None else set()
+        if missing := earlier - self._benchmarks.keys():
+            raise ValueError(f"not measured again: {', '.join(sorted(missing))}")
         if self._path is not None and self._benchmarks:
             pyperf.BenchmarkSuite(list(self._benchmarks.values())).dump(str(self._path), replace=True)
 

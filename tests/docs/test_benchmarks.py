@@ -117,6 +117,8 @@ def test_nothing_is_measured_twice_or_only_sometimes(tmp_path: Path) -> None:
     record(tmp_path / "runs", [1.0], [1.0])
     with pytest.raises(KeyError, match="a miss: ours"):
         record(tmp_path / "runs", [1.0], [1.0], title="a miss")
+    with pytest.raises(ValueError, match="a hit: floor, a hit: ours"):
+        Recording(tmp_path / "runs").save()
 
 
 def test_runs_of_another_interpreter_are_not_merged(tmp_path: Path) -> None:
@@ -191,7 +193,7 @@ def files(tmp_path: Path) -> list[Path]:
         recording = Recording()
         hits = {"ours": Measured([2.0e-6 * times, 2.1e-6 * times, 2.2e-6 * times]), "floor": Measured([1e-6] * 3)}
         samples = recording.add("a hit", hits)
-        memory = recording.add("memory", {"ours": Measured([1800.0], unit="byte")})
+        memory = recording.add("memory", {"ours": Measured([1800.0], unit="byte", duration=0.5)})
         rows = [harness.compare("a hit", samples, "ours", "floor", harness.Goal("<=", 3.0)), Row("memory", "1.8 KB")]
         found = processes.Run(rows, [*samples.benchmarks.values(), *memory.benchmarks.values()], {})
         made += [path for path in report.write(found, told(), tmp_path / str(times)) if path.suffix == ".json"]
@@ -203,6 +205,8 @@ def test_a_result_is_read_by_pyperf(files: list[Path]) -> None:
     assert suite.get_benchmark_names() == ["a hit: ours", "a hit: floor", "memory: ours"]
     assert suite.get_benchmark("a hit: ours").get_values() == (2.0e-6, 2.1e-6, 2.2e-6)
     assert suite.get_benchmark("memory: ours").format_value(1800) == "1800 bytes"
+    assert suite.get_benchmark("memory: ours").get_total_duration() == 0.5
+    assert "timer" not in suite.get_benchmark("memory: ours").get_metadata()
     assert suite.get_metadata()["description"] == "python -m benchmarks"
 
 
