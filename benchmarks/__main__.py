@@ -1,31 +1,23 @@
-"""Run the benchmarks, each in a process of its own, and write the results; or compare two result files, or quote one.
+"""Run the benchmarks, each in processes of its own, and write the results; or compare two result files, or quote one.
 
-python -m benchmarks                      all of them (about 7 minutes), written to benchmarks/results
-python -m benchmarks quick                fewer rounds (under a minute); -quick is part of the files' names
-python -m benchmarks [quick] hits lookup  some of them, printed only
-python -m benchmarks hits --pyperf FILE   the rounds too, as a JSON file of pyperf
+python -m benchmarks                      all of them (7 to 8 minutes), written to benchmarks/results
+python -m benchmarks quick                fewer rounds (about a minute); -quick is part of the files' names
+python -m benchmarks [quick] hits lookup  some of them, printed only, unless --into says where to
 python -m benchmarks compare OLD NEW      two JSON files: what got worse; exits 1 if a goal newly fails
 python -m benchmarks quote                the figures in README and docs, anew from the newest results
+
+A result's JSON file is one of pyperf, too: python -m pyperf stats FILE, hist FILE, compare_to OLD NEW.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
-import json
-import subprocess
 import sys
 import time
-from dataclasses import asdict
 from pathlib import Path
 
-from . import pyperf_export, quotes, regression, report
-from .harness import Options, Row
-
-NAMES = (
-    "hits", "lookup", "misses", "wats_calls", "stampede", "threads", "loop_blocking", "scenarios", "staleness",
-    "outages", "eviction", "policies", "invalidation", "sharing", "memory", "import_time",
-)  # fmt: skip
+from . import processes, quotes, regression, report
+from .processes import NAMES
 
 
 def main() -> int:
@@ -35,9 +27,8 @@ def main() -> int:
     parser.add_argument(
         "words", nargs="*", metavar="WORD", help=f"quick, compare, quote, and any of: {', '.join(NAMES)}"
     )
-    parser.add_argument("--rows", action="store_true", help=argparse.SUPPRESS)  # a child: rows as JSON
+    parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)  # a child: where the runs of the module are
     parser.add_argument("--no-write", action="store_true", help="print only")
-    parser.add_argument("--pyperf", type=Path, metavar="FILE", help="write the rounds as a JSON file of pyperf, too")
     parser.add_argument("--into", type=Path, help="write to this directory instead, also when only some are run")
     arguments = parser.parse_intermixed_args()
     words = arguments.words
@@ -53,48 +44,26 @@ def main() -> int:
     unknown = [name for name in names if name not in NAMES]
     if unknown:
         parser.error(f"unknown: {', '.join(unknown)}; there are {', '.join(NAMES)}")
-    options = Options(quick="quick" in words)
-    if arguments.rows:
-        json.dump([asdict(row) for row in _rows(names[0], options)], sys.stdout, default=str)
+    quick = "quick" in words
+    if arguments.worker is not None:
+        print(processes.as_json(processes.measure(names[0], quick, arguments.worker)))
         return 0
-    if arguments.pyperf is not None and importlib.util.find_spec("pyperf") is None:
-        parser.error("--pyperf needs pyperf: pip install pyperf")
     into = arguments.into or (None if names else report.RESULTS)
-    return _all(names or list(NAMES), options, None if arguments.no_write else into, arguments.pyperf)
+    return _all(names or list(NAMES), quick, None if arguments.no_write else into)
 
 
-def _rows(name: str, options: Options) -> list[Row]:
-    return list(importlib.import_module(f"benchmarks.{name}").run(options))
-
-
-def _all(names: list[str], options: Options, into: Path | None, pyperf: Path | None) -> int:
-    chosen = [*(["quick"] if options.quick else []), *(names if len(names) < len(NAMES) else [])]
+def _all(names: list[str], quick: bool, into: Path | None) -> int:
+    chosen = [*(["quick"] if quick else []), *(names if len(names) < len(NAMES) else [])]
     about = report.about(" ".join(["python -m benchmarks", *chosen]))
     begin = time.monotonic()
-    rows: list[Row] = []
-    took: dict[str, float] = {}
-    for name in names:
-        print(f"{name} …", file=sys.stderr, flush=True)
-        start = time.monotonic()
-        rows += _in_a_child(name, options)
-        took[name] = round(time.monotonic() - start, 1)
-    about |= {"seconds": round(time.monotonic() - begin), "seconds_each": took}
-    print(report.table(rows))
-    print(f"\n{report.summary(rows)} Took {about['seconds']} s.")
+    found = processes.run(names, quick=quick)
+    about |= {"seconds": round(time.monotonic() - begin), "seconds_each": found.seconds}
+    print(report.table(found.rows))
+    print(f"\n{report.summary(found.rows)} Took {about['seconds']} s.")
     if into is not None:
-        for path in report.write(rows, about, into):
+        for path in report.write(found, about, into):
             print(f"written: {path}")
-    if pyperf is not None:
-        print(f"written: {pyperf}, {pyperf_export.export(rows, about, pyperf)} benchmarks")
-    return 1 if any(row.detail.get("broke_off") for row in rows) else 0
-
-
-def _in_a_child(name: str, options: Options) -> list[Row]:
-    command = [sys.executable, "-m", "benchmarks", "--rows", *(["quick"] if options.quick else []), name]
-    child = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
-    if child.returncode:  # its traceback is on stderr
-        return [Row(name, "broke off", goal="to run", met=False, detail={"broke_off": True})]
-    return [Row(**row) for row in json.loads(child.stdout)]
+    return 1 if any(row.detail.get("broke_off") for row in found.rows) else 0
 
 
 if __name__ == "__main__":

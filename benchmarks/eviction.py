@@ -15,7 +15,8 @@ import httpx
 import pywats_cache as ours
 
 from . import peers
-from .harness import Case, Goal, Options, Row, Samples, check, compare, cpu, interleave
+from .harness import Case, Goal, Options, Row, check, compare, cpu, interleave
+from .recording import Samples
 from .transports import Payload
 
 SMALL = 1_000
@@ -35,11 +36,10 @@ def entries(size: int) -> str:
 
 
 def run(options: Options) -> list[Row]:
-    rows = [_row(options, "insert with eviction, a miss of the transport", _through_transport(options))]
-    rows.append(_row(options, "insert with eviction, `MemoryStorage.create_entry`", _through_storage(options)))
+    rows = [_row(options, _through_transport(options)), _row(options, _through_storage(options))]
     if peers.has("pywats"):
         samples = _sdk(options)
-        row = compare("insert with eviction, the SDK's cache", samples, entries(large(options)), entries(SMALL))
+        row = compare(samples.title, samples, entries(large(options)), entries(SMALL))
         row.ours, row.other = "", f"{entries(large(options))}: {row.ours}; {row.other}"
         row.detail["bars"]["mine"] = []
         del row.detail["figure"]  # it is not ours
@@ -47,8 +47,8 @@ def run(options: Options) -> list[Row]:
     return rows
 
 
-def _row(options: Options, title: str, samples: Samples) -> Row:
-    return compare(title, samples, entries(large(options)), entries(SMALL), GOAL)
+def _row(options: Options, samples: Samples) -> Row:
+    return compare(samples.title, samples, entries(large(options)), entries(SMALL), GOAL)
 
 
 def store(max_entries: int) -> ours.MemoryStorage:
@@ -65,7 +65,8 @@ def _through_transport(options: Options) -> Samples:
         transport = ours.CacheTransport(PAYLOAD.origin(), storage=storage)
         cases[name] = _misses(transport, size)
         check(transport.stats.entries == size, "the cache is not full")
-    samples = interleave(cases, rounds=options.pick(15, 121))
+    title = "insert with eviction, a miss of the transport"
+    samples = interleave(options, title, cases, rounds=options.pick(15, 121))
     check(len(storages[entries(large(options))]) == large(options), "the cache did not stay full")
     return samples
 
@@ -83,7 +84,7 @@ def _misses(transport: httpx.BaseTransport, fill: int) -> Case:
 
     for _ in range(0, fill, 1000):
         run(1000)
-    return run
+    return Case(run, cpu)
 
 
 def _through_storage(options: Options) -> Samples:
@@ -93,7 +94,8 @@ def _through_storage(options: Options) -> Samples:
         storage = store(size)
         cases[name] = _inserts(storage, size)
         check(len(storage) == size, "the storage is not full")
-    return interleave(cases, rounds=options.pick(15, 121))
+    title = "insert with eviction, `MemoryStorage.create_entry`"
+    return interleave(options, title, cases, rounds=options.pick(15, 121))
 
 
 def _inserts(storage: hishel.BaseStorage, fill: int) -> Case:
@@ -114,7 +116,7 @@ def _inserts(storage: hishel.BaseStorage, fill: int) -> Case:
 
     for _ in range(0, fill, 1000):
         run(1000)
-    return run
+    return Case(run, cpu)
 
 
 def _sdk(options: Options) -> Samples:
@@ -128,7 +130,7 @@ def _sdk(options: Options) -> Samples:
         for _ in range(size):
             finish(cache.put(f"key-{next(numbers)}", PAYLOAD))
         cases[name] = _puts(cache, numbers)
-    return interleave(cases, rounds=7, round_seconds=0.03)
+    return interleave(options, "insert with eviction, the SDK's cache", cases, rounds=7, round_seconds=0.03)
 
 
 def _puts(cache: Any, numbers: Iterator[int]) -> Case:
@@ -138,7 +140,7 @@ def _puts(cache: Any, numbers: Iterator[int]) -> Case:
             finish(cache.put(f"key-{next(numbers)}", PAYLOAD))
         return cpu() - start
 
-    return run
+    return Case(run, cpu)
 
 
 def finish(coroutine: Coroutine[Any, Any, Any]) -> Any:

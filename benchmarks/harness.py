@@ -2,6 +2,7 @@
 
 A machine that slows down for a while slows all of them, so the ratio within a round means something where an
 absolute figure does not. Ratios are medians of the per-round ratios; that of the fastest rounds is given beside it.
+pyperf's own runner times one case after the other, which is why the rounds are made here; the rest is pyperf's.
 """
 
 from __future__ import annotations
@@ -10,23 +11,39 @@ import asyncio
 import gc
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Case = Callable[[int], float]
-"""Runs an operation n times and returns the seconds it took."""
+import pyperf
 
-perf = time.perf_counter
-cpu = time.process_time if time.get_clock_info("process_time").resolution < 1e-6 else time.perf_counter
+from .recording import Clock, Measured, Recording, Samples
+
+perf: Clock = pyperf.perf_counter
+cpu: Clock = time.process_time if time.get_clock_info("process_time").resolution < 1e-6 else time.perf_counter
 """For what neither waits nor uses the network: processor time, which a busy neighbour disturbs less."""
 
 
 @dataclass(frozen=True)
+class Case:
+    """Runs an operation n times and returns the seconds that its clock counted."""
+
+    run: Callable[[int], float]
+    clock: Clock
+
+
+@dataclass(frozen=True)
 class Options:
-    """How thoroughly to measure."""
+    """How thoroughly to measure, and where it is recorded."""
 
     quick: bool = False
+    processes: int = 1
+    """How many share the rounds."""
+    recording: Recording = field(default_factory=Recording)
+
+    def share(self, rounds: int) -> int:
+        """Return how many of so many rounds are for one process."""
+        return -(-rounds // self.processes)
 
     def pick(self, quick: int, full: int) -> int:
         """Return the first number for a quick run, else the second."""
@@ -52,7 +69,7 @@ class Goal:
 
 @dataclass
 class Row:
-    """One line of the table; `detail` goes to the JSON only, `rounds` (seconds of each case) to `--pyperf` only."""
+    """One line of the table; `detail` goes to the JSON only."""
 
     benchmark: str
     ours: str
@@ -61,49 +78,9 @@ class Row:
     goal: str = ""
     met: bool | None = None
     detail: dict[str, Any] = field(default_factory=dict)
-    rounds: dict[str, list[float]] = field(default_factory=dict)
 
 
-@dataclass
-class Samples:
-    """Seconds per operation of each case, round by round."""
-
-    rounds: dict[str, list[float]]
-
-    def median(self, name: str) -> float:
-        """Return the median round of a case."""
-        return statistics.median(self.rounds[name])
-
-    def best(self, name: str) -> float:
-        """Return the fastest round of a case."""
-        return min(self.rounds[name])
-
-    def ratios(self, a: str, b: str) -> list[float]:
-        """Return a/b of each round."""
-        return [x / y for x, y in zip(self.rounds[a], self.rounds[b], strict=True)]
-
-    def ratio(self, a: str, b: str) -> float:
-        """Return the median of a/b within a round."""
-        return statistics.median(self.ratios(a, b))
-
-    def medians(self) -> dict[str, float]:
-        """Return the median round of each case."""
-        return {name: self.median(name) for name in self.rounds}
-
-    def detail(self) -> dict[str, Any]:
-        """Return median, minimum and quartiles of each case in seconds, for the JSON."""
-        return {
-            name: {
-                "median": statistics.median(values),
-                "min": min(values),
-                "quartiles": statistics.quantiles(values, n=4) if len(values) > 1 else values,
-                "rounds": len(values),
-            }
-            for name, values in self.rounds.items()
-        }
-
-
-def loop_of(operation: Callable[[], Any], clock: Callable[[], float] = cpu) -> Case:
+def loop_of(operation: Callable[[], Any], clock: Clock = cpu) -> Case:
     """Make a case of a function that is called again and again."""
 
     def run(n: int) -> float:
@@ -113,11 +90,11 @@ def loop_of(operation: Callable[[], Any], clock: Callable[[], float] = cpu) -> C
             operation()
         return clock() - start
 
-    return run
+    return Case(run, clock)
 
 
 def async_loop_of(
-    runner: asyncio.AbstractEventLoop, operation: Callable[[], Awaitable[Any]], clock: Callable[[], float] = cpu
+    runner: asyncio.AbstractEventLoop, operation: Callable[[], Awaitable[Any]], clock: Clock = cpu
 ) -> Case:
     """Make a case of an async function that is awaited again and again in one event loop."""
 
@@ -128,34 +105,55 @@ def async_loop_of(
             await operation()
         return clock() - start
 
-    return lambda n: runner.run_until_complete(batch(n))
+    return Case(lambda n: runner.run_until_complete(batch(n)), clock)
 
 
-def interleave(cases: Mapping[str, Case], *, rounds: int, round_seconds: float = 0.006) -> Samples:
-    """Run all cases in turn, `rounds` times, each for about `round_seconds`; the order alternates."""
-    times = {name: _calibrate(case, round_seconds) for name, case in cases.items()}
-    samples: dict[str, list[float]] = {name: [] for name in cases}
-    names = list(cases)
+def interleave(
+    options: Options, title: str, cases: Mapping[str, Case], *, rounds: int, round_seconds: float = 0.006
+) -> Samples:
+    """Run all cases in turn, each for about `round_seconds`, and return what all processes measured so far.
+
+    `rounds` are shared among the processes. One more round, which is not counted, warms each of them up.
+    """
+    loops: dict[str, int] = {}
+    warmups: dict[str, list[tuple[int, float]]] = {}
+    for name, case in cases.items():
+        loops[name], warmups[name] = _calibrate(case, round_seconds)
+    values: dict[str, list[float]] = {name: [] for name in cases}
     gc.collect()
     gc.freeze()  # what was set up is not walked again and again; garbage of the rounds is still collected
     try:
-        for turn in range(rounds):
-            shift = turn % len(names)
-            order = names[shift:] + names[:shift]
-            for name in order if turn % 2 else reversed(order):
-                samples[name].append(cases[name](times[name]) / times[name])
+        for order in orders(list(cases), options.share(rounds) + 1):
+            for name in order:
+                values[name].append(cases[name].run(loops[name]) / loops[name])
     finally:
         gc.unfreeze()
-    return Samples(samples)
+    return options.recording.add(
+        title,
+        {
+            name: Measured(rest, cases[name].clock, loops[name], [*warmups[name], (loops[name], first)])
+            for name, (first, *rest) in values.items()
+        },
+    )
 
 
-def _calibrate(case: Case, round_seconds: float) -> int:
-    case(1)
+def orders(names: Sequence[str], rounds: int) -> Iterator[Sequence[str]]:
+    """Yield the order of each round; in twice as many as there are cases, each begins, and precedes each, as often."""
+    for turn in range(rounds):
+        shift = turn // 2 % len(names)
+        order = [*names[shift:], *names[:shift]]
+        yield order if turn % 2 else order[::-1]
+
+
+def _calibrate(case: Case, round_seconds: float) -> tuple[int, list[tuple[int, float]]]:
+    """Return how many operations make a round, and what was seen meanwhile: loops, and seconds per operation."""
+    seen = [(1, case.run(1))]
     n = 1
     while True:
-        took = case(n)
+        took = case.run(n)
+        seen.append((n, took / n))
         if took >= round_seconds / 4 or n >= 1_000_000:
-            return max(1, round(n * round_seconds / max(took, 1e-9)))
+            return max(1, round(n * round_seconds / max(took, 1e-9))), seen
         n *= 4
 
 
@@ -186,13 +184,24 @@ def compare(
         detail={
             "ratio": ratio,
             "ratio_of_minima": least,
-            "seconds": samples.detail(),
-            "figure": figure(samples.ratios(ours, other), other),
+            "comparison": samples.title,
+            "figure": ratio_figure(samples, ours, other),
             "bars": bars(benchmark, samples.medians(), [ours]),
             **(detail or {}),
         },
-        rounds=samples.rounds,
     )
+
+
+def ratio_figure(samples: Samples, ours: str, other: str) -> dict[str, Any]:
+    """Return the figure of a ratio.
+
+    Hash seed and memory layout of a process are noise, too: the median of each process lies within low and high.
+    """
+    found = figure(samples.ratios(ours, other), other)
+    each = samples.ratio_of_each_process(ours, other)
+    if found["low"] is not None:
+        found |= {"low": min(found["low"], *each), "high": max(found["high"], *each)}
+    return {**found, "processes": each}
 
 
 def figure(values: Sequence[float], against: str, *, exact: bool = False) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from .harness import (
     Goal,
     Options,
     Row,
-    Samples,
     async_loop_of,
     check,
     compare,
@@ -26,6 +25,7 @@ from .harness import (
     perf,
     span,
 )
+from .recording import Samples
 from .transports import KB, MB, HandMade, Origin, Payload, PlainFloor
 
 URL = "https://origin.example/api/Product/PN-00001?detail=full"
@@ -77,9 +77,9 @@ def _sync(options: Options, name: str, size: int, encoding: str) -> list[Row]:
         cases[key] = loop_of(warm(client, origins[key], payload.content))
         if key == "ours":
             check(status_of(client.get(URL)) == "hit", "ours does not call it a hit")
-    samples = interleave(cases, rounds=options.pick(15, 121))
-    check(all(origin.calls == 1 for origin in origins.values()), "some requests were no hits")
     title = f"hit, `httpx.Client.get`, {name}"
+    samples = interleave(options, title, cases, rounds=options.pick(15, 121))
+    check(all(origin.calls == 1 for origin in origins.values()), "some requests were no hits")
     return [compare(title, samples, "ours", "floor", FLOOR), *_others(title, samples, cases)]
 
 
@@ -96,8 +96,9 @@ def _gzip_as_identity(options: Options) -> list[Row]:
         origin = payload.origin()
         client = httpx.Client(transport=ours.CacheTransport(origin))
         cases[encoding] = loop_of(warm(client, origin, payload.content))
-    samples = interleave(cases, rounds=options.pick(15, 121))
-    return [compare("hit, 1 MB, gzip (ours) against identity", samples, "gzip", "identity", Goal("<=", 1.05))]
+    title = "hit, 1 MB, gzip (ours) against identity"
+    samples = interleave(options, title, cases, rounds=options.pick(15, 121))
+    return [compare(title, samples, "gzip", "identity", Goal("<=", 1.05))]
 
 
 def _async(options: Options, name: str, size: int, encoding: str) -> list[Row]:
@@ -115,12 +116,12 @@ def _async(options: Options, name: str, size: int, encoding: str) -> list[Row]:
         clients.append(client)
         loop.run_until_complete(_warm_async(client, origins[key], payload.content))
         cases[key] = async_loop_of(loop, _getter(client), perf if key == "hishel" else cpu)  # it waits for a thread
-    samples = interleave(cases, rounds=options.pick(15, 121))
+    title = f"hit, `httpx.AsyncClient.get`, {name}"
+    samples = interleave(options, title, cases, rounds=options.pick(15, 121))
     check(all(origin.calls == 1 for origin in origins.values()), "some requests were no hits")
     for client in clients:
         loop.run_until_complete(client.aclose())
     loop.close()
-    title = f"hit, `httpx.AsyncClient.get`, {name}"
     return [compare(title, samples, "ours", "floor", FLOOR), *_others(title, samples, cases)]
 
 
@@ -144,9 +145,9 @@ def _inside(options: Options) -> list[Row]:
         "hishel": peers.hishel_sync(payload.origin()),
     }
     cases = {name: _handling(transport) for name, transport in transports.items()}
-    # Short rounds, for a Request takes six times as long to build as to answer.
-    samples = interleave(cases, rounds=options.pick(15, 101), round_seconds=0.0015)
     title = "hit inside the transport, 1 KB"
+    # Short rounds, for a Request takes six times as long to build as to answer.
+    samples = interleave(options, title, cases, rounds=options.pick(15, 101), round_seconds=0.0015)
     row = compare(title, samples, "ours", "dict")
     limit = Goal("<=", 5.0, "µs")
     row.goal, row.met = str(limit), limit.met(samples.median("ours") * 1e6)
@@ -167,4 +168,4 @@ def _handling(transport: httpx.BaseTransport) -> Case:
             handle(request)
         return cpu() - start
 
-    return run
+    return Case(run, cpu)

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from typing import Any
 
 from .harness import Goal, Options, Row, bars, figure, span
+from .recording import Measured
 
 GOAL = Goal("<=", 15.0, "ms")
+MINE, THEIRS = "ours, added", "httpx and hishel"
 LAZY = (
     "hishel.httpx",
     "hishel.httpx2",
@@ -74,23 +76,22 @@ def _measure(options: Options, environment: dict[str, str]) -> list[Row]:
         whole.append(other["whole"])
         theirs, modules = set(one["theirs"]), set(one["modules"])
     eager = sorted(name for name in LAZY if name in modules - theirs)
-    median = statistics.median(added)
+    title = "`import pywats_cache` after `import httpx, hishel`"
+    found = {MINE: added, THEIRS: base, "all from nothing": whole}
+    samples = options.recording.add(title, {name: Measured(of, time.process_time) for name, of in found.items()})
+    median = samples.median(MINE)
     return [
         Row(
-            "`import pywats_cache` after `import httpx, hishel`",
-            f"{span(median)} (min {span(min(added))})",
-            f"httpx and hishel: {span(statistics.median(base))}; all from nothing: {span(statistics.median(whole))}",
+            title,
+            f"{span(median)} (min {span(samples.best(MINE))})",
+            "; ".join(f"{name}: {span(samples.median(name))}" for name in found if name != MINE),
             "",
             str(GOAL),
             GOAL.met(median * 1e3),
             {
-                "added": added,
-                "base": base,
-                "whole": whole,
-                "figure": figure(added, "httpx and hishel"),
-                "bars": bars(
-                    "import", {"ours, added": median, "httpx and hishel": statistics.median(base)}, ["ours, added"]
-                ),
+                "comparison": title,
+                "figure": figure(samples.values(MINE), THEIRS),
+                "bars": bars("import", {name: samples.median(name) for name in (MINE, THEIRS)}, [MINE]),
             },
         ),
         Row(

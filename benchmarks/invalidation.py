@@ -15,6 +15,7 @@ from . import peers
 from .eviction import PAYLOAD, entries, finish, large, store
 from .harness import Case, Goal, Options, Row, check, compare, cpu, interleave, loop_of, number, perf, span
 from .hits import status_of
+from .recording import Measured
 from .server import Server
 
 GOAL = Goal("<=", 1.1)
@@ -72,9 +73,10 @@ def _puts(
         "ours": loop_of(lambda: client.put(url, content=b"{}"), clock),
         "bare PUT": loop_of(lambda: bare.put(url, content=b"{}"), clock),
     }
-    samples = interleave(cases, rounds=options.pick(15, 151), round_seconds=0.012)
+    title = f"PUT that dirties {entries(large(options))}, {name}"
+    samples = interleave(options, title, cases, rounds=options.pick(15, 151), round_seconds=0.012)
     goal = None if name == "no network" else GOAL
-    return compare(f"PUT that dirties {entries(large(options))}, {name}", samples, "ours", "bare PUT", goal)
+    return compare(title, samples, "ours", "bare PUT", goal)
 
 
 def _in_process(options: Options, storage: ours.MemoryStorage, base: str) -> Row:
@@ -97,24 +99,23 @@ def _by_call(options: Options, storage: ours.MemoryStorage, base: str) -> Row:
         entries(large(options)): loop_of(lambda: full.invalidate(tags=("all",))),
         "1 entry": loop_of(lambda: single.invalidate(tags=("all",))),
     }
-    samples = interleave(cases, rounds=options.pick(21, 201))
-    return compare('`invalidate(tags=("all",))`', samples, entries(large(options)), "1 entry", GOAL)
+    title = '`invalidate(tags=("all",))`'
+    samples = interleave(options, title, cases, rounds=options.pick(21, 201))
+    return compare(title, samples, entries(large(options)), "1 entry", GOAL)
 
 
 def _sdk(options: Options) -> Row:
     size = large(options)
     client: Any = peers.sdk_http_client("http://origin.example", max_size=size)
     seconds = []
-    for _ in range(options.pick(1, 3)):
+    for _ in range(options.share(options.pick(1, 3))):
         for i in range(size):
             finish(client.cache.put(f"GET:/api/Product/{i}", PAYLOAD))
         start = perf()
         finish(client.invalidate_cache("/api/Product"))
         seconds.append(perf() - start)
         check(client.cache.size == 0, "the SDK dropped nothing")
-    return Row(
-        f"what a write adds with {entries(size)}, the SDK's cache",
-        "",
-        f"SDK: {span(min(seconds))}",
-        detail={"seconds": seconds, "per_entry": number(min(seconds) / size * 1e9) + " ns"},
-    )
+    title = f"what a write adds with {entries(size)}, the SDK's cache"
+    best = options.recording.add(title, {"SDK": Measured(seconds)}).best("SDK")
+    detail = {"comparison": title, "per_entry": number(best / size * 1e9) + " ns"}
+    return Row(title, "", f"SDK: {span(best)}", detail=detail)

@@ -57,10 +57,10 @@ def _sync(
         "ours": loop_of(_turns(urls, client.get, kwargs)),
         "`httpx.Client` on the floor": loop_of(_turns(urls, floor.get, kwargs)),
     }
-    samples = interleave(cases, rounds=options.pick(15, 151))
+    title = f"`CacheClient.get`, {name}"
+    samples = interleave(options, title, cases, rounds=options.pick(15, 151))
     check(origin.calls == len(urls), "some requests were no hits")
     early = client.cache.stats.lookups > before
-    title = f"`CacheClient.get`, {name}"
     return compare(title, samples, "ours", "`httpx.Client` on the floor", GOAL, detail={"lookup_used": early})
 
 
@@ -81,8 +81,9 @@ def _async(options: Options, name: str, urls: list[str], kwargs: dict[str, Any])
         "ours": async_loop_of(loop, _turns(urls, client.get, kwargs)),
         "`httpx.AsyncClient` on the floor": async_loop_of(loop, _turns(urls, floor.get, kwargs)),
     }
-    samples = interleave(cases, rounds=options.pick(15, 151))
+    title = f"`AsyncCacheClient.get`, {name}"
+    samples = interleave(options, title, cases, rounds=options.pick(15, 151))
     check(origin.calls == len(urls), "some requests were no hits")
     loop.run_until_complete(client.aclose())
     loop.close()
-    return compare(f"`AsyncCacheClient.get`, {name}", samples, "ours", "`httpx.AsyncClient` on the floor", GOAL)
+    return compare(title, samples, "ours", "`httpx.AsyncClient` on the floor", GOAL)

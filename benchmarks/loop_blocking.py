@@ -11,10 +11,12 @@ import httpx
 import pywats_cache as ours
 
 from . import peers
-from .harness import Case, Goal, Options, Row, Samples, bars, check, cpu, figure, interleave, number, span
+from .harness import Case, Goal, Options, Row, bars, check, cpu, interleave, number, ratio_figure, span
+from .recording import Samples
 from .transports import KB, Payload
 
 TASKS = 1000
+TITLE = f"loop busy with {TASKS} tasks, one hit each"
 URL = "https://origin.example/api/Product/PN-00001"
 GOAL = Goal("<=", 1.1)
 Get = Callable[[str], Coroutine[Any, Any, httpx.Response]]
@@ -37,11 +39,12 @@ def run(options: Options) -> list[Row]:
     if "hishel" in cases:  # it takes a second a round
         slow = {name: cases[name] for name in ("hishel", "floor")}
         del cases["hishel"]
-    samples = interleave(cases, rounds=options.pick(5, 21), round_seconds=0.05)
+    samples = interleave(options, TITLE, cases, rounds=options.pick(5, 21), round_seconds=0.05)
     rows = [_row(samples, "ours", GOAL), _row(samples, "ours, `AsyncCacheClient`", None)]
     suspends = {name: _suspends(client.get) for name, client in clients.items() if name != "hishel"}
     if "hishel" in clients:
-        rows.append(_row(interleave(slow, rounds=3, round_seconds=0.05), "hishel", None))
+        slowly = interleave(options, f"{TITLE}, hishel's turns", slow, rounds=3, round_seconds=0.05)
+        rows.append(_row(slowly, "hishel", None))
         suspends["hishel"] = True  # a thread of SQLite answers
     rows.append(
         Row(
@@ -67,7 +70,7 @@ def _together(loop: asyncio.AbstractEventLoop, get: Callable[[str], Awaitable[ht
         await asyncio.gather(*(asyncio.ensure_future(get(URL)) for _ in range(TASKS)))
         return cpu() - start
 
-    return lambda n: sum(loop.run_until_complete(turn()) for _ in range(n))
+    return Case(lambda n: sum(loop.run_until_complete(turn()) for _ in range(n)), cpu)
 
 
 def _row(samples: Samples, mine: str, goal: Goal | None) -> Row:
@@ -75,7 +78,7 @@ def _row(samples: Samples, mine: str, goal: Goal | None) -> Row:
     said = span(samples.median(mine))
     peer = mine == "hishel"
     return Row(
-        f"loop busy with {TASKS} tasks, one hit each" + ("" if peer else f" ({mine})"),
+        TITLE if peer else f"{TITLE} ({mine})",
         "" if peer else said,
         f"hishel: {said}" if peer else f"floor: {span(samples.median('floor'))}",
         f"{number(ratio)}x the floor (of minima {number(samples.best(mine) / samples.best('floor'))})",
@@ -83,13 +86,10 @@ def _row(samples: Samples, mine: str, goal: Goal | None) -> Row:
         goal.met(ratio) if goal else None,
         {
             "ratio": ratio,
-            "seconds": samples.detail(),
-            **({} if peer else {"figure": figure(samples.ratios(mine, "floor"), "floor")}),
-            "bars": bars(
-                f"loop busy with {TASKS} tasks, one hit each", samples.medians(), [] if peer else ["ours", mine]
-            ),
+            "comparison": samples.title,
+            **({} if peer else {"figure": ratio_figure(samples, mine, "floor")}),
+            "bars": bars(TITLE, samples.medians(), [] if peer else ["ours", mine]),
         },
-        rounds=samples.rounds,
     )
 
 

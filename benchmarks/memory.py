@@ -19,7 +19,8 @@ from typing import Any
 import httpx
 
 from . import peers
-from .harness import Goal, Options, Row, bars, check, figure, number
+from .harness import Goal, Options, Row, bars, check, figure, number, perf
+from .recording import Measured
 from .transports import KB, HandMade
 
 GOAL = Goal("<=", 1.8, "KB")
@@ -33,9 +34,11 @@ def run(options: Options) -> list[Row]:
         names.append("SDK")
     traced = {name: _child(name, "traced", entries) for name in names}
     mine, counted = traced["ours"]["bytes"], traced["ours"]["counted"]
+    title = "memory of an entry of 1 KB (tracemalloc)"
+    _record(options, title, traced)
     rows = [
         Row(
-            "memory of an entry of 1 KB (tracemalloc)",
+            title,
             _kilobytes(mine),
             _others(traced),
             f"{number(mine / traced['dict']['bytes'])}x the dict",
@@ -59,8 +62,14 @@ def run(options: Options) -> list[Row]:
     if not options.quick:
         resident = {name: _child(name, "resident", entries) for name in names}
         title = "memory of an entry of 1 KB (growth of the process)"
+        _record(options, title, resident)
         rows.append(Row(title, _kilobytes(resident["ours"]["bytes"]), _others(resident), detail=resident))
     return rows
+
+
+def _record(options: Options, title: str, found: dict[str, dict[str, float]]) -> None:
+    measured = {name: Measured([of["bytes"]], unit="byte", duration=of["seconds"]) for name, of in found.items()}
+    options.recording.add(title, measured)
 
 
 def _kilobytes(size: float) -> str:
@@ -73,7 +82,9 @@ def _others(found: dict[str, dict[str, float]]) -> str:
 
 def _child(name: str, way: str, entries: int) -> dict[str, float]:
     command = [sys.executable, "-m", "benchmarks.memory", name, way, str(entries)]
-    return dict(json.loads(subprocess.run(command, check=True, capture_output=True).stdout))
+    start = perf()
+    found = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    return {**found, "seconds": perf() - start}
 
 
 class Catalogue(httpx.BaseTransport, httpx.AsyncBaseTransport):

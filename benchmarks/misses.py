@@ -27,8 +27,8 @@ def run(options: Options) -> list[Row]:
     calls = origin.calls
     clients["ours"].get("https://origin.example/once").read()
     check(origin.calls == calls + 1, "a new URL was no miss")
-    samples = interleave(cases, rounds=options.pick(15, 151))
     title = "miss, 1 KB"
+    samples = interleave(options, title, cases, rounds=options.pick(15, 151))
     rows = [compare(title, samples, "ours", other) for other in cases if not other.startswith("ours")]
     return [*rows, compare(f"{title}, `CacheClient`", samples, "ours, `CacheClient`", "bare")]
 

@@ -8,9 +8,7 @@ a hit at the same pace says how much of it is the machine's.
 from __future__ import annotations
 
 import asyncio
-import math
 import socket
-import statistics
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +21,7 @@ import pywats_cache as ours
 
 from .harness import Goal, Options, Row, bars, check, figure, number, perf, span
 from .hits import URL
+from .recording import Measured
 from .server import Server
 from .staleness import HIT, outcome
 from .transports import KB, Payload
@@ -48,11 +47,6 @@ class Found:
     hits: list[float] = field(default_factory=list)
     """Seconds of hits in between."""
     asked: int = 0
-
-
-def quantile(values: list[float], share: float) -> float:
-    """Return the least value that `share` of the values do not exceed."""
-    return sorted(values)[math.ceil(share * len(values)) - 1]
 
 
 class Net(httpx.BaseTransport, httpx.AsyncBaseTransport):
@@ -129,7 +123,7 @@ def _measure(options: Options, way: Way) -> list[Row]:
     client.close()
     loop.run_until_complete(async_client.aclose())
     loop.close()
-    return [_row(f"server away, {way}, {door}", of, statistics.median(bare), WAYS[way]) for door, of in found.items()]
+    return [_row(options, f"server away, {way}, {door}", of, bare, WAYS[way]) for door, of in found.items()]
 
 
 def _bare(url: str, wait: float, errors: tuple[type[Exception], ...]) -> float:
@@ -197,13 +191,15 @@ def _check(answer: httpx.Response, body: bytes) -> None:
     check(answer.status_code == 200 and answer.content == body, "an answer is wrong")
 
 
-def _row(title: str, found: Found, bare: float, errors: tuple[type[Exception], ...]) -> Row:
-    p99, hit = quantile(found.seconds, 0.99), quantile(found.hits, 0.99)
-    calls = len(found.seconds)
+def _row(options: Options, title: str, found: Found, alone: list[float], errors: tuple[type[Exception], ...]) -> Row:
+    measured = {"ours": found.seconds, "a hit": found.hits, "bare client": alone}
+    samples = options.recording.add(title, {name: Measured(values) for name, values in measured.items()})
+    p99, hit = samples.percentile("ours", 99), samples.percentile("a hit", 99)
+    bare, calls = samples.median("bare client"), len(found.seconds)
     check(0 < found.asked < calls / 100, f"{found.asked} of {calls} calls asked the server")
     return Row(
         title,
-        f"p99 {span(p99)}, median {span(statistics.median(found.seconds))}; {found.asked} of {calls} calls asked the "
+        f"p99 {span(p99)}, median {span(samples.median('ours'))}; {found.asked} of {calls} calls asked the "
         f"server, the first took {span(found.first)}",
         f"bare client: {errors[0].__name__} after {span(bare)}; a hit at this pace: p99 {span(hit)}",
         f"{number(p99 / hit)}x the p99 of a hit",
@@ -211,8 +207,8 @@ def _row(title: str, found: Found, bare: float, errors: tuple[type[Exception], .
         GOAL.met(p99 * 1e3),
         {
             "p99": p99,
-            "slowest": sorted(found.seconds)[-10:],
-            "hits": {"p99": hit, "median": statistics.median(found.hits)},
+            "comparison": title,
+            "hits": {"p99": hit, "median": samples.median("a hit")},
             "asked": found.asked,
             "bare": bare,
             # A quantile has no quartiles: those of the whole say how far calls differ from each other.

@@ -16,7 +16,8 @@ from pywats_cache.storage.table import BoundedTable
 from pywats_cache.storage.tinylfu import USES, WTinyLFU
 
 from .candidates import S3FIFO, Sieve, TinyLFUAndLRU
-from .harness import Case, Goal, Options, Row, Samples, check, cpu, figure, interleave, number, span
+from .harness import Case, Goal, Options, Row, check, cpu, figure, interleave, number, span
+from .recording import Samples
 from .traces import best_hits, traces
 
 NEWCOMER = "w-tinylfu"
@@ -108,7 +109,7 @@ def _costs(options: Options) -> list[Row]:
     """On the way of a hit; and what it leaves for the next insertion, where it leaves something."""
     cases = {name: _hits(make) for name, make in POLICIES.items()}
     cases["w-tinylfu, all"] = _settled_hits()
-    samples = interleave(cases, rounds=options.pick(15, 121))
+    samples = interleave(options, "what a hit costs", cases, rounds=options.pick(15, 121))
     return [_cost(name, samples) for name in POLICIES]
 
 
@@ -123,7 +124,7 @@ def _hits(make: Callable[[], Any] | None) -> Case:
             items.move_to_end(key)
         return cpu() - start
 
-    return run
+    return Case(run, cpu)
 
 
 def _settled_hits() -> Case:
@@ -141,7 +142,7 @@ def _settled_hits() -> Case:
             policy._settle()
         return cpu() - start
 
-    return run
+    return Case(run, cpu)
 
 
 def _full(make: Callable[[], Any] | None) -> BoundedTable[Item]:
@@ -176,9 +177,9 @@ def _cost(name: str, samples: Samples) -> Row:
     later = samples.median("w-tinylfu, all") - took if name == NEWCOMER else 0.0
     own = name in (NEWCOMER, "lru")
     shown = f"{span(took)}" + (f", and {span(later)} at the next insertion (of at most {USES} hits)" if later else "")
-    detail: dict[str, Any] = {"cases": samples.detail()} if name == NEWCOMER else {}
+    detail: dict[str, Any] = {"comparison": samples.title}
     if own:
-        detail["figure"] = figure([1e6 * value for value in samples.rounds[name]], "1 µs")
+        detail["figure"] = figure([1e6 * value for value in samples.values(name)], "1 µs")
     return Row(
         f"what a hit costs by {name}",
         shown if own else "",

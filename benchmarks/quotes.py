@@ -7,7 +7,6 @@ results have them in rows of their own.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,8 +23,8 @@ _BLOCK = re.compile(rf"({re.escape(START)}\n(.*?)-->\n)(.*?)({re.escape(END)})",
 _HEAD = ("", "pywats-cache", "compared with", "ratio")
 
 
-class Results(NamedTuple):
-    """One result file."""
+class Quoted(NamedTuple):
+    """The result file that is quoted."""
 
     path: Path
     date: str
@@ -33,17 +32,17 @@ class Results(NamedTuple):
     rows: list[Row]
 
 
-def newest(directory: Path = report.RESULTS) -> Results:
+def newest(directory: Path = report.RESULTS) -> Quoted:
     """Return the results of the latest full run. Raises FileNotFoundError if there is none."""
     found = []
     for path in directory.glob("*.json"):
-        data = json.loads(path.read_text(encoding="utf-8"))
-        if data["about"]["command"] == FULL:
-            found.append((data["about"]["date"], path, data))
+        about, rows = report.read(path)
+        if about["command"] == FULL:
+            found.append((about["date"], path, rows))
     if not found:
         raise FileNotFoundError(f"no results in {directory}: run python -m benchmarks")
-    date, path, data = max(found, key=lambda each: each[0])
-    return Results(path, date[:10], data["about"]["command"], [Row(**row) for row in data["rows"]])
+    date, path, rows = max(found, key=lambda each: each[0])
+    return Quoted(path, date[:10], FULL, rows)
 
 
 def pages() -> Iterator[Path]:
@@ -53,7 +52,7 @@ def pages() -> Iterator[Path]:
             yield path
 
 
-def renewed(text: str, page: Path, results: Results) -> str:
+def renewed(text: str, page: Path, results: Quoted) -> str:
     """Return `text` of `page` with the figures of `results`. Raises LookupError for a row they do not have."""
 
     def block(found: re.Match[str]) -> str:
@@ -82,7 +81,7 @@ def renew() -> list[Path]:
     return changed
 
 
-def _source(page: Path, results: Results) -> str:
+def _source(page: Path, results: Quoted) -> str:
     where = results.path.with_suffix(".md").relative_to(ROOT).as_posix()
     shown = f"`{where}`" if page.is_relative_to(ROOT / "docs") else f"[{where}]({where})"
     return f"Measured on {results.date} by `{results.command}`: {shown}."

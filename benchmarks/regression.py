@@ -1,14 +1,18 @@
-"""Two result files side by side: what got worse by more than the noise of both, and which goals fail that did not."""
+"""Two result files side by side: what got worse by more than the noise of both, and which goals fail that did not.
+
+What is compared are ratios within a run, so the machines need not be the same. Their noise is that of the rounds and of
+the processes, not the error of their median, which a t-test goes by: with a hundred rounds it calls every half percent
+significant, and a machine differs from itself by more. Absolute times are for `pyperf compare_to`, on one machine.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from .harness import Row
-from .report import against
+from .report import against, read
 
 FLOOR = 0.02
 """Less than this part is nobody's business, however steady the rounds were: two runs differ by as much."""
@@ -38,11 +42,11 @@ class Change(NamedTuple):
 
 def compare(old_path: Path, new_path: Path) -> int:
     """Print what changed. Returns 1 if a goal newly fails, else 0."""
-    old, new = (json.loads(path.read_text(encoding="utf-8")) for path in (old_path, new_path))
+    old, new = read(old_path), read(new_path)
     for name in SAME:
-        if old["about"].get(name) != new["about"].get(name):
-            print(f"note: {name} differs: {old['about'].get(name)} and {new['about'].get(name)}")
-    before, after = _rows(old), _rows(new)
+        if old.about.get(name) != new.about.get(name):
+            print(f"note: {name} differs: {old.about.get(name)} and {new.about.get(name)}")
+    before, after = _titled(old.rows), _titled(new.rows)
     changes = list(_changes(before, after))
     _print("worse by more than the noise of both", [str(change) for change in changes if change.is_worse])
     _print("better by more than the noise of both", [str(change) for change in changes if change.is_better])
@@ -54,8 +58,7 @@ def compare(old_path: Path, new_path: Path) -> int:
     return 1 if failing else 0
 
 
-def _rows(data: dict[str, Any]) -> dict[str, Row]:
-    rows = [Row(**row) for row in data["rows"]]
+def _titled(rows: Iterable[Row]) -> dict[str, Row]:
     return {f"{row.benchmark}, against {against(row)}": row for row in rows}
 
 

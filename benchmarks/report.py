@@ -1,20 +1,27 @@
-"""Where figures go: a Markdown table, plots, and JSON with date, machine, versions and command."""
+"""Where figures go: a Markdown table, plots, and JSON with date, machine, versions and command.
+
+The JSON is a file of pyperf, whose commands read it, with two more keys that pyperf passes over: `about` and `rows`.
+"""
 
 from __future__ import annotations
 
+import io
 import json
-import os
 import platform
 import subprocess
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import pyperf
 
 from . import plots
 from .harness import Row
+from .processes import ALONE, PROCESSES, Run
+from .recording import machine
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = (
@@ -26,38 +33,18 @@ HEAD = ("benchmark", "ours", "floor or peer", "ratio", "goal", "met")
 
 def about(command: str) -> dict[str, Any]:
     """Describe a run that begins now: date, command, machine, versions; nothing that names a host, user or path."""
+    known = machine()
     return {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "command": command,
         "commit": _commit(),
-        "cpu": _processor(),
-        "cores": os.cpu_count(),
-        "load_average": _load(),
-        "system": _system(),
+        "cpu": known.get("cpu_model_name") or platform.machine(),
+        "cores": known.get("cpu_count"),
+        "load_average": known.get("load_avg_1min"),
+        "system": known["platform"],
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "versions": {name: found for name in PACKAGES if (found := _version(name))},
     }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
-
-
-def _load() -> float | None:
-    """Return how many processes wanted to run in the last minute, where the system counts them."""
-    return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
-
-
-def _system() -> str:
-    try:
-        name = platform.freedesktop_os_release()["PRETTY_NAME"]
-    except (OSError, KeyError):
-        name = platform.system()
-    return f"{name}, {platform.system()} {platform.release().split('-')[0]} {platform.machine()}"
 
 
 def _commit() -> str | None:
@@ -100,22 +87,57 @@ def against(row: Row) -> str:
     return str(row.detail.get("figure", {}).get("against") or row.other.partition(":")[0] or row.goal)
 
 
-def write(rows: Sequence[Row], run: dict[str, Any], directory: Path = RESULTS) -> list[Path]:
+def write(found: Run, run: dict[str, Any], directory: Path = RESULTS) -> list[Path]:
     """Write table, data and plots; a later run of the same benchmarks on the same day replaces them."""
     directory.mkdir(parents=True, exist_ok=True)
     chosen = run["command"].split()[3:]  # quick, and the benchmarks if not all were run
     stem = "-".join([run["date"][:10], f"py{'.'.join(platform.python_version_tuple()[:2])}", *chosen])
-    pictures = {f"{stem}-{name}.svg": picture for name, picture in plots.draw(rows).items()}
-    data = {"about": run, "rows": [asdict(replace(row, rounds={})) for row in rows]}
+    pictures = {f"{stem}-{name}.svg": picture for name, picture in plots.draw(found.rows).items()}
     shown = "\n\n".join(f"![{Path(name).stem.removeprefix(f'{stem}-')}]({name})" for name in pictures)
     texts = {
-        f"{stem}.md": f"{_preface(run)}\n{table(rows)}\n\n{summary(rows)}\n\n{shown}\n",
-        f"{stem}.json": json.dumps(data, indent=1, ensure_ascii=False, default=str) + "\n",
+        f"{stem}.md": f"{_preface(run)}\n{table(found.rows)}\n\n{summary(found.rows)}\n\n{shown}\n",
+        f"{stem}.json": _json(found, run),
         **pictures,
     }
     for name, text in texts.items():
         (directory / name).write_text(text, encoding="utf-8")
     return [directory / name for name in texts]
+
+
+def _json(found: Run, run: dict[str, Any]) -> str:
+    """Return the data, a row or a benchmark a line."""
+    data: dict[str, Any] = {"about": run, "rows": [asdict(row) for row in found.rows]}
+    if found.benchmarks:  # a suite of pyperf must not be empty
+        suite = pyperf.BenchmarkSuite(found.benchmarks)
+        for benchmark in suite:
+            told = {"description": run["command"], "commit_id": run["commit"]}
+            benchmark.update_metadata({name: value for name, value in told.items() if value is not None})
+        text = io.StringIO()
+        suite.dump(text)
+        data |= json.loads(text.getvalue())
+    return "{\n" + ",\n".join(f"{_compact(key)}: {_lines(value)}" for key, value in data.items()) + "\n}\n"
+
+
+def _lines(value: Any) -> str:
+    return "[\n" + ",\n".join(map(_compact, value)) + "\n]" if isinstance(value, list) else _compact(value)
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+
+
+class Results(NamedTuple):
+    """What a result file tells, without the rounds."""
+
+    about: dict[str, Any]
+    rows: list[Row]
+
+
+def read(path: Path) -> Results:
+    """Read a result file; also one of those made before they were pyperf's, whose rows had a place for the rounds."""
+    data = json.loads(path.read_text(encoding="utf-8"))
+    known = {field.name for field in fields(Row)}
+    return Results(data["about"], [Row(**{k: v for k, v in row.items() if k in known}) for row in data["rows"]])
 
 
 def _preface(run: dict[str, Any]) -> str:
@@ -126,9 +148,10 @@ def _preface(run: dict[str, Any]) -> str:
         f"`{run['command']}`, begun {run['date']}, took {run['seconds']} s; commit {run['commit'] or 'unknown'}",
         f"{run['cpu']}, {cores} cores, load average {'unknown' if load is None else load} at the start; "
         f"{run['system']}; {run['python']}; {versions}",
-        "Cases of one comparison take turns in many short rounds; a ratio is the median of the rounds' ratios, "
-        "beside it the ratio of the fastest rounds. Durations are medians per operation: processor time for what "
-        "neither waits nor uses the network, else wall time.",
+        "Cases of one comparison take turns in many short rounds, in a full run those of "
+        f"{PROCESSES} processes ({', '.join(ALONE)}: of one); a ratio is the median of the rounds' ratios, beside it "
+        "the ratio of the fastest rounds. Durations are medians per operation: processor time for what neither waits "
+        "nor uses the network, else wall time.",
     ]
     if load is not None and cores and load > cores / 2:
         lines.append("**The machine was busy**: durations are longer than on a quiet one, and ratios less certain.")

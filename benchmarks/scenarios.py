@@ -23,6 +23,7 @@ import pywats_cache as ours
 
 from . import peers
 from .harness import Goal, Options, Row, bars, check, figure, number, perf, span
+from .recording import Measured
 from .server import Server
 from .transports import BornRead
 
@@ -176,6 +177,7 @@ def _measure(options: Options, server: Server, scenario: Scenario) -> dict[str, 
         for name in list(plans) if turn % 2 else reversed(plans):
             make, operations = plans[name]
             _once(server, make, operations, scenario.workers, found[name])
+    options.recording.add(scenario.name, {name: Measured(of.seconds) for name, of in found.items()})
     return found
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,7 @@ import httpx
 import pywats_cache as ours
 
 from .harness import Case, Goal, Options, Row, bars, check, compare, cpu, figure, interleave, loop_of, perf, span
+from .recording import Measured
 from .transports import KB, Payload
 
 MEMORY_HIT = Goal("<=", 1.3)
@@ -75,7 +75,7 @@ def _memory_hits(options: Options, directory: Path) -> list[Row]:
         "shared": _hits(shared),
         "in the file": _in_store(_transport(small), cpu),
     }
-    samples = interleave(cases, rounds=options.pick(21, 161))
+    samples = interleave(options, "hit, SQLite shared", cases, rounds=options.pick(21, 161))
     shared.close()
     small.close()
     return [
@@ -89,18 +89,23 @@ def _first_hit(options: Options, directory: Path) -> list[Row]:
     warm = _transport(url)
     warm.close()
     took = []
-    for _ in range(options.pick(5, 21)):
+    for _ in range(options.share(options.pick(5, 21))):
         child = subprocess.run([sys.executable, "-c", COLD, url, URL], check=True, capture_output=True, text=True)
         took.append(json.loads(child.stdout))
-    middle = statistics.median(took)
     title = "first hit of a process over a warm SQLite file, opened within"
+    samples = options.recording.add(title, {"ours": Measured(took)})
+    middle = samples.median("ours")
     return [
         Row(
             benchmark=title,
             ours=span(middle),
             goal=str(FIRST_HIT),
             met=FIRST_HIT.met(middle * 1e3),
-            detail={"seconds": took, "figure": figure(took, ""), "bars": bars(title, {"ours": middle}, ["ours"])},
+            detail={
+                "comparison": title,
+                "figure": figure(samples.values("ours"), ""),
+                "bars": bars(title, samples.medians(), ["ours"]),
+            },
         )
     ]
 
@@ -123,7 +128,7 @@ def _server_hits(options: Options) -> list[Row]:
             "in the server": _in_store(_transport(small), perf),
             "one GET": loop_of(lambda: client.get("a"), perf),
         }
-        samples = interleave(cases, rounds=options.pick(21, 101))
+        samples = interleave(options, "hit, Valkey shared", cases, rounds=options.pick(21, 101))
         shared.close()
         small.close()
         client.close()

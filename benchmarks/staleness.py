@@ -16,8 +16,9 @@ import httpx
 
 import pywats_cache as ours
 
-from .harness import Case, Goal, Options, Row, Samples, async_loop_of, bars, check, compare, interleave, loop_of, perf
+from .harness import Case, Goal, Options, Row, async_loop_of, bars, check, compare, interleave, loop_of, perf
 from .hits import URL
+from .recording import Samples
 from .server import Server
 from .transports import KB, MB, Origin, Payload
 
@@ -63,6 +64,7 @@ def outcome(response: httpx.Response) -> tuple[str, str]:
     return found.status, found.reason
 
 
+HELD = "stale answer while a refresh is under way"
 HIT, SERVED_STALE = ("hit", "fresh"), ("stale", "while-revalidate")
 
 
@@ -82,9 +84,8 @@ def _held_sync(options: Options) -> list[Row]:
         for _ in range(3):
             again = client.get(URL)
             check(again.content == payload.content and outcome(again) == expected, f"{name}: {outcome(again)}")
-    samples = interleave(
-        {name: loop_of(_getter(client)) for name, client in clients.items()}, rounds=options.pick(21, 161)
-    )
+    cases = {name: loop_of(_getter(client)) for name, client in clients.items()}
+    samples = interleave(options, f"{HELD}, sync", cases, rounds=options.pick(21, 161))
     for name, origin in origins.items():
         check(outcome(clients[name].get(URL)) == (SERVED_STALE if name.startswith("stale") else HIT), "it changed")
         check(origin.calls == (2 if name.startswith("stale") else 1), "more than one refresh ran")
@@ -116,9 +117,8 @@ def _held_async(options: Options) -> list[Row]:
         make = ours.AsyncCacheClient if "CacheClient" in name else httpx.AsyncClient
         clients[name] = client = make(transport=transport)
         loop.run_until_complete(fill(client, SERVED_STALE if stale else HIT, name))
-    samples = interleave(
-        {name: async_loop_of(loop, _getter(client)) for name, client in clients.items()}, rounds=options.pick(21, 161)
-    )
+    cases = {name: async_loop_of(loop, _getter(client)) for name, client in clients.items()}
+    samples = interleave(options, f"{HELD}, async", cases, rounds=options.pick(21, 161))
     for name, origin in origins.items():
         check(origin.calls == (2 if name.startswith("stale") else 1), "more than one refresh ran")
         stats = clients[name]._transport.stats
@@ -130,12 +130,12 @@ def _held_async(options: Options) -> list[Row]:
 
 def _held_rows(samples: Samples, plain: str, caching: str) -> list[Row]:
     """Compare each door with its own hit; the caching client's also with a hit of the way its stale answers go."""
-    title, stale = "stale answer while a refresh is under way", f"stale, `{caching}`"
-    detail = {"bars": bars(f"{title}, `{plain}` and `{caching}`", samples.medians(), ["stale", stale])}
+    stale = f"stale, `{caching}`"
+    detail = {"bars": bars(f"{HELD}, `{plain}` and `{caching}`", samples.medians(), ["stale", stale])}
     return [
-        compare(f"{title}, `{plain}.get`", samples, "stale", "hit", GOAL, detail=detail),
-        compare(f"{title}, `{caching}.get`", samples, stale, "hit", GOAL, detail=detail),
-        compare(f"{title}, `{caching}.get`", samples, stale, f"hit, `{caching}`", GOAL, detail=detail),
+        compare(f"{HELD}, `{plain}.get`", samples, "stale", "hit", GOAL, detail=detail),
+        compare(f"{HELD}, `{caching}.get`", samples, stale, "hit", GOAL, detail=detail),
+        compare(f"{HELD}, `{caching}.get`", samples, stale, f"hit, `{caching}`", GOAL, detail=detail),
     ]
 
 
@@ -151,16 +151,18 @@ def _started(options: Options) -> list[Row]:
     rounds = options.pick(21, 101)
     loop = asyncio.new_event_loop()
     hit, stale = _Turn(FRESH), _Turn(STALE)
-    samples = interleave({"hit": hit.run, "stale": stale.run}, rounds=rounds)
+    title = "stale answer that starts a refresh each time, `{}.get`"
+    sync, tasks = title.format("httpx.Client"), title.format("httpx.AsyncClient")
+    samples = interleave(options, sync, {"hit": Case(hit.run, own), "stale": Case(stale.run, own)}, rounds=rounds)
     async_hit, async_stale = _AsyncTurn(FRESH, loop), _AsyncTurn(STALE, loop)
-    async_samples = interleave({"hit": async_hit.run, "stale": async_stale.run}, rounds=rounds)
+    cases = {"hit": Case(async_hit.run, own), "stale": Case(async_stale.run, own)}
+    async_samples = interleave(options, tasks, cases, rounds=rounds)
     for turn in (hit, stale, async_hit, async_stale):
         turn.end()
     loop.close()
-    title = "stale answer that starts a refresh each time, `{}.get`"
     return [
-        compare(title.format("httpx.Client"), samples, "stale", "hit", GOAL),
-        compare(title.format("httpx.AsyncClient"), async_samples, "stale", "hit", GOAL),
+        compare(sync, samples, "stale", "hit", GOAL),
+        compare(tasks, async_samples, "stale", "hit", GOAL),
     ]
 
 
@@ -268,10 +270,10 @@ def _validated(options: Options) -> list[Row]:
         check(len(bare.get(untagged).content) == MB, "the bare client fetches something else")
         server.forget()
         before = cached.cache.stats.revalidated
-        samples = interleave(cases, rounds=options.pick(11, 81), round_seconds=0.03)
+        title = "expired answer of 1 MB, HTTP on loopback"
+        samples = interleave(options, title, cases, rounds=options.pick(11, 81), round_seconds=0.03)
         answered = cached.cache.stats.revalidated - before
         check(server.seen()["304"] == answered > 0, "some were not answered by a 304")
-    title = "expired answer of 1 MB, HTTP on loopback"
     rows = [compare(title, samples, "ours, 304", other) for other in ("bare client", "ours, fetched whole")]
     for row in rows:
         row.goal = "reported"

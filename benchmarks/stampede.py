@@ -15,6 +15,7 @@ import pywats_cache as ours
 
 from . import peers
 from .harness import Goal, Options, Row, bars, check, figure, number, perf, span
+from .recording import Measured
 from .server import Server
 
 CALLERS = 50
@@ -53,7 +54,8 @@ def _measure(options: Options, server: Server, subjects: dict[str, Callable[[str
     return found
 
 
-def _rows(title: str, found: dict[str, Found]) -> list[Row]:
+def _rows(options: Options, title: str, found: dict[str, Found]) -> list[Row]:
+    options.recording.add(title, {name: Measured(of.seconds) for name, of in found.items()})
     rows = []
     for name, of in found.items():
         trips, requests = statistics.median(of.trips), max(of.requests)
@@ -99,7 +101,7 @@ def _threads(options: Options, server: Server, delay: float) -> list[Row]:
     }
     if peers.has("requests_cache"):
         subjects["requests-cache"] = with_requests
-    return _rows(f"{CALLERS} cold callers, threads, server {span(delay)}", _measure(options, server, subjects))
+    return _rows(options, f"{CALLERS} cold callers, threads, server {span(delay)}", _measure(options, server, subjects))
 
 
 def _in_threads(get: Callable[[str], Any], alone: str, cold: str) -> Pair:
@@ -142,7 +144,7 @@ def _tasks(options: Options, server: Server, delay: float) -> list[Row]:
         )
     if peers.has("pywats"):
         subjects["SDK"] = lambda alone, cold: asyncio.run(_sdk_tasks(alone, cold))
-    return _rows(f"{CALLERS} cold callers, tasks, server {span(delay)}", _measure(options, server, subjects))
+    return _rows(options, f"{CALLERS} cold callers, tasks, server {span(delay)}", _measure(options, server, subjects))
 
 
 async def _in_tasks(client: httpx.AsyncClient, alone: str, cold: str) -> Pair:

@@ -10,7 +10,8 @@ import httpx
 import pywats_cache as ours
 
 from . import peers
-from .harness import Case, Goal, Options, Row, Samples, bars, check, figure, interleave, number, perf
+from .harness import Case, Goal, Options, Row, bars, check, interleave, number, perf, ratio_figure
+from .recording import Samples
 from .transports import KB, Payload
 
 THREADS = 8
@@ -32,9 +33,9 @@ def run(options: Options) -> list[Row]:
             check(client.get(url).content == payload.content, "an answer is wrong")
     check(origin.calls == len(URLS), "the second requests are no hits")
     cases: dict[str, Case] = {name: _together(client.get) for name, client in clients.items()}
-    samples = interleave(cases, rounds=options.pick(7, 81), round_seconds=0.06)
-    check(origin.calls == len(URLS), "some requests were no hits")
     title = f"{THREADS} threads on one client, hits"
+    samples = interleave(options, title, cases, rounds=options.pick(7, 81), round_seconds=0.06)
+    check(origin.calls == len(URLS), "some requests were no hits")
     rows = [_row(title, samples, "ours", "floor", GOAL), _row(title, samples, "ours", "hishel", None)]
     return [*rows, _row(title, samples, "ours, `CacheClient`", "floor", None)]
 
@@ -51,11 +52,10 @@ def _row(title: str, samples: Samples, mine: str, other: str, goal: Goal | None)
         goal.met(ratio) if goal else None,
         {
             "ratio": ratio,
-            "seconds": samples.detail(),
-            "figure": figure(samples.ratios(mine, other), other),
+            "comparison": samples.title,
+            "figure": ratio_figure(samples, mine, other),
             "bars": bars(f"a call of {title}", samples.medians(), ["ours", "ours, `CacheClient`"]),
         },
-        rounds=samples.rounds,
     )
 
 
@@ -81,4 +81,4 @@ def _together(get: Callable[[str], httpx.Response]) -> Case:
             worker.join()
         return (perf() - start) * n / (each * THREADS)
 
-    return run
+    return Case(run, perf)

@@ -51,11 +51,11 @@ def _sync(options: Options, server: Server, clients: dict[str, Any]) -> Row:
         check(first.part_number == NUMBER and first == second and first is not second, "an answer is wrong")
         cases[name] = loop_of(_call(api.product, "get_product", NUMBER), perf)  # the SDK waits for its loop's thread
     before = server.seen()
-    samples = interleave(cases, rounds=options.pick(21, 201))
+    title = "warm `api.product.get_product`, sync"
+    samples = interleave(options, title, cases, rounds=options.pick(21, 201))
     check(server.seen() == before, "some calls went to the server")
     check(clients["ours"].cache.stats.hits > 0, "ours counts no hits")
     early = clients["ours"].cache.stats.lookups > 0
-    title = "warm `api.product.get_product`, sync"
     return compare(title, samples, "ours", "SDK, cached", SYNC, detail={"lookup_used": early})
 
 
@@ -66,10 +66,10 @@ def _async(options: Options, server: Server, clients: dict[str, Any], loop: asyn
             check(loop.run_until_complete(api.product.get_product(NUMBER)).part_number == NUMBER, "an answer is wrong")
         cases[name] = async_loop_of(loop, _call(api.product, "get_product", NUMBER))
     before = server.seen()
-    samples = interleave(cases, rounds=options.pick(21, 201))
+    title = "warm `api.product.get_product`, async"
+    samples = interleave(options, title, cases, rounds=options.pick(21, 201))
     check(server.seen() == before, "some calls went to the server")
     early = clients["ours"].cache.stats.lookups > 0
-    title = "warm `api.product.get_product`, async"
     return compare(title, samples, "ours", "SDK, cached", ASYNC, detail={"lookup_used": early})
 
 
@@ -96,8 +96,8 @@ def _list(
     ours_async = async_clients["ours"]
     loop.run_until_complete(ours_async.product.get_products())
     cases["ours, async"] = async_loop_of(loop, ours_async.product.get_products)
-    samples = interleave(cases, rounds=options.pick(5, 31), round_seconds=0.04)
     title = f"warm list of 1000 products, {len(body) // 1000} KB"
+    samples = interleave(options, title, cases, rounds=options.pick(5, 31), round_seconds=0.04)
     rows = [compare(f"{title}, sync", samples, "ours", "JSON and models alone")]
     rows.append(compare(f"{title}, async", samples, "ours, async", "JSON and models alone"))
     rows[0].goal = rows[1].goal = "reported"
