@@ -6,110 +6,26 @@ Nothing here sleeps or measures time: threads and tasks meet at events of the or
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import anyio
 import httpx
 import pytest
+from gated_origin import (
+    SOON,
+    URL,
+    Origin,
+    await_joiners,
+    await_joining_tasks,
+    broken,
+    statuses,
+    streamed,
+    uncacheable,
+    value,
+)
 
 from pywats_cache import AsyncCacheTransport, CacheTransport, Controller, MemoryStorage
-from pywats_cache.flights import Flight
-
-URL = "http://origin.example/a"
-SOON = 30.0
-"""Seconds after which something that must happen has not."""
-
-
-@pytest.fixture
-def joined(monkeypatch: pytest.MonkeyPatch) -> threading.Semaphore:
-    """Released once for each caller that waits for another's flight."""
-    waiting = threading.Semaphore(0)
-    original = Flight.on_landing
-
-    def on_landing(self: Flight, wake: Callable[[], object]) -> None:
-        original(self, wake)
-        waiting.release()
-
-    monkeypatch.setattr(Flight, "on_landing", on_landing)
-    return waiting
-
-
-def await_joiners(joined: threading.Semaphore, count: int) -> None:
-    for _ in range(count):
-        assert joined.acquire(timeout=SOON), "a caller did not join"
-
-
-async def await_joining_tasks(joined: threading.Semaphore, count: int) -> None:
-    with anyio.fail_after(SOON):
-        for _ in range(count):
-            while not joined.acquire(blocking=False):
-                await anyio.lowlevel.checkpoint()
-
-
-class Origin(httpx.BaseTransport, httpx.AsyncBaseTransport):
-    """An origin with its answers, one after the other (the last one for ever), and the gates that they wait at."""
-
-    def __init__(self, *answers: Any) -> None:
-        self.answers = list(answers) or [lambda: httpx.Response(200, content=b"value")]
-        self.arrived = threading.Semaphore(0)
-        self.gates = [threading.Event()]
-        self.requests = 0
-        self.most_at_once = 0
-        self._inside = 0
-        self._lock = threading.Lock()
-
-    @property
-    def gate(self) -> threading.Event:
-        return self.gates[0]
-
-    def _enter(self) -> tuple[Any, threading.Event]:
-        with self._lock:
-            answer = self.answers[min(self.requests, len(self.answers) - 1)]
-            gate = self.gates[min(self.requests, len(self.gates) - 1)]
-            self.requests += 1
-            self._inside += 1
-            self.most_at_once = max(self.most_at_once, self._inside)
-        self.arrived.release()
-        return answer, gate
-
-    def _leave(self, answer: Any) -> httpx.Response:
-        with self._lock:
-            self._inside -= 1
-        made = answer()
-        if isinstance(made, Exception):
-            raise made
-        return made
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        answer, gate = self._enter()
-        assert gate.wait(SOON)
-        return self._leave(answer)
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        answer, gate = self._enter()
-        try:
-            with anyio.fail_after(SOON):
-                while not gate.is_set():
-                    await anyio.lowlevel.checkpoint()
-        except BaseException:
-            with self._lock:
-                self._inside -= 1
-            raise
-        return self._leave(answer)
-
-
-def value() -> httpx.Response:
-    return httpx.Response(200, content=b"value")
-
-
-def uncacheable() -> httpx.Response:
-    return httpx.Response(200, headers={"Cache-Control": "no-store"}, content=b"value")
-
-
-def broken() -> Exception:
-    return httpx.ReadError("broken")
 
 
 def ask(transport: CacheTransport, **extensions: Any) -> httpx.Response:
@@ -122,10 +38,6 @@ async def aask(transport: AsyncCacheTransport, **extensions: Any) -> httpx.Respo
     response = await transport.handle_async_request(httpx.Request("GET", URL, extensions=extensions))
     await response.aread()
     return response
-
-
-def statuses(responses: list[httpx.Response]) -> list[str]:
-    return sorted(response.extensions["pywats_cache"].status for response in responses)
 
 
 # ── threads ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -216,22 +128,6 @@ def test_a_thread_waits_no_longer_than_the_controller_says(joined: threading.Sem
         assert origin.arrived.acquire(timeout=SOON), "the joiner never went itself"
         origin.gate.set()
         assert leader.result(SOON).content == joiner.result(SOON).content == b"value"
-
-
-class Chunks(httpx.SyncByteStream, httpx.AsyncByteStream):
-    """A body of unknown length."""
-
-    def __iter__(self) -> Iterator[bytes]:
-        yield b"val"
-        yield b"ue"
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        yield b"val"
-        yield b"ue"
-
-
-def streamed() -> httpx.Response:
-    return httpx.Response(200, stream=Chunks())
 
 
 def test_a_stream_left_open_by_a_thread_does_not_make_it_wait_for_itself() -> None:
