@@ -301,32 +301,36 @@ class Engine(Arrivals, Writes):
         """After a wait: the Response of the other's answer, a Fetch of its own, or the next Join."""
         flight, prepared, request = join.flight, join.prepared, join.request
         now = self.now()
-        reason = "join-timeout"
-        if flight.landing is Landing.ANSWERED:
-            entry = flight.answer
-            age = 0.0 if entry is None else now - entry.began
-            if entry is not None and self.may_share(entry, prepared, age):
-                if entry.key == self.variant(request, prepared.key):
-                    with self.storage.lock:
-                        self._count("collapsed")
-                    return self.answer(request, prepared, entry, "collapsed", "joined", age)
-                return self._cold(request, prepared, self.variant(request, prepared.key), now, join.deadline)
-            reason = "not-shared"
-        elif flight.landing is Landing.STALE:
-            entry = flight.answer
+        brought = self._brought(join, now)
+        if brought is not None:
+            entry, status, reason, age = brought
+            with self.storage.lock:
+                self._count(status)
+            return self.answer(request, prepared, entry, status, reason, age)
+        if flight.landing is Landing.FAILED:
+            return self._cold(request, prepared, join.key, now, join.deadline)
+        if flight.landing is Landing.ANSWERED and flight.answer is not None:
+            selected = self.variant(request, prepared.key)
+            if flight.answer.key != selected:
+                return self._cold(request, prepared, selected, now, join.deadline)
+        reason = "join-timeout" if flight.landing is None else "not-shared"
+        return self._take_off(request, prepared, join.key, now, self._owner(), reason, solo=True)
+
+    def _brought(self, join: Join, now: float) -> tuple[StoredResponse, Status, str, float] | None:
+        """The answer that the flight has brought for this request, as what, why and how old; None: none for it."""
+        landing, prepared = join.flight.landing, join.prepared  # before the answer, which is set first
+        entry = join.flight.answer
+        if landing is None or entry is None:
+            return None
+        age = now - entry.began
+        if landing is Landing.STALE:
             decision = prepared.decision
             assert decision is not None
             window = max(decision.stale_if_error, decision.offline_for)
-            if entry is not None and self.may_serve_stale(entry, prepared, now, window):
-                with self.storage.lock:
-                    self._count("stale")
-                return self.answer(request, prepared, entry, "stale", "if-error", now - entry.began)
-            reason = "not-shared"
-        elif flight.landing is Landing.FAILED:
-            return self._cold(request, prepared, join.key, now, join.deadline)
-        elif flight.landing is Landing.UNCACHEABLE:
-            reason = "not-shared"
-        return self._take_off(request, prepared, join.key, now, self._owner(), reason, solo=True)
+            return (entry, "stale", "if-error", age) if self.may_serve_stale(entry, prepared, now, window) else None
+        if self.may_share(entry, prepared, age) and entry.key == self.variant(join.request, prepared.key):
+            return entry, "collapsed", "joined", age
+        return None
 
     def left(self, join: Join) -> None:
         """A joiner was cancelled while it waited; it counts as a miss."""
@@ -379,18 +383,15 @@ class Engine(Arrivals, Writes):
 
     def rejoin_lookup(self, join: Join) -> Any:
         """After a wait: the Response of the other's answer; None: the ordinary way runs."""
-        flight, prepared, request = join.flight, join.prepared, join.request
-        entry = flight.answer
         assert join.lookup is not None
-        if flight.landing is not Landing.ANSWERED or entry is None or entry.status != 200 or not join.lookup():
+        brought = self._brought(join, self.now()) if join.lookup() else None
+        if brought is None or brought[0].status != 200:
             return None
-        age = self.now() - entry.began
-        if not self.may_share(entry, prepared, age) or entry.key != self.variant(request, prepared.key):
-            return None
+        entry, status, reason, age = brought
         with self.storage.lock:
-            self.counters.collapsed += 1
+            self._count(status)
             self.counters.lookups += 1
-        return self.answers.looked_up(entry, "collapsed", "joined", age, request)
+        return self.answers.looked_up(entry, status, reason, age, join.request)
 
     def _gateway_timeout(self, prepared: Prepared, reason: str, status: Status) -> Any:
         with self.storage.lock:

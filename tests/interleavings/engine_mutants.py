@@ -140,8 +140,8 @@ MUTANTS: dict[str, tuple[type[Any], str, list[Replacement]]] = {
     "nobody joins": (Engine, "_looked", [(r"flight = storage\.flights\.get\(key\)", "flight = None")]),
     "a joiner takes an answer without looking at Vary": (
         Engine,
-        "rejoin",
-        [(r"if entry\.key == self\.variant\(request, prepared\.key\):", "if True:")],
+        "_brought",
+        [(r" and entry\.key == self\.variant\(join\.request, prepared\.key\):", ":")],
     ),
     "the key leaves out the partition": (
         Preparer,
