@@ -140,13 +140,12 @@ class SyncCachingClient(CachingClient, Generic[RequestT, ResponseT]):
             if found.__class__ is door.answer_class:
                 return found
             if found.__class__ is Pending:
-                response = found.ended(found.transport._follow(found.step), options)
+                response = found.ended(found.transport._answer(found.step.request, found.step, lookup=True), options)
                 if response is not None:
                     return response
-                found = None
             response = super().get(url, **options)
             if found is not None:
-                found.learn(response)
+                found.answered(response)
             return response
 
     def warm(
@@ -178,13 +177,14 @@ class AsyncCachingClient(CachingClient, Generic[RequestT, ResponseT]):
             if found.__class__ is door.answer_class:
                 return found
             if found.__class__ is Pending:
-                response = found.ended(await found.transport._follow(found.step), options)
+                response = found.ended(
+                    await found.transport._answer(found.step.request, found.step, lookup=True), options
+                )
                 if response is not None:
                     return response
-                found = None
             response = await super().get(url, **options)
             if found is not None:
-                found.learn(response)
+                found.answered(response)
             return response
 
     async def warm(

@@ -171,8 +171,8 @@ class Core:
         """The server can be reached."""
         self._down.pop(origin, None)
 
-    def answered_request(self, request: Any, response: Any, took: float) -> None:
-        """A request got its answer after `took` seconds, by another way than as a plain hit."""
+    def answered_request(self, request: Any, response: Any, took: float, *, lookup: bool = False) -> None:
+        """A request, or a lookup, got its answer after `took` seconds, by another way than as a plain hit."""
         self.journal.answered(request, response, took)
 
     def dirtied(self, tags: Iterable[str] | None, reason: str, rule: str = "") -> None:

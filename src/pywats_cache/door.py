@@ -14,6 +14,7 @@ builds it, and the engine prepares it.
 
 from __future__ import annotations
 
+import datetime
 import logging
 import time
 from typing import TYPE_CHECKING, Any
@@ -47,7 +48,7 @@ class First:
         self._memo = memo
         self._key = key
 
-    def learn(self, response: Any) -> None:
+    def answered(self, response: Any) -> None:
         """Take what the client made of the call. The request is copied: the other one is the caller's, to change.
 
         A next transport of somebody else's may have changed the request, so nothing is learnt behind one, nor where the
@@ -76,13 +77,18 @@ class Pending:
 
     def ended(self, response: Any, options: dict[str, Any]) -> Any:
         """`response` for the caller; None: the call goes the ordinary way with `options`, and waits no longer there."""
-        door, step = self._door, self.step
         if response is not None:
-            response.default_encoding = door._client._default_encoding
-            door._engine.answered_request(step.request, response, time.perf_counter() - self._began)
+            response.default_encoding = self._door._client._default_encoding
+            response.elapsed = datetime.timedelta(seconds=time.perf_counter() - self._began)
             return response
-        options["extensions"] = {DEADLINE: step.deadline}
+        options["extensions"] = {DEADLINE: self.step.deadline}
         return None
+
+    def answered(self, response: Any) -> None:
+        """Take the deadline out of what is the caller's now, who may send it again."""
+        for request in (*(answer.request for answer in (*response.history, response)), response.next_request):
+            if request is not None:
+                request.extensions.pop(DEADLINE, None)
 
 
 class Door:

@@ -193,12 +193,19 @@ class Recording(_Engine):
             outcome = CacheOutcome("hit", "fresh", age, entry.ttl, key, True, entry.rule)
             self._tell("", outcome, 0.0, lookup=True)
 
-    def answered_request(self, request: Any, response: Any, took: float) -> None:
+    def missed_lookup(self, request: Any, *found: Any) -> Any:
+        """As the engine's; what is answered at once is told."""
+        step = super().missed_lookup(request, *found)
+        if step.__class__ is self.library.looked_up_response:
+            self._tell("", step.extensions[EXTENSION], 0.0, lookup=True)
+        return step
+
+    def answered_request(self, request: Any, response: Any, took: float, *, lookup: bool = False) -> None:
         """As the engine's, and recorded."""
-        super().answered_request(request, response, took)
+        super().answered_request(request, response, took, lookup=lookup)
         outcome = response.extensions.get(EXTENSION)
         if outcome is not None:
-            self._record(request.method, outcome, took)
+            self._record("" if lookup else request.method, outcome, took, lookup=lookup)
 
     def _tell(self, method: str, outcome: CacheOutcome, took: float, *, lookup: bool = False) -> None:
         if self.log_hits:

@@ -48,13 +48,18 @@ class SyncCache(Mounted):
         step = engine.begin(request)
         if step.__class__ is engine.library.cached_response:
             return step
-        began = time.perf_counter()
+        return self._answer(request, step)
+
+    def _answer(self, request: Any, step: Any, *, lookup: bool = False) -> Any:
+        """The Response that `step` leads to, and the journal told of it. None: a lookup has waited in vain."""
+        engine, began = self._engine, time.perf_counter()
         try:
             response = self._follow(step)
         except BaseException as error:
             engine.journal.failed(request, error, time.perf_counter() - began)
             raise
-        engine.answered_request(request, response, time.perf_counter() - began)
+        if response is not None:
+            engine.answered_request(request, response, time.perf_counter() - began, lookup=lookup)
         return response
 
     def _follow(self, step: Any) -> Any:

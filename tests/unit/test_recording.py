@@ -7,15 +7,18 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pywats_cache import Controller, MemoryStorage, Read, Write
+from pywats_cache.flights import Flight
 from pywats_cache.recording import BACKLOG, Recorder, rotated
 from pywats_cache.simulation import Setting, read_trace, simulate
 from pywats_cache.storage.policy import POLICIES
+from pywats_cache.testing import FakeClock
 
 CONTROLLER = Controller([Read("/a/**", ttl=60, tags=("a",)), Write("/a/**")])
 SECRETS = {"Authorization": "Basic c2VjcmV0"}
@@ -66,6 +69,47 @@ def test_a_trace_holds_requests_stores_and_what_was_dirtied(recorded: Callable[.
     assert events[1]["rule"] == "/a/**"
     assert set(events[4]["tags"]) & set(events[0]["tags"])
     assert client.cache.stats.lookups == sum("l" in event for event in events) == 2
+
+
+def test_each_lookup_is_recorded_once_whatever_answers_it(
+    recorded: Callable[..., Any], path: Path, clock: FakeClock
+) -> None:
+    rules = [Read("/ahead", ttl=20.0, refresh_ahead=0.5)]
+    client = recorded(controller=Controller(rules, ttl=10.0, stale_while_revalidate=60.0), clock=clock)
+    client.cache._threads.start = lambda fetch: True  # its refresh takes as long as the test
+    for url in ("/stale", "/ahead"):
+        client.get(url), client.get(url)
+    clock.advance(11.0)
+    before = len(lines(client, path))
+    for url in ("/stale", "/stale", "/ahead", "/ahead"):  # the first of each starts a refresh
+        client.get(url)
+    told = [(event["s"], event["r"], event["m"], event["l"]) for event in lines(client, path)[before:]]
+    assert told == [("stale", "while-revalidate", "", 1)] * 2 + [("hit", "ahead", "", 1)] * 2
+    assert client.cache.stats.lookups == sum("l" in event for event in lines(client, path)) == 6
+
+
+def test_a_lookup_that_waited_is_recorded_once(
+    recorded: Callable[..., Any], path: Path, lib: Any, origin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = recorded()
+    client.lookup("GET", "/a")
+    original = Flight.on_landing
+    inside, go_on = threading.Event(), threading.Event()
+
+    def reply(request: Any) -> Any:
+        inside.set()
+        assert go_on.wait(20)
+        return origin.http.Response(200, text="1")
+
+    origin.reply = reply
+    monkeypatch.setattr(Flight, "on_landing", lambda flight, wake: (go_on.set(), original(flight, wake)))
+    with ThreadPoolExecutor(2) as pool:
+        leader = pool.submit(client.get, "/a")
+        assert inside.wait(20)
+        pool.submit(client.get, "/a").result(20)
+        leader.result(20)
+    told = sorted((event["s"], event["m"], "l" in event) for event in lines(client, path) if event["e"] == "q")
+    assert told == [("collapsed", "", True), ("miss", "GET", False)]
 
 
 def test_rfc_mode_records_too(recorded: Callable[..., Any], origin: Any, path: Path) -> None:
