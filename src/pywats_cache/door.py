@@ -223,7 +223,14 @@ class Door:
     def _may_answer(self) -> bool:
         """Whether nothing that the client is set to do now could change an answer or be missed."""
         client = self._client
-        seen = (client._base_url, client._params, client._transport, client._headers, *client._headers._list)
+        seen = (
+            client._base_url,
+            client._params,
+            client._timeout,
+            client._transport,
+            client._headers,
+            *client._headers._list,
+        )
         if seen != self._seen or seen[0] is not self._seen[0]:
             self._memo = {}
             self._seen = seen

@@ -182,17 +182,19 @@ class Engine(Arrivals, Writes):
     def _ahead(self, request: Any, prepared: Prepared, key: str, entry: StoredResponse, now: float) -> Any:
         """A hit close to the end of its TTL: answer it, and refresh it before it ends."""
         response = self.answers.stored(entry, "hit", "ahead", now - entry.began, head=prepared.head)
-        if prepared.head or self.controller.offline == "only":
+        if prepared.head:
             return response
         return self._with_refresh(request, prepared, key, entry, now, response)
 
     def _with_refresh(
         self, request: Any, prepared: Prepared, key: str, entry: StoredResponse, now: float, response: Any
     ) -> Any:
-        """`response`, with a refresh in the background unless one runs or the last one has just failed.
+        """`response`, with a refresh in the background unless one runs, the last one has just failed, or none may.
 
         The flight is opened there, for that is half of what the caller would pay for a refresh.
         """
+        if self.controller.offline == "only":
+            return response
         storage = self.storage
         with storage.lock:
             if storage.flights.is_expected(key) or not self.may_refresh(key, now):
@@ -361,10 +363,13 @@ class Engine(Arrivals, Writes):
             reason = "ahead" if ahead else self.why_stale_now(entry, prepared, now)
             if reason is not None:
                 with self.storage.lock:
-                    self._count(status)
                     self.counters.lookups += 1
+                    if ahead:
+                        self.touch(key, entry)
+                    else:
+                        self._count("stale")
                 response = self.answers.looked_up(entry, status, reason, age, request)
-                if reason == "offline" or self.controller.offline == "only":
+                if reason == "offline":
                     return response
                 return self._with_refresh(request, prepared, key, entry, now, response)
         flights = self.storage.flights

@@ -514,6 +514,39 @@ def test_a_hit_near_its_end_is_looked_up_and_starts_a_refresh(make: Make, clock:
     assert (lookups(client), len(held.waiting), client.cache.stats.hits) == (3, 1, 3)
 
 
+def test_a_lookup_near_its_end_is_a_use_of_the_entry(make: Make, clock: FakeClock) -> None:
+    ahead = Controller([Read("/a", ttl=20.0, refresh_ahead=0.5)])
+    client, _ = stale_client(make, clock, controller=ahead, storage=MemoryStorage(max_entries=2))
+    client.get("/b")
+    client.get("/a")
+    assert lookups(client) == 2
+    assert [entry.hits for entry in client.cache.storage.table.items.values()] == [0, 2]
+    client.get("/c")
+    assert client.get("/a").text == "1"
+
+
+@pytest.mark.parametrize("door", [True, False])
+def test_nothing_is_refreshed_where_the_server_must_not_be_asked(make: Make, clock: FakeClock, door: bool) -> None:
+    storage = MemoryStorage()
+    make(storage=storage, controller=SWR).get("/a")
+    clock.advance(11)
+    only = Controller(ttl=10.0, stale_while_revalidate=60.0, offline="only", offline_for=0.0)
+    client = make(storage=storage, controller=only)
+    client.cache._threads = held = Held()
+    client.lookup("GET", "/a")
+    response = client.get("/a") if door else client.request("GET", "/a")
+    assert (response.extensions["pywats_cache"].status, lookups(client)) == ("stale", int(door))
+    assert held.waiting == []
+
+
+def test_a_refresh_has_the_timeouts_that_the_client_has_now(make: Make, clock: FakeClock) -> None:
+    client, held = stale_client(make, clock)
+    client.timeout = 7.0
+    assert client.get("/a").request.extensions["timeout"]["read"] == 7.0
+    (stale,) = held.waiting
+    assert stale.request.extensions["timeout"]["read"] == 7.0
+
+
 def test_a_refresh_that_may_not_be_started_is_done_with(make: Make, clock: FakeClock, outcome: Outcome) -> None:
     client, held = stale_client(make, clock)
     held.start = lambda fetch: False  # type: ignore[method-assign]
@@ -533,8 +566,8 @@ def test_a_call_with_a_timeout_of_its_own_leaves_the_refresh_to_the_ordinary_way
     client, held = stale_client(make, clock)
     client.get("/a", timeout=7.0)
     assert lookups(client) == 1
-    (fetch,) = held.waiting
-    assert fetch.request.extensions["timeout"]["read"] == 7.0
+    (stale,) = held.waiting
+    assert stale.request.extensions["timeout"]["read"] == 7.0
 
 
 def test_a_stale_answer_is_looked_up_while_its_refresh_is_held_back(
