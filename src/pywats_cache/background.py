@@ -37,14 +37,18 @@ class Threads:
         self._closed = False
 
     def start(self, stale: Stale) -> bool:
-        """Run the refresh of `stale` soon. False if this is closed or has too much to do."""
+        """Run the refresh of `stale` soon. False if this is closed, has too much to do, or gets no thread."""
         with self._lock:
             if self._closed or self._unfinished >= BACKLOG:
                 return False
+            if self._workers < min(self._unfinished + 1, WORKERS):
+                try:
+                    threading.Thread(target=self._work, name="pywats-cache-refresh", daemon=True).start()
+                    self._workers += 1
+                except RuntimeError:  # the system has no more, or the interpreter is ending
+                    if not self._workers:
+                        return False
             self._unfinished += 1
-            if self._workers < min(self._unfinished, WORKERS):
-                self._workers += 1
-                threading.Thread(target=self._work, name="pywats-cache-refresh", daemon=True).start()
             self._jobs.put(stale)
         return True
 

@@ -145,6 +145,27 @@ def test_a_closed_transport_refreshes_no_more_and_joins_no_thread(cached: Any, o
     assert (origin.count, len(client.cache.storage.flights)) == (1, 0)
 
 
+def test_a_system_without_another_thread_costs_the_refresh_and_nothing_else(
+    cached: Any, origin: Any, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = cached(Controller(ttl=10, stale_while_revalidate=60))
+    client.get("/a")
+    clock.advance(11)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse_thread)  # as at the end of the interpreter
+        assert client.get("/a").extensions["pywats_cache"].status == "stale"
+    assert len(client.cache.storage.flights) == 0
+    clock.advance(1)  # the back-off is over
+    refreshed = threading.Event()
+    origin.reply = lambda request: refreshed.set() or origin.http.Response(200, text="new")
+    assert client.get("/a").extensions["pywats_cache"].status == "stale"
+    assert refreshed.wait(20)
+
+
+def refuse_thread(thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
 def test_refreshes_never_keep_the_interpreter_alive(cached: Any, origin: Any, clock: Any) -> None:
     client = cached(Controller(ttl=60.0, stale_while_revalidate=30.0))
     refreshed = Refreshed(client.cache)
