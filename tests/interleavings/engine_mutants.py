@@ -193,6 +193,56 @@ MUTANTS: dict[str, tuple[type[Any], str, list[Replacement]]] = {
         "_may_join",
         [(r"\(\*flight\.tags, \*prepared\.tags\)", "prepared.tags")],
     ),
+    "a lookup joins a flight that began before a write": (
+        Engine,
+        "missed_lookup",
+        [(r"\n +or not self\._may_join\(prepared, flight, now\)", "")],
+    ),
+    "a lookup waits for itself": (
+        Engine,
+        "missed_lookup",
+        [(r"\n +or flight\.is_held_by\(self\._owner\(\)\)", "")],
+    ),
+    "a lookup that waited is not counted": (Engine, "rejoin_lookup", [(r"self\._count\(status\)", "pass")]),
+    "a lookup that waited does not count as one": (
+        Engine,
+        "rejoin_lookup",
+        [(r"self\.counters\.lookups \+= 1", "pass")],
+    ),
+    "a cancelled lookup does not count as one": (Engine, "left", [(r"self\.counters\.lookups \+= .*", "pass")]),
+    "a joiner takes an answer that is past its TTL": (
+        Engine,
+        "_brought",
+        [(r"self\.may_share\(entry, prepared, age\) and ", "")],
+    ),
+    "a lookup that waited is answered whatever became of its client": (
+        Engine,
+        "rejoin_lookup",
+        [(r" if join\.lookup\(\) else None", "")],
+    ),
+    "a stale lookup is not counted": (Engine, "missed_lookup", [(r'self\._count\("stale"\)', "pass")]),
+    "each stale answer starts a refresh": (
+        Engine,
+        "_with_refresh",
+        [(r"storage\.flights\.is_expected\(key\) or ", "")],
+    ),
+    "a refresh that failed is tried again at once": (
+        Engine,
+        "_with_refresh",
+        [(r" or not self\.may_refresh\(key, now\)", "")],
+    ),
+    "what a write has dirtied is served stale": (
+        Engine,
+        "may_serve_stale",
+        [(r"or not coherence\.dirtied_since\(.*\)", "or True")],
+    ),
+    "a lookup asks for a flight without the lock": (
+        Engine,
+        "missed_lookup",
+        [(r"with self\.storage\.lock:(\n +flight = )", r"if True:\1")],
+    ),
+    "a lookup that waited is counted without the lock": (Engine, "rejoin_lookup", [NO_LOCK]),
+    "a refresh is started without the lock": (Engine, "_with_refresh", [NO_LOCK]),
     "the transport dirties when nobody can tell any more": (
         SyncCache,
         "_forward",

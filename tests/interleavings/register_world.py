@@ -14,7 +14,8 @@ from typing import Any
 import httpx
 from step_explorer import Process, Violation
 
-from pywats_cache import Controller, MemoryStorage
+from pywats_cache import CacheClient, Controller, MemoryStorage
+from pywats_cache.door import Door, Pending
 from pywats_cache.engine import Engine
 from pywats_cache.freshness import Body
 from pywats_cache.httpx import LIBRARY
@@ -73,10 +74,17 @@ class World:
         self.readings: list[Reading] = []
         self.fetches = 0
         self.begun = 0
+        self.looked_up = 0
+        """Of those begun, the ones that were over before the client built a request."""
+        self.refreshes = 0
+        """How often a stale answer started one in the background."""
         self.finished: list[float] = []
         """When each finished fetch began, on the clock."""
         self.tick = 1
         self.expect: Callable[[World], None] | None = None
+        CLIENT._transport._engine = self.engine
+        CLIENT.event_hooks = {}
+        self.door = Door(CLIENT, self.engine, httpx.Client)
         self.processes = [process(self) for process in processes]
 
     def step(self, index: int) -> None:
@@ -88,6 +96,19 @@ class World:
     def begin(self, asked: httpx.Request) -> Any:
         self.begun += 1
         return self.engine.begin(asked)
+
+    def look_up(self, path: str, user: str = "", language: str = "") -> Any:
+        """What a client asks first, before it builds a request: a Response, a Join, a Stale, or None."""
+        call = {"headers": dict(request("GET", path, user, language).headers.items())}
+        found = self.door.answer(SERVER + path, call)
+        if not isinstance(found, (Pending, httpx.Response, type(None))):  # the first call of its kind
+            found = self.door.answer(SERVER + path, call)
+        return found.step if isinstance(found, Pending) else found
+
+    def over(self) -> None:
+        """A lookup ends here, without a request."""
+        self.begun += 1
+        self.looked_up += 1
 
     def serve(self, asked: httpx.Request, **headers: str) -> httpx.Response:
         """The origin answers now: who asked, in which language, and the number of the value."""
@@ -102,6 +123,12 @@ class World:
         version = Version(self.tick)
         self.versions.append(version)
         return version
+
+    def check_age(self, answer: httpx.Response) -> None:
+        """Nothing past its TTL may be said to be fresh."""
+        outcome = answer.extensions.get("pywats_cache")
+        if outcome is not None and outcome.status in ("hit", "collapsed") and not 0.0 <= outcome.age < outcome.ttl:
+            raise Violation(f"a read got what is past its TTL: {outcome}")
 
     def got(self, began: int, asked: httpx.Request, content: bytes) -> None:
         number, user, language = content.decode().split(":")
@@ -122,8 +149,9 @@ class World:
             raise Violation(f"processes {stuck} wait for ever")
         if len(self.storage.flights):
             raise Violation("a flight is left in the table")
-        if self.engine.stats.requests != self.begun:
-            raise Violation(f"{self.begun} requests, but {self.engine.stats}")
+        stats = self.engine.stats
+        if (stats.requests, stats.lookups) != (self.begun, self.looked_up):
+            raise Violation(f"{self.begun} requests, {self.looked_up} of them lookups, but {stats}")
         self.tick += 1
         self.turn = 1_000_000
         for path in (ITEM, COLLECTION):
@@ -150,6 +178,8 @@ class World:
 
 
 CONTROLLER = Controller(ttl=300.0)
+CLIENT = CacheClient(transport=httpx.MockTransport(lambda asked: httpx.Response(500)))
+"""Whose lookups go to the engine of the world that was made last."""
 
 
 def reading(
@@ -224,6 +254,7 @@ def reading(
                 step = httpx.Response(200, content=content)
             else:
                 step = response
+        world.check_age(step)
         world.got(began, asked, step.content)
 
     return process

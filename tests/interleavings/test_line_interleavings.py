@@ -11,16 +11,18 @@ import httpx
 import pytest
 from engine_mutants import plant
 from line_scheduler import Baton, BatonEvent, BatonLatch, BatonLock, codes, explore_lines
-from register_world import COLLECTION, ITEM, SIBLING, World, reading, request
+from register_world import COLLECTION, ITEM, SERVER, SIBLING, World, reading, request
 from step_explorer import Violation
 
-from pywats_cache import CacheTransport, Controller, MemoryStorage, Read
+from pywats_cache import CacheClient, CacheTransport, Controller, MemoryStorage, Read
 from pywats_cache import flights as flights_module
 from pywats_cache import sync as sync_module
 from pywats_cache.coherence import Coherence, explicit_tag
+from pywats_cache.door import Door
 from pywats_cache.engine import Engine
-from pywats_cache.flights import Flight, FlightTable, Landing
-from pywats_cache.steps import Fetch, Join
+from pywats_cache.flights import SOLITARY_SECONDS, Flight, FlightTable, Landing
+from pywats_cache.httpx import LIBRARY
+from pywats_cache.steps import Fetch, Join, Stale
 from pywats_cache.storage.policy import PolicyItems, items_by
 from pywats_cache.storage.table import BoundedTable
 from pywats_cache.storage.tinylfu import WTinyLFU
@@ -289,6 +291,73 @@ def lookup(world: LineWorld) -> None:
     world.engine.touch(key, entry, lookup=True)
 
 
+# ── lookups that no hit answers ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def lookups_of_an_expired_answer() -> Any:
+    world = LineWorld(Controller(ttl=300.0, stale_while_revalidate=60.0))
+    world.warm(ITEM)
+    world.clock.advance(310.0)
+    refreshes: list[Stale] = []
+
+    def ask() -> None:
+        step = world.look_up(ITEM)
+        if isinstance(step, Stale):
+            refreshes.append(step)
+        else:
+            assert step.extensions["pywats_cache"].status == "stale"
+
+    def check() -> None:
+        if len(refreshes) != 1:
+            raise Violation(f"{len(refreshes)} refreshes of one expired answer")
+
+    world.operations = [ask, ask]
+    world.check = check  # type: ignore[assignment]
+    return world
+
+
+def lookups_that_waited() -> Any:
+    """The flight that both wait for has landed."""
+    world = LineWorld()
+    fetch = world.engine.begin(request("GET", ITEM))
+    joins = [world.look_up(ITEM) for world.turn in (1, 2)]
+    response = httpx.Response(200, content=b"0::")
+    world.engine.arrived(fetch, response)
+    world.engine.finished(fetch, response, b"0::")
+    before = world.engine.stats
+
+    def check() -> None:
+        after = world.engine.stats
+        if (after.collapsed, after.lookups) != (before.collapsed + 2, before.lookups + 2):
+            raise Violation("a lookup that waited was not counted")
+
+    world.operations = [lambda join=join: world.engine.rejoin_lookup(join) for join in joins]
+    world.check = check  # type: ignore[assignment]
+    return world
+
+
+def lookups_after_a_key_was_let_go() -> Any:
+    """For a while the key was not collapsed; that is over, and somebody fetches it."""
+    world = LineWorld()
+    prepared = world.engine.preparer.prepare(request("GET", ITEM))
+    world.storage.flights.make_solitary(prepared.key, world.clock())
+    world.look_up(ITEM)
+    world.clock.advance(SOLITARY_SECONDS)
+    flight = Flight(
+        prepared.key, prepared.tags, world.storage.coherence.epoch, world.clock(), (9, None), shared=True, storable=True
+    )
+    world.storage.flights.add(flight)
+    joins: list[Any] = []
+
+    def check() -> None:
+        if [type(join) for join in joins] != [Join, Join]:
+            raise Violation(f"two lookups of one flight came to {joins}")
+
+    world.operations = [lambda: joins.append(world.look_up(ITEM))] * 2
+    world.check = check  # type: ignore[assignment]
+    return world
+
+
 def hit_against_eviction(policy: str = "lru") -> Any:
     world = LineWorld()
     world.storage.table.items = items_by(policy)
@@ -390,15 +459,34 @@ class TransportWorld(World):
         self.begun += 1
         method, path = what.split()
         began = self.tick
-        response = self.transport.handle_request(request(method, path))
+        response = self.send(method, path)
         if method == "GET":
             self.got(began, request(method, path), response.read())
         else:
             self.versions[int(response.read())].completed = self.tick
         self.tick += 1
 
+    def send(self, method: str, path: str) -> httpx.Response:
+        return self.transport.handle_request(request(method, path))
+
     def check(self, stuck: Any = ()) -> None:
         super().check([])
+
+
+class ClientWorld(TransportWorld):
+    """The same through a client, whose `get` asks the cache before httpx builds a request."""
+
+    def __init__(self, *paths: str) -> None:
+        super().__init__(*paths)
+        self.client = CacheClient(transport=self.transport, base_url=SERVER)
+        for what in paths:
+            if what.startswith("GET"):
+                assert self.client.lookup("GET", what.split()[1]) is None
+
+    def send(self, method: str, path: str) -> httpx.Response:
+        response = self.client.get(path) if method == "GET" else self.client.put(path)
+        self.looked_up += isinstance(response, LIBRARY.looked_up_response)
+        return response
 
 
 def transport_codes() -> Any:
@@ -417,6 +505,25 @@ def transport_codes() -> Any:
         FlightTable,
         Flight,
         sync_module.SyncCache,
+        Origin,
+    )
+
+
+def lookup_codes() -> Any:
+    """What a lookup passes that waits, and what it may meet."""
+    return codes(
+        Door.answer,
+        Engine.missed_lookup,
+        Engine.rejoin_lookup,
+        Engine._brought,
+        Engine._may_join,
+        Engine._keep,
+        Engine._wrote,
+        Coherence.bump,
+        Coherence.dirtied_since,
+        Flight,
+        sync_module.SyncCache._fetch,
+        sync_module.SyncCache._wait,
         Origin,
     )
 
@@ -566,6 +673,26 @@ CASES: dict[str, tuple[Case, int]] = {
         Case(lambda: TransportWorld(f"GET {COLLECTION}", f"PUT {ITEM}", f"DELETE {SIBLING}"), transport_codes, 1),
         1129,
     ),
+    "two lookups of an expired answer": (
+        Case(
+            lookups_of_an_expired_answer,
+            lambda: codes(Engine.missed_lookup, Engine._with_refresh, FlightTable),
+            thorough(1, 2),
+        ),
+        30,
+    ),
+    "two lookups that waited": (
+        Case(lookups_that_waited, lambda: codes(Engine.rejoin_lookup, Engine._count), 1, instructions=True),
+        60,
+    ),
+    "two lookups after their key was let go": (
+        Case(lookups_after_a_key_was_let_go, lambda: codes(Engine.missed_lookup, FlightTable), thorough(1, 2)),
+        30,
+    ),
+    "two lookups and a write through a client": (
+        Case(lambda: ClientWorld(f"GET {ITEM}", f"GET {ITEM}", f"PUT {ITEM}"), lookup_codes, 1),
+        1000,
+    ),
 }
 
 
@@ -604,6 +731,9 @@ KILLERS = {
     "BoundedTable.put takes no lock": "two insertions",
     "BoundedTable.put evicts after it inserted": "two insertions",
     "BoundedTable.grow takes no lock": "an insertion and a growing entry",
+    "a lookup asks for a flight without the lock": "two lookups after their key was let go",
+    "a lookup that waited is counted without the lock": "two lookups that waited",
+    "a refresh is started without the lock": "two lookups of an expired answer",
     "the transport dirties when nobody can tell any more": (
         "a read of the collection and two writes through the transport"
     ),

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from engine_mutants import late_bumps, plant
+from lookup_processes import hooking, looking_up, streaming, waiting
 from register_world import COLLECTION, ITEM, World, changing, invalidating, reading, writing
 from step_explorer import Process, Violation, explore
 
@@ -53,12 +54,14 @@ class Scenario:
         self,
         *processes: Callable[[World], Process],
         warm: bool = False,
+        old: float = 0.0,
         expect: Callable[[World], None] | None = None,
         controller: Controller | None = None,
         **options: Any,
     ) -> None:
         self.processes = processes
         self.warm = warm
+        self.old = old
         self.expect = expect
         self.controller = controller
         self.options = options
@@ -67,6 +70,7 @@ class Scenario:
         world = World(*self.processes, controller=self.controller)
         if self.warm:
             world.warm(ITEM, COLLECTION)
+        world.clock.advance(self.old)
         world.expect = self.expect
         return world
 
@@ -74,6 +78,16 @@ class Scenario:
         return explore(self, **self.options)
 
 
+def one_refresh(world: World) -> None:
+    if (world.refreshes, world.fetches) != (1, 1):
+        raise Violation(f"{world.refreshes} refreshes of one expired answer, {world.fetches} of them sent")
+
+
+EXPIRED: dict[str, Any] = {
+    "warm": True,
+    "old": 310.0,
+    "controller": Controller(ttl=300.0, stale_while_revalidate=60.0),
+}
 SETTLING = Controller(ttl=300.0, rules=[Write("/a/{id}", settle=10.0)])
 FOUR = {"preemptions": None if THOROUGH else 3}
 
@@ -176,6 +190,60 @@ SCENARIOS: dict[str, tuple[Scenario, int]] = {
         Scenario(reading(), writing(), writing("late"), invalidating(), **FOUR),
         1000,
     ),
+    "a warm lookup and a write": (Scenario(looking_up(), writing(), warm=True), 4),
+    "two lookups and a write": (Scenario(looking_up(), looking_up(), writing(), twins=[(0, 1)]), 180),
+    "a lookup, a read and two writes": (Scenario(looking_up(), reading(), writing(), writing(), preemptions=2), 2400),
+    "a cold read and two lookups make one origin request": (
+        Scenario(reading(slow=True), looking_up(), looking_up(), twins=[(1, 2)], expect=one_origin_request),
+        41,
+    ),
+    "a failing read hands over to a lookup": (
+        Scenario(reading(ends="fails"), looking_up(), looking_up(), twins=[(1, 2)], expect=all_answered(2)),
+        55,
+    ),
+    "an uncacheable answer lets lookups go": (
+        Scenario(reading(ends="uncacheable"), *[looking_up(ends="uncacheable")] * 2, expect=all_answered(3), **FOUR),
+        426,
+    ),
+    "a lookup that is cancelled, a leader that fails, and a third": (
+        Scenario(reading(ends="fails"), looking_up(leaves=True), looking_up(), expect=all_answered(1)),
+        133,
+    ),
+    "an impatient lookup and a write": (Scenario(reading(), looking_up(patient=False), writing()), 2959),
+    "a body of unknown length, a lookup and a write": (Scenario(reading(ends="teed"), looking_up(), writing()), 619),
+    "who looks up what it is streaming itself": (Scenario(streaming(), writing(), expect=all_answered(2)), 35),
+    "lookups of two languages": (
+        Scenario(
+            *[looking_up(language=language) for language in ("de", "en", "de")], expect=one_for_each_language, **FOUR
+        ),
+        154,
+    ),
+    "lookups of two users and a write": (
+        Scenario(looking_up(user="ann"), looking_up(user="bob"), writing(), **FOUR),
+        552,
+    ),
+    "a lookup that a hook overtakes": (Scenario(reading(), looking_up(), hooking()), 114),
+    "a lookup that waits longer than a TTL": (Scenario(reading(), looking_up(), waiting(301.0)), 158),
+    "a write applied late, and two lookups": (
+        Scenario(looking_up(), looking_up(), writing("late"), twins=[(0, 1)]),
+        339,
+    ),
+    "two lookups of an expired answer start one refresh": (
+        Scenario(looking_up(), looking_up(), twins=[(0, 1)], expect=one_refresh, **EXPIRED),
+        4,
+    ),
+    "two lookups of an expired answer and a write": (
+        Scenario(looking_up(), looking_up(), writing(), twins=[(0, 1)], **EXPIRED),
+        291,
+    ),
+    "a lookup past the window of an expired answer waits for its refresh": (
+        Scenario(looking_up(), waiting(60.0), looking_up(), writing(), **EXPIRED, preemptions=2),
+        1859,
+    ),
+    "lookups of an expired answer whose refresh fails": (
+        Scenario(looking_up(ends="fails"), looking_up(), looking_up(), expect=one_refresh, **EXPIRED),
+        60,
+    ),
 }
 
 
@@ -209,6 +277,17 @@ KILLERS = {
     "the key leaves out the partition": "two users and a write",
     "a cancelled joiner is not counted": "a joiner that is cancelled, a leader that fails, and a third",
     "a clear dirties after it forgot": "a clear after a change behind the cache's back",
+    "a lookup joins a flight that began before a write": "two lookups and a write",
+    "a lookup waits for itself": "who looks up what it is streaming itself",
+    "a lookup that waited is not counted": "a cold read and two lookups make one origin request",
+    "a lookup that waited does not count as one": "a cold read and two lookups make one origin request",
+    "a cancelled lookup does not count as one": "a lookup that is cancelled, a leader that fails, and a third",
+    "a joiner takes an answer that is past its TTL": "a lookup that waits longer than a TTL",
+    "a lookup that waited is answered whatever became of its client": "a lookup that a hook overtakes",
+    "a stale lookup is not counted": "two lookups of an expired answer start one refresh",
+    "each stale answer starts a refresh": "two lookups of an expired answer start one refresh",
+    "a refresh that failed is tried again at once": "lookups of an expired answer whose refresh fails",
+    "what a write has dirtied is served stale": "two lookups of an expired answer and a write",
 }
 
 
