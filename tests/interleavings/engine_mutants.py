@@ -220,6 +220,11 @@ MUTANTS: dict[str, tuple[type[Any], str, list[Replacement]]] = {
         "rejoin_lookup",
         [(r" if join\.lookup\(\) else None", "")],
     ),
+    "a lookup that waited in vain may wait as long again": (
+        Engine,
+        "_looked",
+        [(r"request\.extensions\.get\(DEADLINE\) or ", "")],
+    ),
     "a stale lookup is not counted": (Engine, "missed_lookup", [(r'self\._count\("stale"\)', "pass")]),
     "each stale answer starts a refresh": (
         Engine,

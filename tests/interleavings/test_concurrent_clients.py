@@ -7,30 +7,52 @@ from __future__ import annotations
 
 import datetime
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
+import anyio
 import httpx
 import pytest
+from engine_mutants import plant
 from gated_origin import (
     SOON,
     URL,
     Origin,
     await_joiners,
+    await_joining_tasks,
     broken,
+    statuses,
+    streamed,
+    uncacheable,
     value,
 )
 
-from pywats_cache import AsyncCacheClient, CacheClient, Controller, sync
+from pywats_cache import (
+    AsyncCacheClient,
+    AsyncCacheTransport,
+    CacheClient,
+    CacheTransport,
+    Controller,
+    MemoryStorage,
+    Read,
+    sync,
+)
 from pywats_cache.testing import FakeClock
 
 
 def made(origin: Origin, **options: Any) -> CacheClient:
     """A client that knows already what the call comes to, so that each of its calls may wait before httpx does."""
     client = CacheClient(transport=origin, **options)
+    assert client.lookup("GET", URL) is None
+    return client
+
+
+def amade(origin: Origin, **options: Any) -> AsyncCacheClient:
+    """The same for tasks."""
+    client = AsyncCacheClient(transport=origin, **options)
     assert client.lookup("GET", URL) is None
     return client
 
@@ -123,3 +145,394 @@ def test_a_request_that_waited_in_vain_is_the_callers_to_send_again(joined: thre
         response = waiter.result(SOON)
     assert response.extensions["pywats_cache"].reason == "join-timeout"
     assert set(response.request.extensions) == {"timeout"}
+
+
+def test_many_cold_threads_make_one_origin_request_and_httpx_builds_one(joined: threading.Semaphore) -> None:
+    origin = Origin(value)
+    client = made(origin)
+    with calling(client, origin, joined, 11) as calls:
+        origin.gate.set()
+        responses = [call.result(SOON) for call in calls]
+    assert statuses(responses) == ["collapsed"] * 11 + ["miss"]
+    assert {response.content for response in responses} == {b"value"}
+    assert origin.requests == 1
+    assert counted(client) == (12, 11)
+    assert len(client.cache.storage.flights) == 0
+
+
+def test_a_failed_thread_hands_over_to_one_of_those_who_wait(joined: threading.Semaphore) -> None:
+    origin = Origin(broken, value)
+    client = made(origin)
+    with calling(client, origin, joined, 7) as calls:
+        origin.gate.set()
+        outcomes = [call.exception(SOON) or call.result() for call in calls]
+    assert isinstance(outcomes[0], httpx.ReadError)
+    assert all(outcome.content == b"value" for outcome in outcomes[1:])
+    assert origin.requests == 2
+    assert client.cache.stats.requests == 8
+
+
+def test_threads_that_wait_for_an_uncacheable_answer_go_at_once_and_not_in_a_queue(joined: threading.Semaphore) -> None:
+    together = threading.Barrier(5, timeout=SOON)
+
+    def in_parallel() -> httpx.Response:
+        together.wait()  # breaks unless all five are at the origin at the same time
+        return uncacheable()
+
+    origin = Origin(uncacheable, in_parallel)
+    client = made(origin)
+    with calling(client, origin, joined, 5) as calls:
+        origin.gate.set()
+        responses = [call.result(SOON) for call in calls]
+    assert statuses(responses) == ["miss"] * 6
+    assert origin.requests == 6
+    assert counted(client) == (6, 0)
+
+
+def test_an_answer_that_only_the_ordinary_way_gives_is_asked_for_once(joined: threading.Semaphore) -> None:
+    origin = Origin(lambda: httpx.Response(404))
+    client = made(origin, controller=Controller([Read("/a", statuses=(404,))]))
+    with calling(client, origin, joined, 4) as calls:
+        origin.gate.set()
+        responses = [call.result(SOON) for call in calls]
+    assert {response.status_code for response in responses} == {404}
+    assert statuses(responses) == ["hit"] * 4 + ["miss"]
+    assert origin.requests == 1
+    assert counted(client) == (5, 0)
+
+
+def test_a_thread_does_not_wait_for_what_it_is_streaming_itself() -> None:
+    origin = Origin(streamed, value)
+    origin.gate.set()
+    client = made(origin)
+    with client.stream("GET", URL) as still_open:
+        second = client.get(URL)
+        assert second.extensions["pywats_cache"].reason == "own-flight"
+        assert second.content == b"value"
+        assert still_open.read() == b"value"
+    assert counted(client) == (2, 0)
+
+
+@pytest.fixture
+def deadlines(monkeypatch: pytest.MonkeyPatch) -> set[float]:
+    """Until when callers were ready to wait, those of event loops too."""
+    seen: set[float] = set()
+    for cls in (CacheTransport, AsyncCacheTransport):
+        waited = cls._wait
+        monkeypatch.setattr(
+            cls, "_wait", lambda self, join, waited=waited: (seen.add(join.deadline), waited(self, join))[1]
+        )
+    return seen
+
+
+BRIEF = [{"timeout": httpx.Timeout(5.0, read=0.01)}, {"controller": Controller(join_timeout=0.01)}]
+
+
+def wait_in_vain(options: dict[str, Any], joined: threading.Semaphore, deadlines: set[float]) -> None:
+    origin = Origin(value)
+    client = made(origin, **options)
+    with calling(client, origin, joined, 1) as (leader, waiter):
+        assert origin.arrived.acquire(timeout=SOON), "the waiter never went itself"
+        origin.gate.set()
+        assert leader.result(SOON).content == b"value"
+        outcome = waiter.result(SOON).extensions["pywats_cache"]
+    assert (outcome.status, outcome.reason) == ("miss", "join-timeout")
+    assert len(deadlines) == 1, "the wait before the request and that after it have one end"
+    assert counted(client) == (2, 0)
+
+
+@pytest.mark.parametrize("options", BRIEF, ids=["read timeout", "join_timeout"])
+def test_a_thread_waits_once_and_no_longer_than_it_may(
+    options: dict[str, Any], joined: threading.Semaphore, deadlines: set[float]
+) -> None:
+    wait_in_vain(options, joined, deadlines)
+
+
+def test_a_wait_that_begins_anew_once_the_request_is_built_is_found(
+    joined: threading.Semaphore, deadlines: set[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch, "a lookup that waited in vain may wait as long again")
+    with pytest.raises(AssertionError, match="one end"):
+        wait_in_vain(BRIEF[1], joined, deadlines)
+
+
+def hook(client: Any) -> None:
+    client.event_hooks = {"response": [lambda response: response.extensions.update(hooked=True)]}
+
+
+def cookie(client: Any) -> None:
+    client.cookies.set("session", "1")
+
+
+def credentials(client: Any) -> None:
+    client.auth = ("user", "secret")
+
+
+@pytest.mark.parametrize("change", [hook, cookie, credentials], ids=lambda change: change.__name__)
+def test_what_comes_to_a_client_while_a_thread_waits_is_not_passed_by(
+    change: Callable[[Any], None], joined: threading.Semaphore
+) -> None:
+    origin = Origin(value)
+    client = made(origin)
+    with calling(client, origin, joined, 1) as (leader, waiter):
+        change(client)
+        origin.gate.set()
+        leader.result(SOON)
+        response = waiter.result(SOON)
+    assert counted(client) == (2, 0)
+    if change is hook:
+        assert response.extensions["pywats_cache"].status == "hit"
+        assert response.extensions["hooked"]
+    else:  # it is another's request now
+        assert response.extensions["pywats_cache"].status == "miss"
+        assert {"cookie", "authorization"} & set(response.request.headers)
+
+
+def test_who_waits_at_a_client_that_is_closed_is_refused(joined: threading.Semaphore) -> None:
+    origin = Origin(value)
+    client = made(origin)
+    with calling(client, origin, joined, 1) as (leader, waiter):
+        client.close()
+        origin.gate.set()
+        assert leader.result(SOON).content == b"value"
+        with pytest.raises(RuntimeError, match="closed"):
+            waiter.result(SOON)
+
+
+SWR = Controller(ttl=10.0, stale_while_revalidate=60.0)
+
+
+def test_threads_that_meet_an_expired_answer_start_one_refresh() -> None:
+    clock, origin = FakeClock(), Origin(value)
+    client = made(origin, clock=clock, controller=SWR)
+    origin.gate.set()
+    client.get(URL)
+    assert origin.arrived.acquire(timeout=SOON)
+    origin.gate.clear()
+    clock.advance(11.0)
+    together = threading.Barrier(8, timeout=SOON)
+
+    def ask(_: int) -> httpx.Response:
+        together.wait()
+        return client.get(URL)
+
+    with ThreadPoolExecutor(8) as pool:
+        responses = list(pool.map(ask, range(8), timeout=SOON))  # answered while the refresh is held
+    assert statuses(responses) == ["stale"] * 8
+    assert counted(client) == (9, 8)
+    assert origin.arrived.acquire(timeout=SOON), "no refresh came"
+    origin.gate.set()
+    assert origin.requests == 2
+    client.close()
+
+
+# ── tasks, on asyncio and trio ────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Tasks:
+    """Tasks that get the URL: the first one is at the origin, the others wait for it."""
+
+    def __init__(self, client: AsyncCacheClient) -> None:
+        self.client = client
+        self.scopes: list[anyio.CancelScope] = []
+        self.outcomes: list[Any] = []
+
+    async def get(self, scope: anyio.CancelScope) -> None:
+        with scope:
+            try:
+                self.outcomes.append(await self.client.get(URL))
+            except httpx.ReadError as error:
+                self.outcomes.append(error)
+
+    async def start(self, group: Any, origin: Origin, joined: threading.Semaphore, count: int) -> None:
+        for _ in range(count + 1):
+            self.scopes.append(anyio.CancelScope())
+            group.start_soon(self.get, self.scopes[-1])
+            if len(self.scopes) == 1:
+                await arrival(origin)
+        await await_joining_tasks(joined, count)
+
+    @property
+    def statuses(self) -> list[str]:
+        return statuses([outcome for outcome in self.outcomes if isinstance(outcome, httpx.Response)])
+
+
+async def arrival(origin: Origin) -> None:
+    with anyio.fail_after(SOON):
+        while not origin.arrived.acquire(blocking=False):
+            await anyio.lowlevel.checkpoint()
+
+
+@pytest.mark.anyio
+async def test_many_cold_tasks_make_one_origin_request_and_httpx_builds_one(joined: threading.Semaphore) -> None:
+    origin = Origin(value)
+    tasks = Tasks(amade(origin))
+    async with anyio.create_task_group() as group:
+        await tasks.start(group, origin, joined, 19)
+        origin.gate.set()
+    assert tasks.statuses == ["collapsed"] * 19 + ["miss"]
+    assert all(response.elapsed > datetime.timedelta(0) for response in tasks.outcomes)
+    assert origin.requests == 1
+    assert counted(tasks.client) == (20, 19)
+
+
+@pytest.mark.anyio
+async def test_a_task_that_fails_hands_over_to_one_of_those_who_wait(joined: threading.Semaphore) -> None:
+    origin = Origin(broken, value)
+    tasks = Tasks(amade(origin))
+    async with anyio.create_task_group() as group:
+        await tasks.start(group, origin, joined, 5)
+        origin.gate.set()
+    assert len(tasks.statuses) == 5
+    assert origin.requests == 2
+    assert tasks.client.cache.stats.requests == 6
+
+
+@pytest.mark.anyio
+async def test_a_cancelled_leader_hands_over_to_one_of_those_who_wait(joined: threading.Semaphore) -> None:
+    origin = Origin(value)
+    tasks = Tasks(amade(origin))
+    async with anyio.create_task_group() as group:
+        await tasks.start(group, origin, joined, 4)
+        tasks.scopes[0].cancel()
+        await arrival(origin)
+        origin.gate.set()
+    assert len(tasks.statuses) == 4
+    assert origin.requests == 2
+    assert tasks.client.cache.stats.requests == 5
+    assert len(tasks.client.cache.storage.flights) == 0
+
+
+@pytest.mark.anyio
+async def test_a_cancelled_waiter_leaves_the_others_and_is_counted_and_told_once(joined: threading.Semaphore) -> None:
+    origin = Origin(value)
+    tasks = Tasks(amade(origin))
+    async with anyio.create_task_group() as group:
+        await tasks.start(group, origin, joined, 3)
+        tasks.scopes[2].cancel()
+        origin.gate.set()
+    assert tasks.statuses == ["collapsed"] * 2 + ["miss"]
+    assert origin.requests == 1
+    assert counted(tasks.client) == (4, 3)
+    assert tasks.client.cache.stats.misses == 2
+    told = [event.status for event in tasks.client.cache._engine.journal.recent]
+    assert sorted(told) == ["collapsed", "collapsed", "error", "miss"]
+
+
+@pytest.mark.anyio
+async def test_tasks_that_wait_for_an_uncacheable_answer_go_at_once(joined: threading.Semaphore) -> None:
+    origin = Origin(uncacheable)
+    origin.gates.append(threading.Event())  # for all but the first request
+    tasks = Tasks(amade(origin))
+    async with anyio.create_task_group() as group:
+        await tasks.start(group, origin, joined, 5)
+        origin.gate.set()
+        for _ in range(5):
+            await arrival(origin)
+        assert origin.most_at_once == 5, "those who waited must be at the origin together"
+        origin.gates[1].set()
+    assert tasks.statuses == ["miss"] * 6
+    assert counted(tasks.client) == (6, 0)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("options", BRIEF, ids=["read timeout", "join_timeout"])
+async def test_a_task_waits_once_and_no_longer_than_it_may(
+    options: dict[str, Any], joined: threading.Semaphore, deadlines: set[float]
+) -> None:
+    origin = Origin(value)
+    tasks = Tasks(amade(origin, **options))
+    async with anyio.create_task_group() as group:
+        await tasks.start(group, origin, joined, 1)
+        await arrival(origin)  # the waiter goes itself
+        origin.gate.set()
+    assert tasks.statuses == ["miss", "miss"]
+    assert "join-timeout" in [response.extensions["pywats_cache"].reason for response in tasks.outcomes]
+    assert len(deadlines) == 1, "the wait before the request and that after it have one end"
+    assert counted(tasks.client) == (2, 0)
+
+
+@pytest.mark.anyio
+async def test_a_hook_that_comes_to_a_client_while_a_task_waits_is_called(joined: threading.Semaphore) -> None:
+    origin = Origin(value)
+    tasks = Tasks(amade(origin))
+    seen: list[httpx.Response] = []
+
+    async def hooked(response: httpx.Response) -> None:
+        seen.append(response)
+
+    async with anyio.create_task_group() as group:
+        await tasks.start(group, origin, joined, 1)
+        tasks.client.event_hooks = {"response": [hooked]}
+        origin.gate.set()
+    assert tasks.statuses == ["hit", "miss"]
+    assert len(seen) == 2
+    assert counted(tasks.client) == (2, 0)
+
+
+@pytest.mark.anyio
+async def test_a_task_does_not_wait_for_what_it_is_streaming_itself() -> None:
+    origin = Origin(streamed, value)
+    origin.gate.set()
+    client = amade(origin)
+    async with client.stream("GET", URL) as still_open:
+        with anyio.fail_after(SOON):
+            second = await client.get(URL)
+        assert second.extensions["pywats_cache"].reason == "own-flight"
+        assert await still_open.aread() == b"value"
+
+
+@pytest.mark.anyio
+async def test_tasks_that_meet_an_expired_answer_start_one_refresh() -> None:
+    clock, origin = FakeClock(), Origin(value)
+    tasks = Tasks(amade(origin, clock=clock, controller=SWR))
+    origin.gate.set()
+    await tasks.client.get(URL)
+    await arrival(origin)
+    origin.gate.clear()
+    clock.advance(11.0)
+    async with anyio.create_task_group() as group:
+        for _ in range(8):
+            group.start_soon(tasks.get, anyio.CancelScope())
+    assert tasks.statuses == ["stale"] * 8
+    assert counted(tasks.client) == (9, 8)
+    await arrival(origin)  # the refresh
+    origin.gate.set()
+    assert origin.requests == 2
+    await tasks.client.aclose()
+
+
+# ── threads and event loops on one storage ────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("backends", [("asyncio", "asyncio"), ("trio", "trio"), ("asyncio", "trio")], ids="-".join)
+def test_threads_and_two_event_loops_wait_for_one_flight(
+    backends: tuple[str, str], joined: threading.Semaphore
+) -> None:
+    storage, origin = MemoryStorage(), Origin(value)
+    client = made(origin, storage=storage)
+    clients = [amade(origin, storage=storage) for _ in backends]
+
+    async def get_all(client: AsyncCacheClient) -> list[Any]:
+        tasks = Tasks(client)
+        async with anyio.create_task_group() as group:
+            for _ in range(3):
+                group.start_soon(tasks.get, anyio.CancelScope())
+        return tasks.outcomes
+
+    with ThreadPoolExecutor(6) as pool:
+        calls = [pool.submit(client.get, URL)]
+        assert origin.arrived.acquire(timeout=SOON)
+        calls += [pool.submit(client.get, URL) for _ in range(3)]
+        loops = [
+            pool.submit(anyio.run, get_all, other, backend=backend)
+            for other, backend in zip(clients, backends, strict=True)
+        ]
+        await_joiners(joined, 9)
+        origin.gate.set()
+        responses = [call.result(SOON) for call in calls]
+        for loop in loops:
+            responses += loop.result(SOON)
+    assert origin.requests == 1
+    assert statuses(responses) == ["collapsed"] * 9 + ["miss"]
+    assert [counted(each) for each in (client, *clients)] == [(4, 3), (3, 3), (3, 3)]

@@ -758,8 +758,11 @@ def test_every_mutant_is_found_by_a_check() -> None:
     import test_step_interleavings as steps
     from engine_mutants import MUTANTS
 
-    found = {*KILLERS, *steps.KILLERS, "a bump comes after the answer is visible"}
-    assert found == set(MUTANTS)
+    of_their_own = {
+        "a bump comes after the answer is visible",
+        "a lookup that waited in vain may wait as long again",  # by real threads
+    }
+    assert {*KILLERS, *steps.KILLERS, *of_their_own} == set(MUTANTS)
 
 
 def test_explicit_tags_are_fenced_at_every_line() -> None:
