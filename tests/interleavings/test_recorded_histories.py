@@ -172,7 +172,9 @@ def test_a_history_of_threads_and_tasks_is_regular() -> None:
     assert len(history.operations) == asked
     assert sum(snapshot.requests for snapshot in stats) == asked
     assert arrived < asked, "the cache must have answered something, or nothing was tested"
-    assert {"hit", "miss", "bypass"} <= {operation.status for operation in history.operations}
+    looked_up, hits = (sum(getattr(snapshot, name) for snapshot in stats) for name in ("lookups", "hits"))
+    assert looked_up > hits, "some must have waited for another's fetch before they built a request"
+    assert {"hit", "miss", "collapsed", "bypass"} <= {operation.status for operation in history.operations}
     assert len(storage.flights) == 0
 
 
