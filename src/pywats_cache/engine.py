@@ -326,10 +326,11 @@ class Engine(Arrivals, Writes):
             return None
         age = now - entry.began
         if landing is Landing.STALE:
-            decision = prepared.decision
-            assert decision is not None
-            window = max(decision.stale_if_error, decision.offline_for)
-            return (entry, "stale", "if-error", age) if self.may_serve_stale(entry, prepared, now, window) else None
+            if self.may_serve_on_error(entry, prepared, now):
+                return entry, "stale", "if-error", age
+            assert prepared.decision is not None
+            window = prepared.decision.offline_for
+            return (entry, "stale", "offline", age) if self.may_serve_stale(entry, prepared, now, window) else None
         if self.may_share(entry, prepared, age) and entry.key == self.variant(join.request, prepared.key):
             return entry, "collapsed", "joined", age
         return None

@@ -79,9 +79,14 @@ def counted(client: CacheClient | AsyncCacheClient) -> tuple[int, int]:
 # ── threads ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_threads_that_wait_for_a_server_that_failed_share_what_was_stored_before(joined: threading.Semaphore) -> None:
+@pytest.mark.parametrize(
+    ("reason", "allowed"), [("if-error", {"stale_if_error": 60.0}), ("offline", {"offline": "auto"})]
+)
+def test_threads_that_wait_for_a_server_that_failed_share_what_was_stored_before(
+    reason: str, allowed: dict[str, Any], joined: threading.Semaphore
+) -> None:
     clock, origin = FakeClock(), Origin(value, broken)
-    client = made(origin, clock=clock, controller=Controller(ttl=10.0, stale_if_error=60.0))
+    client = made(origin, clock=clock, controller=Controller(ttl=10.0, **allowed))
     origin.gate.set()
     client.get(URL)
     origin.arrived.acquire()
@@ -90,7 +95,7 @@ def test_threads_that_wait_for_a_server_that_failed_share_what_was_stored_before
     with calling(client, origin, joined, 5) as calls:
         origin.gate.set()
         outcomes = [call.result(SOON).extensions["pywats_cache"] for call in calls]
-    assert {(outcome.status, outcome.reason) for outcome in outcomes} == {("stale", "if-error")}
+    assert {(outcome.status, outcome.reason) for outcome in outcomes} == {("stale", reason)}
     assert origin.requests == 2, "a server in trouble must be asked once, not once for each who waits"
     assert counted(client) == (7, 5)
 

@@ -1,6 +1,7 @@
 """Stale serving in any order of reads, writes, outages, purges and time, against a model of what may be shown.
 
-Never beyond the window; never what a write has dirtied; one refresh at a time.
+Never beyond the window; never what a write has dirtied; one refresh at a time; each call counted once. A read that
+waits for a refresh finds it landed, a write come in between, or its patience at an end.
 """
 
 from __future__ import annotations
@@ -15,10 +16,15 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from pywats_cache import CacheClient, Controller, MemoryStorage, Read
 from pywats_cache.coherence import Coherence
+from pywats_cache.core import Core
 from pywats_cache.staleness import Staleness
+from pywats_cache.steps import Fetch, Join
 from pywats_cache.testing import FakeClock
 
 PATHS = st.sampled_from(["/a", "/a/b", "/days"])
+HOW = st.sampled_from(["get", "get", "request"])
+MEANWHILE = st.sampled_from(["nothing", "it lands", "it lands", "a write"])
+"""What comes to a read that waits."""
 TTL, REVALIDATE, IF_ERROR, OFFLINE, DAYS, DOWN = 100.0, 30.0, 200.0, 1000.0, 90_000.0, 5.0
 
 
@@ -52,8 +58,9 @@ class StaleMachine(RuleBasedStateMachine):
         self.versions: dict[str, int] = {}
         self.least: dict[str, int] = {}
         self.asked = 0
+        self.calls = self.gets = 0
         controller = Controller(
-            [Read("/days", offline_for=DAYS)],
+            [Read("/days", offline_for=DAYS), Read("/a/b", refresh_ahead=0.5)],
             ttl=TTL,
             stale_while_revalidate=REVALIDATE,
             stale_if_error=IF_ERROR,
@@ -68,7 +75,11 @@ class StaleMachine(RuleBasedStateMachine):
             storage=MemoryStorage(clock=self.clock),
         )
         self.refreshes = Refreshes()
+        self.under_way: list[Fetch] = []
         self.client.cache._threads = self.refreshes
+        self.meanwhile, self.waited_for = "nothing", 0
+        self.wait = self.client.cache._wait
+        self.client.cache._wait = self.something_happens
 
     def respond(self, request: httpx.Request) -> httpx.Response:
         path = request.url.path
@@ -95,11 +106,36 @@ class StaleMachine(RuleBasedStateMachine):
             if affected == path or affected.startswith(path + "/") or path.rpartition("/")[0] == affected:
                 self.versions[affected] = self.versions.get(affected, 0) + 1
 
-    @rule(path=PATHS)
-    def read(self, path: str) -> None:
-        before = self.asked
+    def arrive(self, fetch: Fetch) -> None:
+        """The answer to a refresh that is under way comes, or the error."""
+        self.under_way.remove(fetch)
         try:
-            response = self.client.get(path)
+            self.client.cache._fetch(fetch).read()
+        except httpx.TransportError:
+            pass
+
+    def something_happens(self, join: Join) -> Any:
+        """In the place of a wait for a refresh, the only fetch that can be under way here."""
+        event(f"a wait in a {'lookup' if join.lookup else 'request'}: {self.meanwhile}")
+        (fetch,) = [fetch for fetch in self.under_way if fetch.flight is join.flight]
+        if self.meanwhile == "nothing":
+            join.deadline = 0.0
+        else:
+            if self.meanwhile == "a write":
+                self.write(str(fetch.request.url.path))
+            before = self.asked
+            self.arrive(fetch)
+            self.waited_for += self.asked - before
+        return self.wait(join)
+
+    @rule(path=PATHS, how=HOW, meanwhile=MEANWHILE)
+    def read(self, path: str, how: str, meanwhile: str) -> None:
+        before, least = self.asked, self.least.get(path, 0)
+        self.meanwhile, self.waited_for = meanwhile, 0
+        self.calls += 1
+        self.gets += how == "get"
+        try:
+            response = self.client.get(path) if how == "get" else self.client.request("GET", path)
         except httpx.TransportError:
             event("an error reached the caller")
             assert self.server in ("down", "hanging")
@@ -109,21 +145,33 @@ class StaleMachine(RuleBasedStateMachine):
         if response.status_code == 503:
             assert self.server == "failing"
             return
-        assert self.least.get(path, 0) <= int(response.text) <= self.versions.get(path, 0)
+        assert least <= int(response.text) <= self.versions.get(path, 0)
         assert outcome.age >= 0
-        if outcome.status == "hit":
+        if outcome.status in ("hit", "collapsed"):
             assert outcome.age < TTL
         elif outcome.status == "stale":
             assert outcome.age < TTL + window(path, outcome.reason)
-            assert outcome.reason != "while-revalidate" or self.asked == before
+            assert outcome.reason != "while-revalidate" or self.asked == before + self.waited_for
         else:
-            assert outcome.status in ("miss", "revalidated", "collapsed")
+            assert outcome.status in ("miss", "revalidated")
+        if outcome.status in ("miss", "revalidated", "collapsed"):
             assert int(response.text) == self.versions.get(path, 0)
             assert self.server == "up"
+
+    @rule(path=PATHS, how=HOW, meanwhile=MEANWHILE, later=st.sampled_from([6.0, REVALIDATE, REVALIDATE, TTL]))
+    def a_refresh_takes_long(self, path: str, how: str, meanwhile: str, later: float) -> None:
+        """After the window of the stale answer there is only the refresh to wait for, and its answer may be old too."""
+        self.read(path, how, meanwhile)
+        self.time_passes(TTL + 1.0)
+        self.read(path, how, meanwhile)
+        self.a_refresh_begins()
+        self.time_passes(later)
+        self.read(path, how, meanwhile)
 
     @rule(path=PATHS)
     def refresh(self, path: str) -> None:
         """Who asks for a new answer gets one, or the error."""
+        self.calls += 1
         try:
             response = self.client.get(path, extensions={"pywats_cache": {"refresh": True}})
         except httpx.TransportError:
@@ -134,6 +182,7 @@ class StaleMachine(RuleBasedStateMachine):
     @rule(path=PATHS)
     def write(self, path: str) -> None:
         before = dict(self.versions)
+        self.calls += 1
         try:
             response = self.client.put(path, timeout=5.0)
         except httpx.TransportError:
@@ -168,14 +217,32 @@ class StaleMachine(RuleBasedStateMachine):
         self.clock.advance(seconds)
 
     @rule()
-    def a_refresh_runs(self) -> None:
+    def a_refresh_begins(self) -> None:
         if self.refreshes.waiting:
+            fetch = self.client.cache._engine.refresh(self.refreshes.waiting.pop(0))
+            if fetch is not None:
+                self.under_way.append(fetch)
+
+    @rule()
+    def a_refresh_runs(self) -> None:
+        if self.under_way:
+            self.arrive(self.under_way[0])
+        elif self.refreshes.waiting:
             self.client.cache._refresh(self.refreshes.waiting.pop(0))
 
     @invariant()
+    def every_call_is_counted_once(self) -> None:
+        stats = self.client.cache.stats
+        assert stats.requests == self.calls
+        assert stats.lookups <= self.gets
+
+    @invariant()
     def one_refresh_of_a_key_at_a_time(self) -> None:
+        table = self.client.cache._engine.storage.flights
         keys = [stale.key for stale in self.refreshes.waiting]
-        assert len(keys) == len(set(keys)) == len(self.client.cache._engine.storage.flights)
+        # A write makes one that is under way old; only then may there be a second.
+        keys += [fetch.flight.key for fetch in self.under_way if table.get(fetch.flight.key) is fetch.flight]
+        assert len(keys) == len(set(keys)) == len(table)
 
     def teardown(self) -> None:
         self.client.close()
@@ -183,7 +250,14 @@ class StaleMachine(RuleBasedStateMachine):
 
 TestStaleServingAgainstItsModel = StaleMachine.TestCase
 
+
+def count_twice(self: Core, status: str) -> None:
+    setattr(self.counters, status, getattr(self.counters, status) + (2 if status == "stale" else 1))
+
+
 MUTANTS: dict[str, tuple[Any, str, Any]] = {
+    "what is shared may be past its TTL": (Core, "may_share", lambda self, entry, prepared, age: True),
+    "a stale answer is counted twice": (Core, "_count", count_twice),
     "what is dirtied may be served stale": (Coherence, "dirtied_since", lambda self, tags, epoch: False),
     "the window has no end": (
         Staleness,
