@@ -160,6 +160,57 @@ async def test_a_bump_at_any_moment_of_a_request_does_not_block_the_event_loop(
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("mutant", [False, True])
+async def test_a_bump_at_any_moment_of_a_lookup_that_no_hit_answers_does_not_block_the_event_loop(
+    lib: SimpleNamespace, origin: Any, store: Make, monkeypatch: pytest.MonkeyPatch, mutant: bool
+) -> None:
+    from pywats_cache.flights import Flight
+    from pywats_cache.storage.shared_coherence import SharedCoherence
+
+    monkeypatch.setattr("pywats_cache.storage.shared_coherence.CHECK", 3600.0)  # however slow this machine is
+    elsewhere, storage = store().memory.coherence, store()
+    clock = FakeClock()
+    controller = Controller(ttl=60.0, stale_while_revalidate=600.0)
+    moment = EveryMoment(monkeypatch, lambda: elsewhere.bump(("another",)))
+    if mutant:
+        monkeypatch.setattr(SharedCoherence, "without_io", lambda coherence, step, *arguments: step(*arguments))
+    arrived, waiting = anyio.Event(), anyio.Semaphore(0)
+    on_landing = Flight.on_landing
+    monkeypatch.setattr(Flight, "on_landing", lambda flight, wake: (on_landing(flight, wake), waiting.release()))
+
+    async def reply(request: Any) -> Any:
+        arrived.set()
+        if origin.count == 1:
+            await waiting.acquire()
+        return origin.http.Response(200, text="1")
+
+    origin.reply = reply
+    got: list[str] = []
+
+    async def get(path: str) -> None:
+        moment.armed = False
+        await anyio.to_thread.run_sync(storage.memory.coherence.refresh)
+        moment.armed = True
+        got.append(status(await client.get(path)))
+
+    async with lib.AsyncCacheClient(
+        transport=origin.transport, storage=storage, controller=controller, base_url="http://origin", clock=clock
+    ) as client:
+        client.lookup("GET", "/a")
+        async with anyio.create_task_group() as group:
+            group.start_soon(get, "/a")
+            await arrived.wait()
+            group.start_soon(get, "/a")
+        clock.advance(61.0)
+        await get("/a")
+        moment.armed = False
+        assert sorted(got) == ["collapsed", "miss", "stale"]
+        assert mutant or client.cache.stats.lookups == 2
+    assert moment.looks > 3
+    assert moment.blocked is mutant
+
+
+@pytest.mark.anyio
 async def test_no_answer_to_another_method_blocks_the_event_loop_in_rfc_mode(
     lib: SimpleNamespace, origin: Any, store: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
