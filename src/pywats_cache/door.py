@@ -126,20 +126,33 @@ class Door:
             return None
         if found.__class__ is First:
             return None if "timeout" in options else found  # a lookup's request has the client's timeouts
-        entry, pattern, age, missed = found
-        if missed is None:
-            response = self._engine.answers.looked_up(entry, "hit", "fresh", age, pattern)
+        engine = self._engine
+        if found.__class__ is tuple:
+            entry, pattern, age = found
+            response = engine.answers.looked_up(entry, "hit", "fresh", age, pattern)
+        elif "timeout" in options:  # what it waits for, or sends, would have the client's
+            return None
         else:
-            transport = None if "timeout" in options else self.transport_of(pattern)
-            if transport is None:
-                return None
-            response = self._engine.storage.coherence.without_io(
-                self._engine.missed_lookup, pattern, *missed, self._may_answer
-            )
-            if response.__class__ is not self.answer_class:
-                return None if response is None else Pending(self, response, transport)
+            if self._shared:  # `_may_answer` has just made sure that what other processes did is known
+                response = engine.storage.coherence.without_io(engine.missed_lookup, *found, self._may_answer)
+            else:
+                pattern, prepared, key, stored, now = found
+                response = engine.missed_lookup(pattern, prepared, key, stored, now, self._may_answer)
+            if response is not None and response.__class__ is not self.answer_class:
+                response = self._pending(response)
+            if response is None or response.__class__ is Pending:
+                return response
         response.default_encoding = self._client._default_encoding
         return response
+
+    def _pending(self, step: Join | Stale) -> Any:
+        transport = self.transport_of(step.request)
+        if transport is not None:
+            return Pending(self, step, transport)
+        if step.__class__ is Stale:
+            self._engine.unrefreshed(step)
+            return step.response
+        return None
 
     def transport_of(self, request: Any) -> Any:
         """The transport of this engine that the client sends `request` by, or None."""
@@ -158,12 +171,12 @@ class Door:
     ) -> StoredResponse | None:
         """The stored answer itself, for callers that make something else of it than a Response."""
         found = self._find(method, url, params, headers, content, json, at_once=True)
-        return None if found is None or found[3] is not None else found[0]
+        return found[0] if found.__class__ is tuple else None
 
     def _find(self, method: str, url: Any, params: Any, headers: Any, content: Any, json: Any, *, at_once: bool) -> Any:
-        """What is stored and fresh, its request and age, and None; or what is known of the miss in the place of None.
+        """What is stored and fresh, its request and its age, as a tuple; where nothing is, what is known, as a list.
 
-        Or None, and with `at_once=False` a `First`.
+        Or None; or a `First`, unless what answers must answer `at_once`.
         """
         if not self._may_answer():
             return None
@@ -217,8 +230,8 @@ class Door:
                 else engine.may_look_up(entry, prepared, age)
             ):
                 engine.touch(entry_key, entry, lookup=True)
-                return entry, pattern, age, None
-        return None, pattern, 0.0, (prepared, entry_key, entry, now)
+                return entry, pattern, age
+        return [pattern, prepared, entry_key, entry, now]
 
     def _may_answer(self) -> bool:
         """Whether nothing that the client is set to do now could change an answer or be missed."""

@@ -12,29 +12,29 @@ The transports do what differs between sync and async, and decide nothing.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 from .arrivals import Arrivals
 from .directives import DEADLINE, EXTENSION, Directives
-from .flights import Flight, Landing, Owner
+from .flights import Landing
 from .freshness import fields
-from .library import copied
+from .lookups import Lookups
 from .outcome import CacheOutcome, Status
 from .prepared import Prepared
-from .steps import Fetch, Join, Stale
+from .steps import Join
 from .storage.entry import StoredResponse
 from .validators import Precondition, entity_tag, evaluate
 from .writes import Writes
 
 __all__ = ["Engine"]
 
-NOBODY: Owner = (0, None)
-"""The owner of a flight in the background: no thread that might wait for itself."""
 
+class Engine(Lookups, Arrivals, Writes):
+    """The decisions of one transport: here, what a request gets.
 
-class Engine(Arrivals, Writes):
-    """The decisions of one transport: what a request gets. `Arrivals` and `Writes` are the other two thirds."""
+    `Lookups` is the same before there is a request, `Departures` opens flights and joins them, `Arrivals` sees to what
+    becomes of an answer, `Writes` to what a write does.
+    """
 
     def begin(self, request: Any) -> Any:
         """A Response of the library for a hit, else a Join, Fetch or Forward.
@@ -186,52 +186,6 @@ class Engine(Arrivals, Writes):
             return response
         return self._with_refresh(request, prepared, key, entry, now, response)
 
-    def _with_refresh(
-        self, request: Any, prepared: Prepared, key: str, entry: StoredResponse, now: float, response: Any
-    ) -> Any:
-        """`response`, with a refresh in the background unless one runs, the last one has just failed, or none may.
-
-        The flight is opened there, for that is half of what the caller would pay for a refresh.
-        """
-        if self.controller.offline == "only":
-            return response
-        storage = self.storage
-        with storage.lock:
-            if storage.flights.is_expected(key) or not self.may_refresh(key, now):
-                return response
-            step = Stale(response, request, prepared, key, entry)
-            storage.flights.promise(key, step)
-        return step
-
-    def refresh(self, stale: Stale) -> Fetch | None:
-        """What to send in the background for a stale answer; None: there is a newer one by now, or will be."""
-        storage, prepared, key, entry = self.storage, stale.prepared, stale.key, stale.entry
-        # The caller may change its own request meanwhile, or many share the one.
-        request = copied(stale.request)
-        with storage.lock:
-            flights = storage.flights
-            flights.redeem(key, stale)
-            if flights.get(key) is not None or storage.find(key) is not entry:
-                return None
-            fetch = self._take_off(
-                request, prepared, key, self.now(), NOBODY, "while-revalidate", solo=False, background=True
-            )
-            # After the epoch of the flight was read: a write from here on makes that one old.
-            if not storage.coherence.dirtied_since((*entry.tags, *prepared.tags), entry.epoch):
-                fetch.stale = entry
-        self.ask(fetch)
-        return fetch
-
-    def refused(self, stale: Stale) -> None:
-        """Nobody can take the refresh on now."""
-        self.unrefreshed(stale)
-        self._back_off(stale.key)
-
-    def unrefreshed(self, stale: Stale) -> None:
-        """The refresh is over, or never began; nothing happens if it did."""
-        with self.storage.lock:
-            self.storage.flights.redeem(stale.key, stale)
-
     def _precondition(self, request: Any, prepared: Prepared) -> Any:
         """Answer a caller's own conditional request from a fresh answer with validators (RFC 9110 §13), or None."""
         storage = self.storage
@@ -251,54 +205,6 @@ class Engine(Arrivals, Writes):
             return self.answers.not_modified(entry, age)
         return self.answers.stored(entry, "hit", "precondition", age, head=prepared.head)
 
-    def _may_join(self, prepared: Prepared, flight: Flight, now: float) -> bool:
-        """Whether a flight may answer a read that begins now.
-
-        The window is asked first: a write opens it before it dirties, so one that comes in between is seen by the
-        second question.
-        """
-        coherence = self.storage.coherence
-        return not coherence.is_settling(prepared.tags, now) and not coherence.dirtied_since(
-            (*flight.tags, *prepared.tags), flight.epoch
-        )
-
-    def _take_off(
-        self,
-        request: Any,
-        prepared: Prepared,
-        key: str,
-        now: float,
-        owner: Owner,
-        reason: str,
-        *,
-        solo: bool,
-        background: bool = False,
-    ) -> Fetch:
-        """Open a flight. With `solo` nobody may join it."""
-        storage = self.storage
-        coherence = storage.coherence
-        coherence.saw(prepared.origin)
-        # The epoch first: a write of unknown outcome that comes in between then makes this flight old.
-        epoch = coherence.epoch
-        settling = coherence.is_settling(prepared.tags, now)
-        flight = Flight(
-            key,
-            prepared.tags,
-            epoch,
-            now,
-            owner,
-            shared=not (solo or settling),
-            storable=not settling and prepared.ttl > 0,
-        )
-        with storage.lock:
-            if flight.shared:
-                storage.flights.add(flight)
-            if not background:
-                self._count("miss")
-                self.diary.missed(prepared, request.url._uri_reference.query)
-                self.diary.noted(reason)
-        return Fetch(request, prepared, flight, "settling" if settling else reason, background=background)
-
     def rejoin(self, join: Join) -> Any:
         """After a wait: the Response of the other's answer, a Fetch of its own, or the next Join."""
         flight, prepared, request = join.flight, join.prepared, join.request
@@ -317,87 +223,6 @@ class Engine(Arrivals, Writes):
                 return self._cold(request, prepared, selected, now, join.deadline)
         reason = "join-timeout" if flight.landing is None else "not-shared"
         return self._take_off(request, prepared, join.key, now, self._owner(), reason, solo=True)
-
-    def _brought(self, join: Join, now: float) -> tuple[StoredResponse, Status, str, float] | None:
-        """The answer that the flight has brought for this request, as what, why and how old; None: none for it."""
-        landing, prepared = join.flight.landing, join.prepared  # before the answer, which is set first
-        entry = join.flight.answer
-        if landing is None or entry is None:
-            return None
-        age = now - entry.began
-        if landing is Landing.STALE:
-            if self.may_serve_on_error(entry, prepared, now):
-                return entry, "stale", "if-error", age
-            assert prepared.decision is not None
-            window = prepared.decision.offline_for
-            return (entry, "stale", "offline", age) if self.may_serve_stale(entry, prepared, now, window) else None
-        if self.may_share(entry, prepared, age) and entry.key == self.variant(join.request, prepared.key):
-            return entry, "collapsed", "joined", age
-        return None
-
-    def left(self, join: Join) -> None:
-        """A joiner was cancelled while it waited; it counts as a miss."""
-        with self.storage.lock:
-            self.counters.miss += 1
-            self.counters.lookups += join.lookup is not None
-
-    # ── lookups: before there is a request of the caller's; `request` is one like it, for many to share ──────────────
-
-    def missed_lookup(
-        self,
-        request: Any,
-        prepared: Prepared,
-        key: str,
-        entry: StoredResponse | None,
-        now: float,
-        may_answer: Callable[[], bool],
-    ) -> Any:
-        """What becomes of a lookup that no hit answers: a Response, Stale or Join; None: the ordinary way runs.
-
-        - `entry`: what is stored under `key`, if anything is.
-        - `may_answer`: whether the client still leaves lookups to us, after a wait.
-        """
-        if entry is not None:
-            age = now - entry.began
-            ahead = self.may_look_up(entry, prepared, age)
-            status: Status = "hit" if ahead else "stale"
-            reason = "ahead" if ahead else self.why_stale_now(entry, prepared, now)
-            if reason is not None:
-                with self.storage.lock:
-                    self.counters.lookups += 1
-                    if ahead:
-                        self.touch(key, entry)
-                    else:
-                        self._count("stale")
-                response = self.answers.looked_up(entry, status, reason, age, request)
-                if reason == "offline":
-                    return response
-                return self._with_refresh(request, prepared, key, entry, now, response)
-        flights = self.storage.flights
-        with self.storage.lock:
-            flight = flights.get(key)
-            if (
-                flight is None
-                or prepared.only_if_cached
-                or self.controller.offline == "only"
-                or flights.is_solitary(key, now)
-                or flight.is_held_by(self._owner())
-                or not self._may_join(prepared, flight, now)
-            ):
-                return None
-        return Join(request, prepared, key, flight, time.monotonic() + self._patience(request), may_answer)
-
-    def rejoin_lookup(self, join: Join) -> Any:
-        """After a wait: the Response of the other's answer; None: the ordinary way runs."""
-        assert join.lookup is not None
-        brought = self._brought(join, self.now()) if join.lookup() else None
-        if brought is None or brought[0].status != 200:
-            return None
-        entry, status, reason, age = brought
-        with self.storage.lock:
-            self._count(status)
-            self.counters.lookups += 1
-        return self.answers.looked_up(entry, status, reason, age, join.request)
 
     def _gateway_timeout(self, prepared: Prepared, reason: str, status: Status) -> Any:
         with self.storage.lock:

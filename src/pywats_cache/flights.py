@@ -105,44 +105,43 @@ class Flight:
 
 
 class FlightTable:
-    """The open flights of one storage. Guarded by the storage's lock, which callers hold."""
+    """The open flights of one storage. Guarded by the storage's lock, which callers hold.
 
-    __slots__ = ("_open", "_promised", "_solitary")
+    - `open`, `promised`: by key, what is open and who will open one in the background; to be read by others.
+    """
+
+    __slots__ = ("_solitary", "open", "promised")
 
     def __init__(self) -> None:
-        self._open: dict[str, Flight] = {}
-        self._promised: dict[str, object] = {}
+        self.open: dict[str, Flight] = {}
+        self.promised: dict[str, object] = {}
         self._solitary: dict[str, float] = {}
 
     def get(self, key: str) -> Flight | None:
         """The flight that others may join under `key`."""
-        return self._open.get(key)
+        return self.open.get(key)
 
     def add(self, flight: Flight) -> None:
         """Open `flight`; one of the same key that began earlier goes on for its own joiners, out of the table."""
-        self._open[flight.key] = flight
+        self.open[flight.key] = flight
 
     def remove(self, flight: Flight) -> None:
         """Take out `flight`, and only it."""
-        if self._open.get(flight.key) is flight:
-            del self._open[flight.key]
-
-    def is_expected(self, key: str) -> bool:
-        """Whether a flight under `key` is open, or promised."""
-        return key in self._open or key in self._promised
+        if self.open.get(flight.key) is flight:
+            del self.open[flight.key]
 
     def promise(self, key: str, by: object) -> None:
         """A flight under `key` will be opened in the background."""
-        self._promised[key] = by
+        self.promised[key] = by
 
     def redeem(self, key: str, by: object) -> None:
         """What was promised is opened now, or never will be; nothing happens if that was clear before."""
-        if self._promised.get(key) is by:
-            del self._promised[key]
+        if self.promised.get(key) is by:
+            del self.promised[key]
 
     def tags(self) -> set[str]:
         """What the answers of the open flights will carry."""
-        return {tag for flight in self._open.values() for tag in flight.tags}
+        return {tag for flight in self.open.values() for tag in flight.tags}
 
     def is_solitary(self, key: str, now: float) -> bool:
         """Whether the answers of `key` lately turned out uncacheable, so that waiting for one gains nothing."""
@@ -162,4 +161,4 @@ class FlightTable:
 
     def __len__(self) -> int:
         """How many are open, or promised."""
-        return len(self._open) + len(self._promised)
+        return len(self.open) + len(self.promised)

@@ -70,13 +70,14 @@ class Staleness(Core):
         assert decision is not None
         if prepared.only_if_cached:
             return None
-        if (offline == "only" or (offline == "auto" and self.is_down(prepared.origin, now))) and self.may_serve_stale(
-            entry, prepared, now, decision.offline_for
+        if (
+            offline is not None
+            and (offline == "only" or self.is_down(prepared.origin, now))
+            and self.may_serve_stale(entry, prepared, now, decision.offline_for)
         ):
             return "offline"
-        if self.may_serve_stale(entry, prepared, now, decision.stale_while_revalidate):
-            return "while-revalidate" if decision.stale_while_revalidate else None
-        return None
+        window = decision.stale_while_revalidate
+        return "while-revalidate" if window and self.may_serve_stale(entry, prepared, now, window) else None
 
     def count(self, fetch: Fetch, status: Status) -> None:
         """A fetch that counted as a miss when it began turned out otherwise."""

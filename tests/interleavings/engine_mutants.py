@@ -55,7 +55,7 @@ MUTANTS: dict[str, tuple[type[Any], str, list[Replacement]]] = {
     "a finish takes another's flight out of the table": (
         FlightTable,
         "remove",
-        [(r"if self\._open\.get\(flight\.key\) is flight:", "if flight.key in self._open:")],
+        [(r"if self\.open\.get\(flight\.key\) is flight:", "if flight.key in self.open:")],
     ),
     "a finish overwrites an entry whose fetch began later": (
         MemoryStorage,
@@ -225,11 +225,11 @@ MUTANTS: dict[str, tuple[type[Any], str, list[Replacement]]] = {
         "_looked",
         [(r"request\.extensions\.get\(DEADLINE\) or ", "")],
     ),
-    "a stale lookup is not counted": (Engine, "missed_lookup", [(r'self\._count\("stale"\)', "pass")]),
+    "a stale lookup is not counted": (Engine, "missed_lookup", [(r"self\.counters\.stale \+= 1", "pass")]),
     "each stale answer starts a refresh": (
         Engine,
         "_with_refresh",
-        [(r"storage\.flights\.is_expected\(key\) or ", "")],
+        [(r"key in flights\.open or key in flights\.promised or ", "")],
     ),
     "a refresh that failed is tried again at once": (
         Engine,

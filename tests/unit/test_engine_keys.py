@@ -215,7 +215,7 @@ def test_no_secret_is_shown_anywhere(
     for key, entry in storage.table.items.items():
         shown += [key, repr(entry)]
         shown += [repr(getattr(entry, name)) for name in entry.__slots__]
-    shown += [repr(storage.coherence._dirtied), repr(list(storage.flights._open)), repr(list(storage.varying))]
+    shown += [repr(storage.coherence._dirtied), repr(list(storage.flights.open)), repr(list(storage.varying))]
     assert len(storage) == 1
     for secret in secrets:
         assert not [text for text in shown if secret in text]

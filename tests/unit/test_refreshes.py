@@ -111,10 +111,14 @@ def test_only_one_is_promised_at_a_time(stale: tuple[Any, Held]) -> None:
     assert len(client.cache.storage.flights) == 0
 
 
-def test_mutant_that_promises_nothing_starts_several(stale: tuple[Any, Held], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mutant_that_promises_nothing_starts_several(
+    stale: tuple[Any, Held], clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     client, held = stale
-    monkeypatch.setattr(FlightTable, "is_expected", lambda self, key: False)
-    client.get("/a")
+    monkeypatch.setattr(FlightTable, "promise", lambda self, key, by: None)
+    held.go()
+    clock.advance(11)
+    client.get("/a"), client.get("/a")
     assert len(held.waiting) == 2
 
 

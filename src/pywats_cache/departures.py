@@ -1,0 +1,142 @@
+"""Who fetches: flights that are opened, joined, left, and promised for later in the background."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .flights import Flight, Landing, Owner
+from .library import copied
+from .outcome import Status
+from .prepared import Prepared
+from .staleness import Staleness
+from .steps import Fetch, Join, Stale
+from .storage.entry import StoredResponse
+
+__all__ = ["Departures"]
+
+NOBODY: Owner = (0, None)
+"""The owner of a flight in the background: no thread that might wait for itself."""
+
+
+class Departures(Staleness):
+    """The part of the engine before a fetch is sent; `Arrivals` is the one after it."""
+
+    def _may_join(self, prepared: Prepared, flight: Flight, now: float) -> bool:
+        """Whether a flight may answer a read that begins now.
+
+        The window is asked first: a write opens it before it dirties, so one that comes in between is seen by the
+        second question.
+        """
+        coherence = self.storage.coherence
+        return not coherence.is_settling(prepared.tags, now) and not coherence.dirtied_since(
+            (*flight.tags, *prepared.tags), flight.epoch
+        )
+
+    def _take_off(
+        self,
+        request: Any,
+        prepared: Prepared,
+        key: str,
+        now: float,
+        owner: Owner,
+        reason: str,
+        *,
+        solo: bool,
+        background: bool = False,
+    ) -> Fetch:
+        """Open a flight. With `solo` nobody may join it."""
+        storage = self.storage
+        coherence = storage.coherence
+        coherence.saw(prepared.origin)
+        # The epoch first: a write of unknown outcome that comes in between then makes this flight old.
+        epoch = coherence.epoch
+        settling = coherence.is_settling(prepared.tags, now)
+        flight = Flight(
+            key,
+            prepared.tags,
+            epoch,
+            now,
+            owner,
+            shared=not (solo or settling),
+            storable=not settling and prepared.ttl > 0,
+        )
+        with storage.lock:
+            if flight.shared:
+                storage.flights.add(flight)
+            if not background:
+                self._count("miss")
+                self.diary.missed(prepared, request.url._uri_reference.query)
+                self.diary.noted(reason)
+        return Fetch(request, prepared, flight, "settling" if settling else reason, background=background)
+
+    def _brought(self, join: Join, now: float) -> tuple[StoredResponse, Status, str, float] | None:
+        """The answer that the flight has brought for this request, as what, why and how old; None: none for it."""
+        landing, prepared = join.flight.landing, join.prepared  # before the answer, which is set first
+        entry = join.flight.answer
+        if landing is None or entry is None:
+            return None
+        age = now - entry.began
+        if landing is Landing.STALE:
+            if self.may_serve_on_error(entry, prepared, now):
+                return entry, "stale", "if-error", age
+            assert prepared.decision is not None
+            window = prepared.decision.offline_for
+            return (entry, "stale", "offline", age) if self.may_serve_stale(entry, prepared, now, window) else None
+        if self.may_share(entry, prepared, age) and entry.key == self.variant(join.request, prepared.key):
+            return entry, "collapsed", "joined", age
+        return None
+
+    def left(self, join: Join) -> None:
+        """A joiner was cancelled while it waited; it counts as a miss."""
+        with self.storage.lock:
+            self.counters.miss += 1
+            self.counters.lookups += join.lookup is not None
+
+    # ── in the background ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _with_refresh(
+        self, request: Any, prepared: Prepared, key: str, entry: StoredResponse, now: float, response: Any
+    ) -> Any:
+        """`response`, with a refresh in the background unless one runs, the last one has just failed, or none may.
+
+        The flight is opened there, for that is half of what the caller would pay for a refresh.
+        """
+        if self.controller.offline == "only":
+            return response
+        storage = self.storage
+        flights = storage.flights
+        with storage.lock:
+            if key in flights.open or key in flights.promised or not self.may_refresh(key, now):
+                return response
+            step = Stale(response, request, prepared, key, entry)
+            flights.promise(key, step)
+        return step
+
+    def refresh(self, stale: Stale) -> Fetch | None:
+        """What to send in the background for a stale answer; None: there is a newer one by now, or will be."""
+        storage, prepared, key, entry = self.storage, stale.prepared, stale.key, stale.entry
+        # The caller may change its own request meanwhile, or many share the one.
+        request = copied(stale.request)
+        with storage.lock:
+            flights = storage.flights
+            flights.redeem(key, stale)
+            if flights.get(key) is not None or storage.find(key) is not entry:
+                return None
+            fetch = self._take_off(
+                request, prepared, key, self.now(), NOBODY, "while-revalidate", solo=False, background=True
+            )
+            # After the epoch of the flight was read: a write from here on makes that one old.
+            if not storage.coherence.dirtied_since((*entry.tags, *prepared.tags), entry.epoch):
+                fetch.stale = entry
+        self.ask(fetch)
+        return fetch
+
+    def refused(self, stale: Stale) -> None:
+        """Nobody can take the refresh on now."""
+        self.unrefreshed(stale)
+        self._back_off(stale.key)
+
+    def unrefreshed(self, stale: Stale) -> None:
+        """The refresh is over, or never began; nothing happens if it did."""
+        with self.storage.lock:
+            self.storage.flights.redeem(stale.key, stale)
