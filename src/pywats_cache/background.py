@@ -18,7 +18,8 @@ __all__ = ["Tasks", "Threads"]
 
 WORKERS = 2
 BACKLOG = 64
-IDLE_SECONDS = 10.0
+IDLE_SECONDS = 600.0
+"""More than the default TTL: a thread that has to be started costs the caller six times as much as one that is woken."""
 
 
 class Threads:
