@@ -130,7 +130,7 @@ class Engine(Lookups, Arrivals, Writes):
                 reason = "vary"
             if entry is not None:
                 age = now - entry.began
-                if self.is_fresh(entry, prepared, age):
+                if age < entry.ttl and self.is_fresh(entry, prepared, age):
                     self.touch(key, entry)
                     return self.answer(request, prepared, entry, "hit", "fresh", age)
                 reason = self.why_not_fresh(entry, prepared, age)
@@ -173,7 +173,7 @@ class Engine(Lookups, Arrivals, Writes):
         self, request: Any, prepared: Prepared, key: str, stale: StoredResponse, now: float, reason: str
     ) -> Any:
         """Serve what is stored past its TTL without asking the server first; one refresh runs, if one may."""
-        self._count("stale")
+        self.counters.stale += 1
         response = self.answer(request, prepared, stale, "stale", reason, now - stale.began)
         if reason in ("offline", "max-stale") or prepared.head or prepared.only_if_cached:
             return response
