@@ -99,7 +99,7 @@ class Departures(Staleness):
     ) -> Any:
         """`response`, with a refresh in the background unless one runs, the last one has just failed, or none may.
 
-        The flight is opened there, for that is half of what the caller would pay for a refresh.
+        The flight is opened there, for that is a quarter of what the engine would do for such an answer.
         """
         if self.controller.offline == "only":
             return response
