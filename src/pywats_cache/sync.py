@@ -79,7 +79,7 @@ class SyncCache(Mounted):
             step = self._wait(step)
 
     def _wait(self, join: Join) -> Any:
-        landed = threading.Lock()  # made in 0.1 µs, where an Event takes 1
+        landed = threading.Lock()  # made in 0.1 µs, where an Event takes 1.8
         landed.acquire()
         join.flight.on_landing(landed.release)
         try:
