@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from pywats_cache import AsyncCacheTransport, CacheTransport
 from pywats_cache.flights import Flight
 
 
@@ -22,3 +23,15 @@ def joined(monkeypatch: pytest.MonkeyPatch) -> threading.Semaphore:
 
     monkeypatch.setattr(Flight, "on_landing", on_landing)
     return waiting
+
+
+@pytest.fixture
+def deadlines(monkeypatch: pytest.MonkeyPatch) -> set[float]:
+    """Until when callers were ready to wait, those of event loops too."""
+    seen: set[float] = set()
+    for cls in (CacheTransport, AsyncCacheTransport):
+        waited = cls._wait
+        monkeypatch.setattr(
+            cls, "_wait", lambda self, join, waited=waited: (seen.add(join.deadline), waited(self, join))[1]
+        )
+    return seen
