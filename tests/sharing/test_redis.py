@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -21,14 +20,20 @@ from pywats_cache import (
     RedisSharedStorage,
     StorageError,
 )
-from pywats_cache.storage import redis_feed, redis_shared, shared_coherence
-from pywats_cache.storage.changes import EPOCH, Delta
-from pywats_cache.storage.redis_feed import UNSURE, Feed
+from pywats_cache.storage import redis_shared, shared_coherence
+from pywats_cache.storage.changes import EPOCH
+from pywats_cache.storage.redis_feed import Feed
 from pywats_cache.storage.url import storage_from_url
 
 KEY = "k3y-of-all-the-machines-in-this-test"
+
+
 TOKEN = "Bearer s3cr3t-t0k3n"
+
+
 LONG = 20.0
+
+
 Make = Callable[..., Any]
 
 
@@ -142,110 +147,6 @@ def test_within_the_lease_a_hit_asks_nothing(machine: Make, monkeypatch: pytest.
     soon(lambda: one.get("/a") and feed.doubts and feed._generation and coherence.is_current())
     monkeypatch.setattr(one.storage._redis, "_ask", pytest.fail)
     assert [status(one.get("/a")) for _ in range(5)] == ["hit"] * 5
-
-
-# ── the feed alone ────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-class Script:
-    """A subscription whose messages, and the time at which each comes, are written down."""
-
-    def __init__(self, clock: list[float], *messages: tuple[float, str, Any]) -> None:
-        self.clock = clock
-        self.messages = list(messages)
-        self.echoes: list[bytes] = []
-        self.history = b"one"
-
-    def pubsub(self) -> Script:
-        return self
-
-    def register_script(self, text: str) -> Callable[..., bytes]:
-        return self.echo
-
-    def echo(self, args: list[Any]) -> bytes:
-        self.channel, token = args
-        self.echoes.append(token)
-        return self.history
-
-    def get_message(self, timeout: float) -> Any:
-        if not self.messages:
-            raise ConnectionError
-        when, kind, data = self.messages.pop(0)
-        self.clock[0] = when
-        if kind == "history":
-            self.history = data
-            return None
-        if kind == "echo":
-            return {"type": "message", "channel": self.channel.encode(), "data": self.echoes[data]}
-        return {"type": kind, "channel": b"bumps", "data": data}
-
-
-def listen(monkeypatch: pytest.MonkeyPatch, *messages: tuple[float, str, Any], feed: Feed | None = None) -> Feed:
-    clock = [100.0]
-    monkeypatch.setattr(redis_feed, "time", SimpleNamespace(monotonic=lambda: clock[0]))
-    script = Script(clock, *messages)
-    feed = feed or Feed(script, "bumps", 1.0)
-    feed._echo = script.echo
-    with pytest.raises(ConnectionError):
-        feed._listen(script, feed._stop)
-    return feed
-
-
-DELTA = Delta("g", 7, 0, 0, 0, [], [], [])
-
-
-def test_the_lease_counts_from_when_the_echo_was_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    feed = listen(monkeypatch, (100.0, "subscribe", 1), (100.25, "message", b"g 5"), (100.9, "echo", 1))
-    assert feed.until == 101.0
-
-
-def test_an_echo_of_a_server_with_another_history_is_worth_no_lease(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It may have taken over without some of the bumps, and the subscription may have been there all the time."""
-    feed = Feed(Script([]), "bumps", 1.0)
-    feed.learned(DELTA, 90.0, 0)
-    messages = [(100.0, "echo", 0), (100.5, "history", b"two"), (100.5, "echo", 1), (100.6, "echo", 0)]
-    listen(monkeypatch, *messages, feed=feed)
-    assert feed.until == 101.0  # of the one before
-    assert feed.cells[EPOCH] == UNSURE
-
-
-def test_pushes_are_not_relied_upon_before_a_question_that_began_after_the_subscription(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    feed = Feed(Script([]), "bumps", 1.0)
-    before = feed.doubts
-    listen(monkeypatch, (100.0, "subscribe", 1), (100.1, "message", b"g 5"), feed=feed)
-    assert feed.cells[EPOCH] == UNSURE
-    feed.learned(DELTA, 100.0, before)  # it was asked before the subscription: something may lie between
-    assert feed.cells[EPOCH] == UNSURE
-    feed.learned(DELTA, 100.0, feed.doubts)
-    assert feed.cells[EPOCH] == 7
-    listen(monkeypatch, (100.0, "message", b"g 9"), (100.0, "message", b"g 8"), feed=feed)
-    assert feed.cells[EPOCH] == 9
-    listen(monkeypatch, (100.0, "subscribe", 1), feed=feed)
-    assert feed.cells[EPOCH] == UNSURE
-
-
-def test_another_generation_is_news_whatever_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    feed = Feed(Script([]), "bumps", 1.0)
-    feed.learned(DELTA, 100.0, 0)
-    cells = list(feed.cells)
-    listen(monkeypatch, (100.0, "message", b"h 7"), feed=feed)
-    assert feed.cells != cells
-
-
-def test_a_server_whose_echoes_are_not_heard_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = [100.0]
-    monkeypatch.setattr(redis_feed, "time", SimpleNamespace(monotonic=lambda: clock[0]))
-
-    class Silent(Script):
-        def get_message(self, timeout: float) -> Any:
-            self.clock[0] += timeout
-
-    feed = Feed(Script([]), "bumps", 1.0)
-    with pytest.raises(TimeoutError):
-        feed._listen(Silent(clock), feed._stop)
-    assert feed.until == float("-inf")
 
 
 # ── faults ────────────────────────────────────────────────────────────────────────────────────────────────────────
