@@ -19,7 +19,7 @@ __all__ = ["Tasks", "Threads"]
 WORKERS = 2
 BACKLOG = 64
 IDLE_SECONDS = 600.0
-"""More than the default TTL: a thread that has to be started costs the caller six times as much as one that is woken."""
+"""More than the default TTL: to start a thread costs the caller six times as much as to wake one that waits."""
 
 
 class Threads:
