@@ -25,7 +25,7 @@ from pywats_cache.httpx import LIBRARY
 from pywats_cache.steps import Fetch, Join, Stale
 from pywats_cache.storage.policy import PolicyItems, items_by
 from pywats_cache.storage.table import BoundedTable
-from pywats_cache.storage.tinylfu import WTinyLFU
+from pywats_cache.storage.tinylfu import Segments, WTinyLFU
 
 TAGGED = Controller(ttl=300.0, rules=[Read("/t/{id}", tags=("t",))])
 
@@ -384,7 +384,8 @@ def in_step(items: Any) -> None:
     """The policy knows the keys that are there and no others."""
     if isinstance(items, PolicyItems):
         policy: Any = items._policy
-        segments = [*policy._window, *policy._probation, *policy._protected]
+        kept = policy._kept
+        segments = [*kept.window, *kept.probation, *kept.protected]
         if sorted(segments) != sorted(items):
             raise Violation(f"the policy knows {segments} of {list(items)}")
 
@@ -640,7 +641,7 @@ CASES: dict[str, tuple[Case, int]] = {
     "a hit and an eviction by W-TinyLFU": (
         Case(
             lambda: hit_against_eviction("w-tinylfu"),
-            lambda: codes(Engine.begin, BoundedTable.put, PolicyItems, WTinyLFU),
+            lambda: codes(Engine.begin, BoundedTable.put, PolicyItems, WTinyLFU, Segments),
             1,
         ),
         31,
@@ -648,7 +649,7 @@ CASES: dict[str, tuple[Case, int]] = {
     "two insertions by W-TinyLFU": (
         Case(
             lambda: BoundsWorld(put("c", 60), put("d", 70), policy="w-tinylfu"),
-            lambda: codes(BoundedTable, PolicyItems, WTinyLFU),
+            lambda: codes(BoundedTable, PolicyItems, WTinyLFU, Segments),
             thorough(1, 2),
         ),
         100,
