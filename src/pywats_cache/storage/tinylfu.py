@@ -39,7 +39,7 @@ class FrequencySketch:
     __slots__ = ("_counts", "_left", "_mask", "room")
 
     def __init__(self, room: int = 64) -> None:
-        self.room = room
+        self.room: int = room
         """Keys there is room for, a power of two."""
         self._mask = COUNTERS * room - 1
         self._counts = bytearray(COUNTERS * room)
@@ -98,7 +98,7 @@ class Segments:
     __slots__ = ("percent", "probation", "protected", "window")
 
     def __init__(self, percent: int) -> None:
-        self.percent = percent
+        self.percent: int = percent
         self.window: OrderedDict[str, bool] = OrderedDict()
         self.probation: OrderedDict[str, bool] = OrderedDict()
         self.protected: OrderedDict[str, bool] = OrderedDict()
