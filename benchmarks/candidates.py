@@ -1,4 +1,4 @@
-"""Policies that were measured and not taken: SIEVE, S3-FIFO, and LRU with TinyLFU's admission alone.
+"""Policies that were measured and not taken: SIEVE, S3-FIFO, LRU with TinyLFU's admission, W-TinyLFU of one window.
 
 They keep to the interface of `pywats_cache.storage.policy.Policy`, but nothing here survives a signal handler.
 """
@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from pywats_cache.storage.tinylfu import FrequencySketch
+from pywats_cache.storage.tinylfu import FrequencySketch, WTinyLFU
 
-__all__ = ["S3FIFO", "Sieve", "TinyLFUAndLRU"]
+__all__ = ["S3FIFO", "Sieve", "SmallWindow", "TinyLFUAndLRU"]
 
 
 class Sieve:
@@ -136,3 +136,10 @@ class TinyLFUAndLRU:
             oldest = newest
         self.removed(oldest)
         return oldest
+
+
+class SmallWindow(WTinyLFU):
+    """W-TinyLFU whose window is always 1 % of the keys: no miniature has ever more hits than the other."""
+
+    def _play(self, *_: object) -> bool:
+        return False

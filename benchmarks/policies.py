@@ -15,7 +15,7 @@ from pywats_cache.storage.policy import PolicyItems
 from pywats_cache.storage.table import BoundedTable
 from pywats_cache.storage.tinylfu import USES, WTinyLFU
 
-from .candidates import S3FIFO, Sieve, TinyLFUAndLRU
+from .candidates import S3FIFO, Sieve, SmallWindow, TinyLFUAndLRU
 from .harness import Case, Goal, Options, Row, check, cpu, figure, interleave, number, span
 from .recording import Samples
 from .traces import best_hits, traces
@@ -23,6 +23,7 @@ from .traces import best_hits, traces
 NEWCOMER = "w-tinylfu"
 POLICIES: dict[str, Callable[[], Any] | None] = {
     "w-tinylfu": WTinyLFU, "lru": None, "s3-fifo": S3FIFO, "sieve": Sieve, "TinyLFU over LRU": TinyLFUAndLRU,
+    "w-tinylfu with a window of 1 %": SmallWindow,
 }  # fmt: skip
 SHARES = (0.01, 0.1)
 UNBOUNDED = 1 << 40

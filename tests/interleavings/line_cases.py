@@ -39,7 +39,7 @@ from pywats_cache.engine import Engine
 from pywats_cache.flights import Flight, FlightTable
 from pywats_cache.storage.policy import PolicyItems
 from pywats_cache.storage.table import BoundedTable
-from pywats_cache.storage.tinylfu import WTinyLFU
+from pywats_cache.storage.tinylfu import Segments, WTinyLFU
 
 
 class Case:
@@ -226,7 +226,7 @@ CASES: dict[str, tuple[Case, int]] = {
     "a hit and an eviction by W-TinyLFU": (
         Case(
             lambda: hit_against_eviction("w-tinylfu"),
-            lambda: codes(Engine.begin, BoundedTable.put, PolicyItems, WTinyLFU),
+            lambda: codes(Engine.begin, BoundedTable.put, PolicyItems, WTinyLFU, Segments),
             1,
         ),
         31,
@@ -234,7 +234,7 @@ CASES: dict[str, tuple[Case, int]] = {
     "two insertions by W-TinyLFU": (
         Case(
             lambda: BoundsWorld(put("c", 60), put("d", 70), policy="w-tinylfu"),
-            lambda: codes(BoundedTable, PolicyItems, WTinyLFU),
+            lambda: codes(BoundedTable, PolicyItems, WTinyLFU, Segments),
             thorough(1, 2),
         ),
         100,

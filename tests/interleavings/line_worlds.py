@@ -79,7 +79,8 @@ def in_step(items: Any) -> None:
     """The policy knows the keys that are there and no others."""
     if isinstance(items, PolicyItems):
         policy: Any = items._policy
-        segments = [*policy._window, *policy._probation, *policy._protected]
+        kept = policy._kept
+        segments = [*kept.window, *kept.probation, *kept.protected]
         if sorted(segments) != sorted(items):
             raise Violation(f"the policy knows {segments} of {list(items)}")
 

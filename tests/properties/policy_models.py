@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from pywats_cache.storage.tinylfu import MOST, SAMPLE, USES
+from pywats_cache.storage.tinylfu import LEAD, MINIATURE, MOST, MOVES, RECENT, SAMPLE, SCAN_RESISTANT, USES
 
 
 class ModelLRU:
@@ -52,67 +52,108 @@ class ExactCounts:
             self.room *= 2
 
 
-class ModelTinyLFU:
+class ModelSegments:
     """Window, probation, protected: three lists, the least recently used first."""
 
-    def __init__(self, counts: Any = None) -> None:
+    def __init__(self, percent: int) -> None:
+        self.percent = percent
         self.window: list[str] = []
         self.probation: list[str] = []
         self.protected: list[str] = []
-        self.counts = ExactCounts() if counts is None else counts
-        self.noted: list[str] = []
+
+    def keys(self) -> list[str]:
+        return self.window + self.probation + self.protected
 
     def share(self) -> int:
         """Keys that belong in the window."""
-        return max(1, (len(self.window) + len(self.probation) + len(self.protected)) // 100)
+        return max(1, len(self.keys()) * self.percent // 100)
+
+    def use(self, key: str) -> bool:
+        for segment in (self.window, self.probation, self.protected):
+            if key in segment:
+                segment.remove(key)
+                (self.window if segment is self.window else self.protected).append(key)
+                if segment is self.probation and len(self.protected) > 0.8 * len(self.probation + self.protected):
+                    self.probation.append(self.protected.pop(0))
+                return True
+        return False
+
+    def add(self, key: str) -> None:
+        self.window.append(key)
+        for _ in range(MOVES):
+            if len(self.window) > self.share():
+                self.probation.append(self.window.pop(0))
+
+    def discard(self, key: str) -> None:
+        for segment in (self.window, self.probation, self.protected):
+            if key in segment:
+                segment.remove(key)
+
+    def victim(self, counts: Any) -> str:
+        main = self.probation or self.protected
+        if not main:
+            return self.window.pop(0)
+        if len(self.window) < self.share():
+            return main.pop(0)
+        if counts.count(self.window[0]) > counts.count(main[0]):
+            gone = main.pop(0)
+            self.probation.append(self.window.pop(0))
+            return gone
+        return self.window.pop(0)
+
+
+class ModelTinyLFU:
+    """The segments, and two miniatures of them that say how large the window should be."""
+
+    def __init__(self, counts: Any = None) -> None:
+        self.counts = ExactCounts() if counts is None else counts
+        self.kept = ModelSegments(SCAN_RESISTANT)
+        self.miniatures = [ModelSegments(SCAN_RESISTANT), ModelSegments(RECENT)]
+        self.lead = 0
+        self.noted: list[str] = []
 
     def used(self, key: str) -> None:
         self.noted = [*self.noted, key][-USES:]
 
     def settle(self) -> None:
         for key in self.noted:
-            self.counts.add(key)
-            for segment in (self.window, self.probation, self.protected):
-                if key in segment:
-                    segment.remove(key)
-                    (self.window if segment is self.window else self.protected).append(key)
-                    if segment is self.probation:
-                        self.demote()
-                    break
+            self.kept.use(key)
+            self.count(key)
         self.noted = []
 
-    def demote(self) -> None:
-        if len(self.protected) > 0.8 * (len(self.probation) + len(self.protected)):
-            self.probation.append(self.protected.pop(0))
+    def count(self, key: str) -> None:
+        self.counts.add(key)
+        sampled = max(1, self.counts.room // MINIATURE)  # one key in so many
+        if hash(key) % sampled:
+            return
+        hits = []
+        for miniature in self.miniatures:
+            hits.append(miniature.use(key))
+            if not hits[-1]:
+                while len(miniature.keys()) >= max(1, len(self.kept.keys()) // sampled):
+                    miniature.victim(self.counts)
+                miniature.add(key)
+        self.lead = sorted([-LEAD, self.lead + hits[0] - hits[1], LEAD])[1]
+        if abs(self.lead) == LEAD:
+            self.kept.percent = SCAN_RESISTANT if self.lead > 0 else RECENT
 
     def added(self, key: str) -> None:
         self.settle()
-        self.window.append(key)
-        self.counts.grow(len(self.window + self.probation + self.protected))
-        self.counts.add(key)
-        while len(self.window) > self.share():
-            self.probation.append(self.window.pop(0))
+        room = self.counts.room
+        self.counts.grow(len(self.kept.keys()) + 1)
+        if self.counts.room > room:
+            self.miniatures = [ModelSegments(SCAN_RESISTANT), ModelSegments(RECENT)]
+        self.count(key)
+        self.kept.add(key)
 
     def removed(self, key: str) -> None:
         self.settle()
-        for segment in (self.window, self.probation, self.protected):
-            if key in segment:
-                segment.remove(key)
+        for segments in (self.kept, *self.miniatures):
+            segments.discard(key)
 
     def victim(self) -> str:
         self.settle()
-        main = self.probation or self.protected
-        if not main:
-            return self.window.pop(0)
-        oldest = main.pop(0)
-        if len(self.window) < self.share():
-            return oldest
-        candidate = self.window.pop(0)
-        if self.counts.count(candidate) > self.counts.count(oldest):
-            self.probation.append(candidate)
-            return oldest
-        main.insert(0, oldest)
-        return candidate
+        return self.kept.victim(self.counts)
 
 
 POLICY_MODELS = {"lru": ModelLRU, "w-tinylfu": ModelTinyLFU}

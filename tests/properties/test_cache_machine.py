@@ -303,8 +303,8 @@ class TinyLFUMachine(CacheMachine):
 
     @invariant()
     def the_policy_is_in_step(self) -> None:
-        policy = self.storage.table.items._policy  # type: ignore[union-attr]
-        segments = [*policy._window, *policy._probation, *policy._protected]
+        kept = self.storage.table.items._policy._kept  # type: ignore[union-attr]
+        segments = [*kept.window, *kept.probation, *kept.protected]
         assert sorted(segments) == sorted(self.storage.table.items)
 
 

@@ -17,7 +17,16 @@ from pywats_cache import CacheTransport, MemoryStorage
 from pywats_cache.storage.entry import OVERHEAD, StoredResponse
 from pywats_cache.storage.policy import POLICIES, PolicyItems
 from pywats_cache.storage.table import BoundedTable
-from pywats_cache.storage.tinylfu import MOST, FrequencySketch, WTinyLFU
+from pywats_cache.storage.tinylfu import (
+    MINIATURE,
+    MOST,
+    MOVES,
+    RECENT,
+    SCAN_RESISTANT,
+    FrequencySketch,
+    Segments,
+    WTinyLFU,
+)
 
 KEYS = st.sampled_from("abcdefgh")
 OPERATIONS = st.lists(
@@ -106,9 +115,127 @@ def test_the_table_evicts_in_the_order_of_the_policy_and_stays_in_bounds(
 
 
 def segments(policy: Any) -> list[list[str]]:
-    """The keys of the window, of those on probation and of the protected ones, of the policy or its model."""
-    prefix = "_" if isinstance(policy, WTinyLFU) else ""
-    return [list(getattr(policy, prefix + name)) for name in ("window", "probation", "protected")]
+    """The keys in each segment, of those that are kept and of both miniatures, of the policy or its model."""
+    if isinstance(policy, WTinyLFU):
+        parts = [policy._kept, policy._frequent, policy._recent]
+    else:
+        parts = [policy.kept, *policy.miniatures] if isinstance(policy, ModelTinyLFU) else []
+    return [list(segment) for part in parts for segment in (part.window, part.probation, part.protected)]
+
+
+# ── which window W-TinyLFU takes ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def popular(rng: random.Random, keys: int, requests: int) -> list[str]:
+    """A few keys are asked for often, many seldom, and half of the requests are a scan."""
+    often = rng.choices(range(keys), [1 / (n + 1) for n in range(keys)], k=requests // 2)
+    first = rng.randrange(1 << 40)
+    return [key for n, usual in enumerate(often) for key in (f"{usual}", f"scan {first + n}")]
+
+
+def loops(rng: random.Random, keys: int, requests: int) -> list[str]:
+    """Ten times through 3 to 7 % of so many keys, then through others.
+
+    With room for 10 % of the keys: the nearer to it, the more often a sample has more keys than its part of the room.
+    """
+    trace: list[str] = []
+    while len(trace) < requests:
+        name = rng.randrange(1 << 40)
+        trace += [f"loop {name} {n}" for n in range(int(keys * rng.uniform(0.03, 0.07)))] * 10
+    return trace[:requests]
+
+
+def hits_of(trace: list[str], policy: Any, capacity: int) -> int:
+    """The hits of a policy, None for LRU, on a trace; the bounds are looked at after each request."""
+    table = BoundedTable[Any](capacity, 1 << 30, OrderedDict() if policy is None else PolicyItems(policy))
+    hits, item = 0, SimpleNamespace(size=1)
+    for key in trace:
+        if key in table.items:
+            hits += 1
+            table.items.move_to_end(key)
+        else:
+            table.put(key, item)
+        assert len(table.items) == table.size_bytes <= capacity
+    return hits
+
+
+def fixed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mutate W-TinyLFU: neither miniature ever has more hits than the other, so the window stays small."""
+    monkeypatch.setattr(WTinyLFU, "_play", lambda *_: False)
+
+
+@settings(max_examples=10)
+@given(seed=st.integers(0, 1 << 32), capacity=st.sampled_from([60, 200, 700]))
+def test_w_tinylfu_has_the_hits_of_the_better_window(seed: int, capacity: int) -> None:
+    """Of LRU where everything fits that is asked for at one time, of a small window where much is asked for once."""
+    rng = random.Random(seed)
+    for trace, percent in (
+        (popular(rng, 10 * capacity, 60 * capacity), SCAN_RESISTANT),
+        (loops(rng, 10 * capacity, 60 * capacity), RECENT),
+    ):
+        with pytest.MonkeyPatch.context() as patch:
+            policy = WTinyLFU()
+            hits, lru = hits_of(trace, policy, capacity), hits_of(trace, None, capacity)
+            fixed(patch)
+            small = hits_of(trace, WTinyLFU(), capacity)
+        assert policy._kept.percent == percent
+        assert hits > 0.9 * max(lru, small)
+        # So that the check is seen to be able to fail: the other window is far behind.
+        assert min(lru, small) < 0.85 * max(lru, small)
+
+
+@settings(max_examples=3)
+@given(seed=st.integers(0, 1 << 32), capacity=st.sampled_from([60, 260]))
+def test_the_window_changes_and_changes_back_as_in_the_model(seed: int, capacity: int) -> None:
+    rng = random.Random(seed)
+    table = BoundedTable(capacity, 1 << 30, PolicyItems[Any](WTinyLFU()))
+    model = ModelTable(capacity, 1 << 30, ModelTinyLFU(FrequencySketch()))
+    for part, percent in ((loops, RECENT), (popular, SCAN_RESISTANT), (loops, RECENT)):
+        for key in part(rng, 10 * capacity, 100 * capacity):
+            if key in model.sizes:
+                table.items.move_to_end(key)
+                model.use(key)
+                continue
+            table.put(key, SimpleNamespace(size=1))
+            model.put(key, 1)
+            if rng.random() < 0.01:
+                table.drop(key)
+                model.drop(key)
+            assert table.items.keys() == model.sizes.keys()
+        assert segments(table.items._policy) == segments(model.policy)
+        assert table.items._policy._kept.percent == model.policy.kept.percent == percent
+
+
+@settings(max_examples=10)
+@given(seed=st.integers(0, 1 << 32), most=st.sampled_from([1, 70, 1500]))
+def test_miniatures_stay_small_whatever_comes(seed: int, most: int) -> None:
+    rng, policy = random.Random(seed), WTinyLFU()
+    table = BoundedTable(most, 1 << 30, PolicyItems[Any](policy))
+    for n in range(6000):
+        if n % 1000 == 999:
+            table.resize(rng.randint(1, most))
+        elif n % 1000 == 500:
+            table.max_entries = most
+        table.put(f"{int(rng.paretovariate(0.3)) % 4000}", SimpleNamespace(size=1))
+        assert max(len(policy._frequent), len(policy._recent)) <= MINIATURE
+
+
+@settings(max_examples=5)
+@given(st.integers(10, 2000))
+def test_a_window_that_changes_moves_a_few_keys_at_a_time(keys: int) -> None:
+    """An insertion stays O(1), however many keys are in a window that has become too large."""
+    segments = Segments(RECENT)
+    for n in range(keys):
+        segments.add(f"{n}")
+    assert list(segments.window) == [f"{n}" for n in range(keys)]
+    segments.percent, added = SCAN_RESISTANT, 0
+    while len(segments.window) > max(1, len(segments) // 100):
+        behind = len(segments.probation)
+        segments.add(f"new {added}")
+        added += 1
+        assert 0 < len(segments.probation) - behind <= MOVES
+    in_order = [f"{n}" for n in range(keys)] + [f"new {n}" for n in range(added)]
+    assert [*segments.probation, *segments.window] == in_order
 
 
 @settings(max_examples=20)

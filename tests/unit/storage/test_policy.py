@@ -60,7 +60,8 @@ class Liar(FirstIn):
 
 def known(policy: Any) -> set[str]:
     """The keys that a W-TinyLFU believes to be there."""
-    return {*policy._window, *policy._probation, *policy._protected}
+    kept = policy._kept
+    return {*kept.window, *kept.probation, *kept.protected}
 
 
 # ── choosing one ──────────────────────────────────────────────────────────────────────────────────────────────────────
