@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .directives import BACKGROUND, DEADLINE
 from .flights import Flight, Landing, Owner
 from .library import copied
 from .outcome import Status
@@ -95,11 +96,21 @@ class Departures(Staleness):
     # ── in the background ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def _with_refresh(
-        self, request: Any, prepared: Prepared, key: str, entry: StoredResponse, now: float, response: Any
+        self,
+        request: Any,
+        prepared: Prepared,
+        key: str,
+        entry: StoredResponse,
+        now: float,
+        response: Any,
+        *,
+        lasting: bool = False,
     ) -> Any:
         """`response`, with a refresh in the background unless one runs, the last one has just failed, or none may.
 
         The flight is opened there, for that is a quarter of what the engine would do for such an answer.
+
+        - `lasting`: `request` is nobody's to change; a caller may send its own again, with another's credentials.
         """
         if self.controller.offline == "only":
             return response
@@ -108,15 +119,17 @@ class Departures(Staleness):
         with storage.lock:
             if key in flights.open or key in flights.promised or not self.may_refresh(key, now):
                 return response
-            step = Stale(response, request, prepared, key, entry)
+            step = Stale(response, request if lasting else copied(request), prepared, key, entry)
             flights.promise(key, step)
         return step
 
     def refresh(self, stale: Stale) -> Fetch | None:
-        """What to send in the background for a stale answer; None: there is a newer one by now, or will be."""
+        """What to send in the background for a stale answer.
+
+        None: there is a newer one by now, or will be; or none could be stored, for a write may be taking effect.
+        """
         storage, prepared, key, entry = self.storage, stale.prepared, stale.key, stale.entry
-        # The caller may change its own request meanwhile, or many share the one.
-        request = copied(stale.request)
+        request = _for_background(stale.request)
         with storage.lock:
             flights = storage.flights
             flights.redeem(key, stale)
@@ -128,7 +141,14 @@ class Departures(Staleness):
             # After the epoch of the flight was read: a write from here on makes that one old.
             if not storage.coherence.dirtied_since((*entry.tags, *prepared.tags), entry.epoch):
                 fetch.stale = entry
-        self.ask(fetch)
+        if not fetch.flight.storable:
+            self._land(fetch.flight, Landing.FAILED)
+            return None
+        try:
+            self.ask(fetch)
+        except BaseException:
+            self._land(fetch.flight, Landing.FAILED)
+            raise
         return fetch
 
     def refused(self, stale: Stale) -> None:
@@ -140,3 +160,13 @@ class Departures(Staleness):
         """The refresh is over, or never began; nothing happens if it did."""
         with self.storage.lock:
             self.storage.flights.redeem(stale.key, stale)
+
+
+def _for_background(request: Any) -> Any:
+    """A request like `request`, which many may share, without what is of one caller's call: who traces it, its end."""
+    mine = copied(request)
+    extensions = mine.extensions
+    extensions.pop("trace", None)
+    extensions.pop(DEADLINE, None)
+    extensions[BACKGROUND] = True
+    return mine

@@ -140,7 +140,7 @@ class SyncCache(Mounted):
             for _ in response.stream:
                 pass
             response.close()
-        except Exception as error:  # noqa: BLE001 - nobody waits for it
+        except BaseException as error:  # noqa: BLE001 - nobody waits for it, and others wait for this thread
             logger.debug("a refresh failed: %s", type(error).__name__)
         finally:
             self._engine.unrefreshed(stale)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +11,9 @@ from typing import Any
 import anyio
 import pytest
 
-from pywats_cache import Controller
+from pywats_cache import Controller, departures
+from pywats_cache.background import WORKERS
+from pywats_cache.directives import BACKGROUND
 from pywats_cache.engine import Engine
 from pywats_cache.flights import FlightTable
 
@@ -164,3 +167,100 @@ async def test_a_task_that_is_cancelled_before_its_first_line_promises_nothing_m
             while len(transport.storage.flights):
                 await anyio.lowlevel.checkpoint()
     assert transport._tasks._running == {}
+
+
+# ── the request of a caller ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("how", ["while-revalidate", "ahead"])
+def test_a_request_that_its_caller_changes_meanwhile_is_refreshed_as_it_was(
+    cached: Callable[..., Any], clock: Any, origin: Any, how: str
+) -> None:
+    origin.reply = lambda request: origin.http.Response(200, text=request.headers["Authorization"])
+    client = cached(Controller(ttl=10.0, stale_while_revalidate=60.0, refresh_ahead=0.5))
+    held = Held(client.cache)
+    request = client.build_request("GET", "/a", headers={"Authorization": "Bearer ann"})
+    client.send(request)
+    clock.advance(11 if how == "while-revalidate" else 6)
+    assert client.send(request).extensions["pywats_cache"].reason == how
+    request.headers["Authorization"] = "Bearer bob"
+    request.extensions["timeout"] = {"read": 0.001}
+    held.go()
+    assert origin.requests[-1].headers["Authorization"] == "Bearer ann"
+    assert origin.requests[-1].extensions["timeout"]["read"] == 5.0
+    request.headers["Authorization"] = "Bearer ann"
+    assert client.send(request).text == "Bearer ann"
+
+
+def test_mutant_that_takes_the_callers_own_request_is_found(
+    cached: Callable[..., Any], clock: Any, origin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(departures, "copied", lambda request: request)
+    with pytest.raises(AssertionError):
+        test_a_request_that_its_caller_changes_meanwhile_is_refreshed_as_it_was(
+            cached, clock, origin, "while-revalidate"
+        )
+
+
+def test_a_refresh_tells_nothing_to_who_traces_the_callers_call(
+    cached: Callable[..., Any], clock: Any, origin: Any
+) -> None:
+    client = cached(SWR)
+    held = Held(client.cache)
+    given = {"trace": lambda name, info: None, "tenant": "7"}
+    client.get("/a", extensions=given)
+    clock.advance(11)
+    client.get("/a", extensions=given)
+    held.go()
+    first, refresh = (request.extensions for request in origin.requests)
+    assert "trace" in first
+    assert BACKGROUND not in first
+    assert "trace" not in refresh
+    assert refresh[BACKGROUND] is True
+    assert refresh["tenant"] == "7"
+
+
+# ── what cannot be, and what ends a thread ────────────────────────────────────────────────────────────────────────────
+
+
+def test_nothing_is_sent_while_a_write_may_be_taking_effect(stale: tuple[Any, Held], origin: Any) -> None:
+    client, held = stale
+    origin.reply = {"status_code": 503}
+    client.put("/a")
+    held.go()
+    assert [request.method for request in origin.requests] == ["GET", "PUT"]
+    assert len(client.cache.storage.flights) == 0
+
+
+def test_one_that_breaks_once_its_flight_is_open_closes_it(
+    stale: tuple[Any, Held], origin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, held = stale
+
+    def broken(self: Engine, fetch: Any) -> None:
+        raise RuntimeError("a stored answer that cannot be asked about")
+
+    monkeypatch.setattr(Engine, "ask", broken)
+    held.go()
+    assert (len(client.cache.storage.flights), origin.count) == (0, 1)
+
+
+def test_whatever_a_next_transport_raises_leaves_the_threads_alive(
+    cached: Callable[..., Any], clock: Any, origin: Any
+) -> None:
+    paths = [f"/{number}" for number in range(2 * WORKERS)]
+    client = cached(SWR)
+    for path in paths:
+        client.get(path)
+    clock.advance(11)
+    ran = threading.Semaphore(0)
+
+    def reply(request: Any) -> Any:
+        ran.release()
+        raise SystemExit
+
+    origin.reply = reply
+    for path in paths:
+        client.get(path)
+    for _ in paths:
+        assert ran.acquire(timeout=30)
