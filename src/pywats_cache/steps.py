@@ -115,6 +115,14 @@ class Fetch(Step):
         self.outdated: list[uuid.UUID] = []
         """Records of an outer storage that nobody can use any more."""
 
+    def is_spared_by(self, entry: StoredResponse, now: float) -> bool:
+        """Whether `entry` of an outer storage, if it is fresh, makes this fetch needless.
+
+        In the background not one that is due for a refresh itself, such as what this is to refresh ahead of its end.
+        """
+        decision = self.prepared.decision
+        return not self.background or decision is None or now - entry.began < decision.ahead(entry.ttl)
+
 
 class Stale(Step):
     """Answer with `response` at once, and let what `engine.refresh` makes of this run in the background.

@@ -9,8 +9,8 @@ with Call(limiter, breaker, base_url) as call:
     client.get(url, extensions={CALL: call})
 ```
 A call that never passed the cache says nothing of the server, and settles nothing; one whose request failed, and
-that was then given a stale answer, is a failure all the same. What a stale answer refreshes in the background is no part
-of the call that got it, which may be over before: it is a call of its own.
+that was then given a stale answer, is a failure all the same. The refresh that a stale answer starts in the background
+is a call of its own, for the one that got the answer may be over before.
 """
 
 from __future__ import annotations
