@@ -93,6 +93,12 @@ class Departures(Staleness):
             self.counters.miss += 1
             self.counters.lookups += join.lookup is not None
 
+    def given_up(self, request: Any) -> None:
+        """A call was cancelled before it could begin; a read counts as a miss, another as a bypass."""
+        reads = self.preparer.prepare(request).kind in ("read", "part")
+        with self.storage.lock:
+            self._count("miss" if reads else "bypass")
+
     # ── in the background ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def _with_refresh(
