@@ -70,6 +70,18 @@ class Departures(Staleness):
                 self.diary.noted(reason)
         return Fetch(request, prepared, flight, "settling" if settling else reason, background=background)
 
+    def _ask_about(self, fetch: Fetch, entry: StoredResponse) -> None:
+        """Let `fetch` validate `entry`, and fall back upon it, unless a write has dirtied that before the flight began.
+
+        One that dirties it from then on makes the flight old too.
+        """
+        flight, prepared = fetch.flight, fetch.prepared
+        if (entry.valid_at == flight.epoch and not prepared.directed) or not self.storage.coherence.dirtied_since(
+            (*entry.tags, *prepared.tags), entry.epoch
+        ):
+            fetch.stale = entry
+            self.ask(fetch)
+
     def _brought(self, join: Join, now: float) -> tuple[StoredResponse, Status, str, float] | None:
         """The answer that the flight has brought for this request, as what, why and how old; None: none for it."""
         landing, prepared = join.flight.landing, join.prepared  # before the answer, which is set first
@@ -144,14 +156,11 @@ class Departures(Staleness):
             fetch = self._take_off(
                 request, prepared, key, self.now(), NOBODY, "while-revalidate", solo=False, background=True
             )
-            # After the epoch of the flight was read: a write from here on makes that one old.
-            if not storage.coherence.dirtied_since((*entry.tags, *prepared.tags), entry.epoch):
-                fetch.stale = entry
         if not fetch.flight.storable:
             self._land(fetch.flight, Landing.FAILED)
             return None
         try:
-            self.ask(fetch)
+            self._ask_about(fetch, entry)
         except BaseException:
             self._land(fetch.flight, Landing.FAILED)
             raise

@@ -165,8 +165,7 @@ class Engine(Lookups, Arrivals, Writes):
             solo = solo or prepared.kind == "part"  # its answer may be less than the whole
             fetch = self._take_off(request, prepared, key, now, owner, reason, solo=solo)
         if stale is not None and fetch.flight.storable:
-            fetch.stale = stale
-            self.ask(fetch)
+            self._ask_about(fetch, stale)
         return fetch
 
     def _stale_now(
