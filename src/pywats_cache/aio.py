@@ -201,8 +201,12 @@ class AsyncCache(Mounted):
             if fetch is None:
                 return
             response = await self._fetch(fetch)
-            async for _ in response.stream:
-                pass
+            if not fetch.is_in_vain:
+                chunks = response.stream.__aiter__()
+                async for _ in chunks:
+                    if fetch.is_in_vain:
+                        await chunks.aclose()
+                        break
             await response.aclose()
         except Exception as error:  # noqa: BLE001 - nobody waits for it
             logger.debug("a refresh failed: %s", type(error).__name__)

@@ -7,12 +7,16 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from .flights import Flight
+from .flights import Flight, Landing
 from .outcome import CacheOutcome
 from .prepared import Prepared
 from .storage.entry import StoredResponse
 
 __all__ = ["Fetch", "Forward", "Join", "Stale", "Step"]
+
+
+SHORT = 64 << 10
+"""Bytes of a body that are read only to use its connection again."""
 
 
 class Step:
@@ -114,6 +118,11 @@ class Fetch(Step):
         """Seconds to wait while another process fetches it."""
         self.outdated: list[uuid.UUID] = []
         """Records of an outer storage that nobody can use any more."""
+
+    @property
+    def is_in_vain(self) -> bool:
+        """Whether nothing will come of its answer, and to read the rest costs more than another connection."""
+        return self.flight.landing is Landing.UNCACHEABLE and (self.length is None or self.length > SHORT)
 
     def is_spared_by(self, entry: StoredResponse, now: float) -> bool:
         """Whether `entry` of an outer storage, if it is fresh, makes this fetch needless.

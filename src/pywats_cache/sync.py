@@ -137,8 +137,10 @@ class SyncCache(Mounted):
             if fetch is None:
                 return
             response = self._fetch(fetch)
-            for _ in response.stream:
-                pass
+            if not fetch.is_in_vain:
+                for _ in response.stream:
+                    if fetch.is_in_vain:
+                        break
             response.close()
         except BaseException as error:  # noqa: BLE001 - nobody waits for it, and others wait for this thread
             logger.debug("a refresh failed: %s", type(error).__name__)

@@ -245,6 +245,88 @@ def test_one_that_breaks_once_its_flight_is_open_closes_it(
     assert (len(client.cache.storage.flights), origin.count) == (0, 1)
 
 
+class Endless:
+    """A body that does not end; counts what was taken of it."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+
+    def _next(self) -> bytes:
+        self.taken += 1
+        if self.taken > 64:
+            raise AssertionError("somebody goes on reading")
+        return b"x" * (1 << 20)
+
+    def __iter__(self) -> Any:
+        while True:
+            yield self._next()
+
+
+class AsyncEndless(Endless):
+    """The same for async clients."""
+
+    __iter__ = None
+
+    def __aiter__(self) -> Any:
+        return self
+
+    async def __anext__(self) -> bytes:
+        return self._next()
+
+
+IN_VAIN = {
+    "a stream of events": {"Content-Type": "text/event-stream"},
+    "announced as too large": {"Content-Length": str(1 << 40)},
+    "not to be stored": {"Cache-Control": "no-store"},
+    "too large, as it turns out": {},
+}
+
+
+@pytest.mark.parametrize("how", IN_VAIN)
+def test_a_body_that_cannot_be_stored_is_not_read_to_its_end(stale: tuple[Any, Held], origin: Any, how: str) -> None:
+    client, held = stale
+    body = Endless()
+    origin.reply = lambda request: origin.http.Response(200, headers=IN_VAIN[how], content=body)
+    held.go()
+    assert body.taken <= 9
+    assert len(client.cache.storage.flights) == 0
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("how", IN_VAIN)
+async def test_an_async_body_that_cannot_be_stored_is_not_read_to_its_end(
+    lib: SimpleNamespace, origin: Any, clock: Any, how: str
+) -> None:
+    origin.reply = ETAG
+    body = AsyncEndless()
+    transport = lib.AsyncCacheTransport(origin.transport, controller=SWR, clock=clock)
+    async with lib.http.AsyncClient(transport=transport, base_url="http://origin") as client:
+        await client.get("/a")
+        clock.advance(11)
+        origin.reply = lambda request: origin.http.Response(200, headers=IN_VAIN[how], content=body)
+        assert (await client.get("/a")).extensions["pywats_cache"].status == "stale"
+        with anyio.fail_after(30):
+            while len(transport.storage.flights) or transport._tasks._running:
+                await anyio.lowlevel.checkpoint()
+    assert origin.count == 2
+    assert body.taken <= 9
+
+
+def test_a_short_body_that_cannot_be_stored_is_read_so_that_its_connection_lives_on(
+    stale: tuple[Any, Held], origin: Any
+) -> None:
+    _, held = stale
+    read: list[bytes] = []
+
+    def body() -> Any:
+        yield b"gone"
+        read.append(b"gone")
+
+    origin.reply = lambda request: origin.http.Response(404, headers={"Content-Length": "4"}, content=body())
+    held.go()
+    assert read == [b"gone"]
+
+
 def test_whatever_a_next_transport_raises_leaves_the_threads_alive(
     cached: Callable[..., Any], clock: Any, origin: Any
 ) -> None:
