@@ -101,6 +101,7 @@ class AsyncCache(Mounted):
         while True:
             kind = step.__class__
             if kind is Fetch:
+                self._tasks.let_go()
                 return await self._fetch(step)
             if kind is Forward:
                 return await self._forward(step)
@@ -134,6 +135,7 @@ class AsyncCache(Mounted):
             await self._run(coherence.refresh)
 
     async def _wait(self, join: Join) -> Any:
+        self._tasks.let_go()
         engine, landed = self._engine, anyio.Event()
         wake = _waker(landed)
         join.flight.on_landing(wake)

@@ -142,7 +142,7 @@ class Departures(Staleness):
         return step
 
     def refresh(self, stale: Stale) -> Fetch | None:
-        """What to send in the background for a stale answer.
+        """What to send in the background for a stale answer; after it, whatever comes of it, `unrefreshed`.
 
         None: there is a newer one by now, or will be; or none could be stored, for a write may be taking effect.
         """
@@ -156,14 +156,10 @@ class Departures(Staleness):
             fetch = self._take_off(
                 request, prepared, key, self.now(), NOBODY, "while-revalidate", solo=False, background=True
             )
+            stale.flight = fetch.flight
         if not fetch.flight.storable:
-            self._land(fetch.flight, Landing.FAILED)
             return None
-        try:
-            self._ask_about(fetch, entry)
-        except BaseException:
-            self._land(fetch.flight, Landing.FAILED)
-            raise
+        self._ask_about(fetch, entry)
         return fetch
 
     def refused(self, stale: Stale) -> None:
@@ -172,9 +168,11 @@ class Departures(Staleness):
         self._back_off(stale.key)
 
     def unrefreshed(self, stale: Stale) -> None:
-        """The refresh is over, or never began; nothing happens if it did."""
+        """The refresh is over, or never began. Its flight has landed, or does now: nobody will see to it any more."""
         with self.storage.lock:
             self.storage.flights.redeem(stale.key, stale)
+        if stale.flight is not None:
+            self._land(stale.flight, Landing.FAILED)
 
 
 def _for_background(request: Any) -> Any:

@@ -137,9 +137,10 @@ class Stale(Step):
     """Answer with `response` at once, and let what `engine.refresh` makes of this run in the background.
 
     - `entry`: what is stored under `key`. Nobody else will refresh it before `engine.refresh` or `engine.unrefreshed`.
+    - `flight`: of the refresh, once it has begun.
     """
 
-    __slots__ = ("entry", "key", "prepared", "request", "response")
+    __slots__ = ("entry", "flight", "key", "prepared", "request", "response")
 
     def __init__(self, response: Any, request: Any, prepared: Prepared, key: str, entry: StoredResponse) -> None:
         self.response: Any = response
@@ -147,6 +148,7 @@ class Stale(Step):
         self.prepared: Prepared = prepared
         self.key: str = key
         self.entry: StoredResponse = entry
+        self.flight: Flight | None = None
 
 
 class Forward(Step):
