@@ -71,8 +71,12 @@ class SyncCache(Mounted):
             if kind is Forward:
                 return self._forward(step)
             if kind is Stale:
-                if not self._threads.start(step):
-                    engine.refused(step)
+                try:
+                    if not self._threads.start(step):
+                        engine.refused(step)
+                except BaseException:  # a KeyboardInterrupt, while a thread starts
+                    engine.unrefreshed(step)
+                    raise
                 return step.response
             if kind is not Join:
                 return step

@@ -141,6 +141,26 @@ def test_one_that_breaks_before_it_is_sent_may_be_tried_again(
     assert len(held.waiting) == 1
 
 
+def test_one_whose_start_is_interrupted_may_be_tried_again(
+    cached: Callable[..., Any], clock: Any, origin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = cached(SWR)
+    client.get("/a")
+    clock.advance(11)
+
+    def interrupted(self: threading.Thread) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            client.get("/a")
+    assert len(client.cache.storage.flights) == 0
+    held = Held(client.cache)
+    client.get("/a")
+    assert len(held.waiting) == 1
+
+
 def test_one_that_was_not_begun_is_given_up_with_the_transport(stale: tuple[Any, Held]) -> None:
     client, _ = stale
     client.cache.close()
