@@ -130,7 +130,7 @@ class Departures(Staleness):
 
         - `lasting`: `request` is nobody's to change; a caller may send its own again, with another's credentials.
         """
-        if self.controller.offline == "only":
+        if prepared.head or prepared.only_if_cached or self.controller.offline == "only":
             return response
         storage = self.storage
         flights = storage.flights

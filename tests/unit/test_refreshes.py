@@ -240,6 +240,21 @@ def test_a_refresh_tells_nothing_to_who_traces_the_callers_call(
     assert refresh["tenant"] == "7"
 
 
+@pytest.mark.parametrize("how", ["directive", "field"])
+def test_who_wants_only_what_is_stored_starts_nothing(cached: Callable[..., Any], clock: Any, how: str) -> None:
+    client = cached(Controller(ttl=10.0, refresh_ahead=0.5))
+    held = Held(client.cache)
+    client.get("/a")
+    clock.advance(6)
+    given: dict[str, Any] = {"extensions": {"pywats_cache": {"only_if_cached": True}}}
+    if how == "field":
+        given = {"headers": {"Cache-Control": "only-if-cached"}}
+    assert client.get("/a", **given).extensions["pywats_cache"].status == "hit"
+    assert held.waiting == []
+    assert client.get("/a").extensions["pywats_cache"].reason == "ahead"
+    assert len(held.waiting) == 1
+
+
 # ── what cannot be, and what ends a thread ────────────────────────────────────────────────────────────────────────────
 
 
