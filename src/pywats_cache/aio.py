@@ -72,7 +72,11 @@ class AsyncCache(Mounted):
         if engine.blocks:  # `_with_news`, with a call less for a hit
             coherence = engine.storage.coherence
             if not coherence.is_current():
-                await self._run(coherence.refresh)
+                try:
+                    await self._run(coherence.refresh)
+                except BaseException:  # cancelled by `task.cancel()`, which no shield keeps out
+                    engine.given_up(request)
+                    raise
             step = coherence.without_io(engine.begin, request)
         else:
             step = engine.begin(request)
@@ -97,6 +101,7 @@ class AsyncCache(Mounted):
         while True:
             kind = step.__class__
             if kind is Fetch:
+                self._tasks.let_go()
                 return await self._fetch(step)
             if kind is Forward:
                 return await self._forward(step)
@@ -120,24 +125,30 @@ class AsyncCache(Mounted):
 
         The step itself asks nothing, whatever they change between the question and its end.
         """
+        await self._hear()
+        return self._engine.storage.coherence.without_io(step, *arguments)
+
+    async def _hear(self) -> None:
+        """Learn what other processes changed."""
         coherence = self._engine.storage.coherence
         if not coherence.is_current():
             await self._run(coherence.refresh)
-        return coherence.without_io(step, *arguments)
 
     async def _wait(self, join: Join) -> Any:
-        landed = anyio.Event()
+        self._tasks.let_go()
+        engine, landed = self._engine, anyio.Event()
         wake = _waker(landed)
         join.flight.on_landing(wake)
         try:
             with anyio.move_on_after(max(0.0, join.deadline - time.monotonic())):
                 await landed.wait()
+            await self._hear()
         except BaseException:  # cancelled
-            self._engine.left(join)
+            engine.left(join)
             raise
         finally:
             join.flight.forget(wake)
-        return await self._with_news(self._engine.rejoin if join.lookup is None else self._engine.rejoin_lookup, join)
+        return engine.storage.coherence.without_io(engine.rejoin if join.lookup is None else engine.rejoin_lookup, join)
 
     async def _fetch(self, fetch: Fetch) -> Any:
         engine, outer = self._engine, self._outer
@@ -192,8 +203,12 @@ class AsyncCache(Mounted):
             if fetch is None:
                 return
             response = await self._fetch(fetch)
-            async for _ in response.stream:
-                pass
+            if not fetch.is_in_vain:
+                chunks = response.stream.__aiter__()
+                async for _ in chunks:
+                    if fetch.is_in_vain:
+                        await chunks.aclose()
+                        break
             await response.aclose()
         except Exception as error:  # noqa: BLE001 - nobody waits for it
             logger.debug("a refresh failed: %s", type(error).__name__)

@@ -28,24 +28,32 @@ class Arrivals(Staleness):
 
     def may_load(self, fetch: Fetch) -> bool:
         """Whether an outer storage may answer this fetch."""
-        fetch.patience = 0.0 if fetch.background else self._patience(fetch.request)
+        fetch.patience = self._patience(fetch.request)
         return fetch.flight.storable and not fetch.prepared.refresh
 
     def loaded(self, fetch: Fetch, found: list[StoredResponse]) -> Any:
-        """What an outer storage holds for a fetch: the Response if it is fresh, else None."""
+        """What an outer storage holds for a fetch: the Response if that spares it, else None."""
         prepared, flight, storage = fetch.prepared, fetch.flight, self.storage
+        assert prepared.decision is not None
         for entry in found:
             if entry.vary:
                 storage.vary_by(prepared.key, entry.vary)
-            age = self.now() - entry.began
-            if entry.key == self.variant(fetch.request, prepared.key) and self.is_fresh(entry, prepared, age):
+            now = self.now()
+            age = now - entry.began
+            if (
+                entry.key == self.variant(fetch.request, prepared.key)
+                and fetch.is_spared_by(entry, now)
+                and self.is_fresh(entry, prepared, age)
+            ):
+                entry.ahead = prepared.decision.ahead(entry.ttl)
                 with storage.lock:
                     storage.put(entry)
                     storage.flights.remove(flight)
-                    self.counters.miss -= 1
-                    self.counters.hit += 1
-                    self.counters.tier += 1
-                    entry.hits += 1
+                    if not fetch.background:
+                        self.counters.miss -= 1
+                        self.counters.hit += 1
+                        self.counters.tier += 1
+                        entry.hits += 1
                 flight.land(Landing.ANSWERED, entry)
                 return self.answer(fetch.request, prepared, entry, "hit", "fresh", age)
         return None
@@ -222,9 +230,8 @@ class Arrivals(Staleness):
     def _keep(self, fetch: Fetch, entry: StoredResponse) -> str | None:
         """Store `entry` and land the flight with it. Returns why it was not stored, or None."""
         prepared, flight, storage = fetch.prepared, fetch.flight, self.storage
-        ahead = None if prepared.decision is None else prepared.decision.refresh_ahead
-        if ahead is not None:
-            entry.ahead = entry.ttl * ahead
+        if prepared.decision is not None:
+            entry.ahead = prepared.decision.ahead(entry.ttl)
         why_not: str | None = None
         with storage.lock:
             if not flight.storable:

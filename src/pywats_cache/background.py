@@ -91,32 +91,33 @@ class Tasks:
 
     Each is tracked with its loop, for a task can only be cancelled there. Each change of `_running` is one step.
 
-    - `ended`: told of each one at its end, also if it was cancelled before its first line.
+    - `ended`: told of each one at its end, also if it was cancelled before its first line, or if its loop was closed
+      with it in it.
     """
 
     def __init__(self, run: Callable[[Stale], Coroutine[Any, Any, None]], ended: Callable[[Stale], None]) -> None:
         self._run = run
         self._ended = ended
-        self._running: dict[
-            Any, Any
-        ] = {}  # what can be cancelled, and where; the strong reference that asyncio asks for
+        # What can be cancelled, where, whether that is closed, and what for; the strong reference asyncio asks for.
+        self._running: dict[Any, tuple[Callable[..., object], Callable[[], bool], Stale]] = {}
         self._closed = False
 
     def start(self, stale: Stale) -> bool:
         """Run the refresh of `stale` in the loop that is running now. False if this is closed or has too much to do."""
+        self.let_go()
         if self._closed or len(self._running) >= BACKLOG:
             return False
         trio = sys.modules.get("trio")
         if trio is not None and trio.lowlevel.in_trio_run():
             scope = trio.CancelScope()
-            self._running[scope] = trio.lowlevel.current_trio_token().run_sync_soon
+            self._running[scope] = (trio.lowlevel.current_trio_token().run_sync_soon, _never, stale)
             trio.lowlevel.spawn_system_task(self._in_trio, stale, scope)
             return True
         import asyncio  # here: users of the sync transport do without its 20 ms
 
         loop = asyncio.get_running_loop()
         task = loop.create_task(self._run(stale))
-        self._running[task] = loop.call_soon_threadsafe
+        self._running[task] = (loop.call_soon_threadsafe, loop.is_closed, stale)
         task.add_done_callback(partial(self._over, stale))
         if self._closed:  # meanwhile, in another thread
             task.cancel()
@@ -134,12 +135,25 @@ class Tasks:
         self._running.pop(cancellable, None)
         self._ended(stale)
 
+    def let_go(self) -> None:
+        """Give up what cannot go on, for its loop was closed without cancelling it; `asyncio.run` and trio cancel."""
+        if self._running:
+            for cancellable, (_, has_ended, stale) in self._running.copy().items():
+                if has_ended():
+                    self._over(stale, cancellable)
+
     async def close(self) -> None:
         """Start no more and cancel what runs, each in its own loop."""
         self._closed = True
-        for cancellable, soon in self._running.copy().items():
+        self.let_go()
+        for cancellable, (soon, _, _) in self._running.copy().items():
             try:
                 soon(cancellable.cancel)
             except RuntimeError:  # that loop has ended
                 pass
         await anyio.lowlevel.checkpoint()
+
+
+def _never() -> bool:
+    """Whether a loop of trio was closed with something in it."""
+    return False

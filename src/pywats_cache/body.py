@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from types import AsyncGeneratorType
 from typing import Any
 
 __all__ = ["NO_TIME", "AsyncTee", "Collector", "LookedUp", "StoredBody", "StoredHeaders", "Tee"]
@@ -203,14 +204,17 @@ class AsyncTee:
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         collector = self._collector
+        chunks = self._stream.__aiter__()
         try:
-            async for chunk in self._stream:
+            async for chunk in chunks:
                 collector.add(chunk)
                 if collector.is_over:
                     await self._end()
                 yield chunk
         except BaseException:
             collector.end()
+            if isinstance(chunks, AsyncGeneratorType):  # trio complains of one that is left to the garbage collector
+                await chunks.aclose()
             raise
         collector.finish()
         await self._end()

@@ -136,6 +136,10 @@ class Coherence:
             self._dirtied.clear()
             return epoch
 
+    def bump_all_soon(self) -> None:
+        """`bump_all` without I/O here: nothing that began before now is valid from now on."""
+        self.bump_all()
+
     def _fold(self) -> None:
         """Fold the older half of the table into the floor: what began before it counts as dirtied."""
         epochs = sorted(self._dirtied.values())

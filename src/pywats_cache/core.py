@@ -141,7 +141,7 @@ class Core:
             self.storage.latest = now
         elif now < latest - CLOCK_SLACK:
             self.storage.latest = now
-            self.storage.coherence.bump_all()
+            self.storage.coherence.bump_all_soon()
             logger.warning("the clock went back by %.1f s: all that was stored before is dropped", latest - now)
         return now
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .directives import BACKGROUND, DEADLINE
 from .flights import Flight, Landing, Owner
 from .library import copied
 from .outcome import Status
@@ -69,6 +70,18 @@ class Departures(Staleness):
                 self.diary.noted(reason)
         return Fetch(request, prepared, flight, "settling" if settling else reason, background=background)
 
+    def _ask_about(self, fetch: Fetch, entry: StoredResponse) -> None:
+        """Let `fetch` validate `entry`, and fall back upon it, unless a write has dirtied that before the flight began.
+
+        One that dirties it from then on makes the flight old too.
+        """
+        flight, prepared = fetch.flight, fetch.prepared
+        if (entry.valid_at == flight.epoch and not prepared.directed) or not self.storage.coherence.dirtied_since(
+            (*entry.tags, *prepared.tags), entry.epoch
+        ):
+            fetch.stale = entry
+            self.ask(fetch)
+
     def _brought(self, join: Join, now: float) -> tuple[StoredResponse, Status, str, float] | None:
         """The answer that the flight has brought for this request, as what, why and how old; None: none for it."""
         landing, prepared = join.flight.landing, join.prepared  # before the answer, which is set first
@@ -92,31 +105,49 @@ class Departures(Staleness):
             self.counters.miss += 1
             self.counters.lookups += join.lookup is not None
 
+    def given_up(self, request: Any) -> None:
+        """A call was cancelled before it could begin; a read counts as a miss, another as a bypass."""
+        reads = self.preparer.prepare(request).kind in ("read", "part")
+        with self.storage.lock:
+            self._count("miss" if reads else "bypass")
+
     # ── in the background ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def _with_refresh(
-        self, request: Any, prepared: Prepared, key: str, entry: StoredResponse, now: float, response: Any
+        self,
+        request: Any,
+        prepared: Prepared,
+        key: str,
+        entry: StoredResponse,
+        now: float,
+        response: Any,
+        *,
+        lasting: bool = False,
     ) -> Any:
         """`response`, with a refresh in the background unless one runs, the last one has just failed, or none may.
 
         The flight is opened there, for that is a quarter of what the engine would do for such an answer.
+
+        - `lasting`: `request` is nobody's to change; a caller may send its own again, with another's credentials.
         """
-        if self.controller.offline == "only":
+        if prepared.head or prepared.only_if_cached or self.controller.offline == "only":
             return response
         storage = self.storage
         flights = storage.flights
         with storage.lock:
             if key in flights.open or key in flights.promised or not self.may_refresh(key, now):
                 return response
-            step = Stale(response, request, prepared, key, entry)
+            step = Stale(response, request if lasting else copied(request), prepared, key, entry)
             flights.promise(key, step)
         return step
 
     def refresh(self, stale: Stale) -> Fetch | None:
-        """What to send in the background for a stale answer; None: there is a newer one by now, or will be."""
+        """What to send in the background for a stale answer; after it, whatever comes of it, `unrefreshed`.
+
+        None: there is a newer one by now, or will be; or none could be stored, for a write may be taking effect.
+        """
         storage, prepared, key, entry = self.storage, stale.prepared, stale.key, stale.entry
-        # The caller may change its own request meanwhile, or many share the one.
-        request = copied(stale.request)
+        request = _for_background(stale.request)
         with storage.lock:
             flights = storage.flights
             flights.redeem(key, stale)
@@ -125,10 +156,10 @@ class Departures(Staleness):
             fetch = self._take_off(
                 request, prepared, key, self.now(), NOBODY, "while-revalidate", solo=False, background=True
             )
-            # After the epoch of the flight was read: a write from here on makes that one old.
-            if not storage.coherence.dirtied_since((*entry.tags, *prepared.tags), entry.epoch):
-                fetch.stale = entry
-        self.ask(fetch)
+            stale.flight = fetch.flight
+        if not fetch.flight.storable:
+            return None
+        self._ask_about(fetch, entry)
         return fetch
 
     def refused(self, stale: Stale) -> None:
@@ -137,6 +168,18 @@ class Departures(Staleness):
         self._back_off(stale.key)
 
     def unrefreshed(self, stale: Stale) -> None:
-        """The refresh is over, or never began; nothing happens if it did."""
+        """The refresh is over, or never began. Its flight has landed, or does now: nobody will see to it any more."""
         with self.storage.lock:
             self.storage.flights.redeem(stale.key, stale)
+        if stale.flight is not None:
+            self._land(stale.flight, Landing.FAILED)
+
+
+def _for_background(request: Any) -> Any:
+    """A request like `request`, which many may share, without what is of one caller's call: who traces it, its end."""
+    mine = copied(request)
+    extensions = mine.extensions
+    extensions.pop("trace", None)
+    extensions.pop(DEADLINE, None)
+    extensions[BACKGROUND] = True
+    return mine

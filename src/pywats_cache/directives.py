@@ -9,11 +9,13 @@ from typing import Any, NamedTuple
 
 from .errors import ConfigurationError, ConfigurationTypeError, flag, seconds, words
 
-__all__ = ["DEADLINE", "EXTENSION", "Directives", "parse_cache_control"]
+__all__ = ["BACKGROUND", "DEADLINE", "EXTENSION", "Directives", "parse_cache_control"]
 
 EXTENSION = "pywats_cache"
 DEADLINE = "pywats_cache.deadline"
 """Of a request whose lookup has waited for another's fetch in vain: until when it may (of `time.monotonic`)."""
+BACKGROUND = "pywats_cache.background"
+"""Of a request that is sent in the background, and so is part of no caller's call."""
 
 
 class Directives(NamedTuple):

@@ -165,8 +165,7 @@ class Engine(Lookups, Arrivals, Writes):
             solo = solo or prepared.kind == "part"  # its answer may be less than the whole
             fetch = self._take_off(request, prepared, key, now, owner, reason, solo=solo)
         if stale is not None and fetch.flight.storable:
-            fetch.stale = stale
-            self.ask(fetch)
+            self._ask_about(fetch, stale)
         return fetch
 
     def _stale_now(
@@ -175,15 +174,13 @@ class Engine(Lookups, Arrivals, Writes):
         """Serve what is stored past its TTL without asking the server first; one refresh runs, if one may."""
         self.counters.stale += 1
         response = self.answer(request, prepared, stale, "stale", reason, now - stale.began)
-        if reason in ("offline", "max-stale") or prepared.head or prepared.only_if_cached:
+        if reason in ("offline", "max-stale"):
             return response
         return self._with_refresh(request, prepared, key, stale, now, response)
 
     def _ahead(self, request: Any, prepared: Prepared, key: str, entry: StoredResponse, now: float) -> Any:
         """A hit close to the end of its TTL: answer it, and refresh it before it ends."""
         response = self.answers.stored(entry, "hit", "ahead", now - entry.began, head=prepared.head)
-        if prepared.head:
-            return response
         return self._with_refresh(request, prepared, key, entry, now, response)
 
     def _precondition(self, request: Any, prepared: Prepared) -> Any:

@@ -41,7 +41,7 @@ class Lookups(Departures):
                     self.counters.lookups += 1
                     self.touch(key, entry)
                 response = self.answers.looked_up(entry, "hit", "ahead", age, request)
-                return self._with_refresh(request, prepared, key, entry, now, response)
+                return self._with_refresh(request, prepared, key, entry, now, response, lasting=True)
             reason = self.why_stale_now(entry, prepared, now)
             if reason is not None:
                 with self.storage.lock:
@@ -51,7 +51,7 @@ class Lookups(Departures):
                 response = self.answers.looked_up(entry, "stale", reason, age, request)
                 if is_under_way or reason == "offline":
                     return response
-                return self._with_refresh(request, prepared, key, entry, now, response)
+                return self._with_refresh(request, prepared, key, entry, now, response, lasting=True)
         flights = self.storage.flights
         with self.storage.lock:
             flight = flights.get(key)

@@ -39,8 +39,16 @@ class RfcEngine(RfcWrites, Engine):
         return None
 
     def _with_refresh(
-        self, request: Any, prepared: Prepared, key: str, entry: StoredResponse, now: float, response: Any
+        self,
+        request: Any,
+        prepared: Prepared,
+        key: str,
+        entry: StoredResponse,
+        now: float,
+        response: Any,
+        *,
+        lasting: bool = False,
     ) -> Any:
         if prepared.kind == "part":  # the refresh is of the whole
-            request, prepared = plain(request), prepared._replace(kind="read")
-        return super()._with_refresh(request, prepared, key, entry, now, response)
+            request, prepared, lasting = plain(request), prepared._replace(kind="read"), True
+        return super()._with_refresh(request, prepared, key, entry, now, response, lasting=lasting)

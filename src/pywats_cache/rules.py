@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from math import inf
 from typing import Any, Final, Literal, NamedTuple
 
 from .errors import ConfigurationError, ConfigurationTypeError, flag, seconds, whole, words
@@ -192,6 +193,10 @@ class Decision(NamedTuple):
     negative_ttl: float | None = None
     adaptive: tuple[float, float] | None = None
     refresh_ahead: float | None = None
+
+    def ahead(self, ttl: float) -> float:
+        """The age in seconds at which a hit starts a refresh of an answer with this TTL."""
+        return inf if self.refresh_ahead is None else ttl * self.refresh_ahead
 
 
 def _optional_seconds(name: str, value: object) -> float | None:

@@ -7,12 +7,16 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from .flights import Flight
+from .flights import Flight, Landing
 from .outcome import CacheOutcome
 from .prepared import Prepared
 from .storage.entry import StoredResponse
 
 __all__ = ["Fetch", "Forward", "Join", "Stale", "Step"]
+
+
+SHORT = 64 << 10
+"""Bytes of a body that are read only to use its connection again."""
 
 
 class Step:
@@ -115,14 +119,28 @@ class Fetch(Step):
         self.outdated: list[uuid.UUID] = []
         """Records of an outer storage that nobody can use any more."""
 
+    @property
+    def is_in_vain(self) -> bool:
+        """Whether nothing will come of its answer, and to read the rest costs more than another connection."""
+        return self.flight.landing is Landing.UNCACHEABLE and (self.length is None or self.length > SHORT)
+
+    def is_spared_by(self, entry: StoredResponse, now: float) -> bool:
+        """Whether `entry` of an outer storage, if it is fresh, makes this fetch needless.
+
+        In the background not one that is due for a refresh itself, such as what this is to refresh ahead of its end.
+        """
+        decision = self.prepared.decision
+        return not self.background or decision is None or now - entry.began < decision.ahead(entry.ttl)
+
 
 class Stale(Step):
     """Answer with `response` at once, and let what `engine.refresh` makes of this run in the background.
 
     - `entry`: what is stored under `key`. Nobody else will refresh it before `engine.refresh` or `engine.unrefreshed`.
+    - `flight`: of the refresh, once it has begun.
     """
 
-    __slots__ = ("entry", "key", "prepared", "request", "response")
+    __slots__ = ("entry", "flight", "key", "prepared", "request", "response")
 
     def __init__(self, response: Any, request: Any, prepared: Prepared, key: str, entry: StoredResponse) -> None:
         self.response: Any = response
@@ -130,6 +148,7 @@ class Stale(Step):
         self.prepared: Prepared = prepared
         self.key: str = key
         self.entry: StoredResponse = entry
+        self.flight: Flight | None = None
 
 
 class Forward(Step):

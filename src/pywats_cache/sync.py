@@ -71,8 +71,12 @@ class SyncCache(Mounted):
             if kind is Forward:
                 return self._forward(step)
             if kind is Stale:
-                if not self._threads.start(step):
-                    engine.refused(step)
+                try:
+                    if not self._threads.start(step):
+                        engine.refused(step)
+                except BaseException:  # a KeyboardInterrupt, while a thread starts
+                    engine.unrefreshed(step)
+                    raise
                 return step.response
             if kind is not Join:
                 return step
@@ -137,10 +141,12 @@ class SyncCache(Mounted):
             if fetch is None:
                 return
             response = self._fetch(fetch)
-            for _ in response.stream:
-                pass
+            if not fetch.is_in_vain:
+                for _ in response.stream:
+                    if fetch.is_in_vain:
+                        break
             response.close()
-        except Exception as error:  # noqa: BLE001 - nobody waits for it
+        except BaseException as error:  # noqa: BLE001 - nobody waits for it, and others wait for this thread
             logger.debug("a refresh failed: %s", type(error).__name__)
         finally:
             self._engine.unrefreshed(stale)

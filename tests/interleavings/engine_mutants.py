@@ -241,6 +241,11 @@ MUTANTS: dict[str, tuple[type[Any], str, list[Replacement]]] = {
         "may_serve_stale",
         [(r"or not coherence\.dirtied_since\(.*\)", "or True")],
     ),
+    "a refresh validates what a write has dirtied": (
+        Engine,
+        "_ask_about",
+        [(r"or not self\.storage\.coherence\.dirtied_since\([^:]*:", "or True:")],
+    ),
     "a lookup asks for a flight without the lock": (
         Engine,
         "missed_lookup",

@@ -78,8 +78,12 @@ def refreshing(world: World, stale: Stale, ends: str = "ok") -> Process:
     if ends == "fails":
         engine.failed(refresh, httpx.ReadError("broken"))
         return
-    assert engine.arrived(refresh, response) is Body.READ
-    engine.finished(refresh, response, response.content)
+    body = engine.arrived(refresh, response)
+    if body is Body.RENEW:
+        engine.renewed(refresh, response)
+    else:
+        assert body is Body.READ
+        engine.finished(refresh, response, response.content)
 
 
 def streaming(path: str = ITEM) -> Callable[[World], Process]:

@@ -57,6 +57,7 @@ class Scenario:
         old: float = 0.0,
         expect: Callable[[World], None] | None = None,
         controller: Controller | None = None,
+        validator: str | None = None,
         **options: Any,
     ) -> None:
         self.processes = processes
@@ -64,10 +65,12 @@ class Scenario:
         self.old = old
         self.expect = expect
         self.controller = controller
+        self.validator = validator
         self.options = options
 
     def __call__(self) -> World:
         world = World(*self.processes, controller=self.controller)
+        world.validator = self.validator
         if self.warm:
             world.warm(ITEM, COLLECTION)
         world.clock.advance(self.old)
@@ -244,6 +247,14 @@ SCENARIOS: dict[str, tuple[Scenario, int]] = {
         Scenario(looking_up(ends="fails"), looking_up(), looking_up(), expect=one_refresh, **EXPIRED),
         60,
     ),
+    "a write between an expired answer and its refresh, whose server calls every value the same": (
+        Scenario(looking_up(), writing(), looking_up(), **EXPIRED, validator='"v"'),
+        603,
+    ),
+    "a write whose answer is lost between an expired answer and its refresh": (
+        Scenario(looking_up(), writing("lost"), looking_up(), **EXPIRED, validator='"v"'),
+        584,
+    ),
 }
 
 
@@ -288,6 +299,9 @@ KILLERS = {
     "each stale answer starts a refresh": "two lookups of an expired answer start one refresh",
     "a refresh that failed is tried again at once": "lookups of an expired answer whose refresh fails",
     "what a write has dirtied is served stale": "two lookups of an expired answer and a write",
+    "a refresh validates what a write has dirtied": (
+        "a write between an expired answer and its refresh, whose server calls every value the same"
+    ),
 }
 
 

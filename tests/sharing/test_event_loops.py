@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import anyio.from_thread
 import anyio.to_thread
 import httpx
 import pytest
@@ -14,10 +16,12 @@ import redis
 from sharing_world import start_valkey
 
 from pywats_cache import AsyncCacheClient, CacheClient, RedisSharedStorage, SharedStorage
+from pywats_cache.flights import Landing
 from pywats_cache.storage import shared_coherence
 from pywats_cache.storage.redis_feed import Feed
 from pywats_cache.storage.redis_shared import KEY_VARIABLE
 from pywats_cache.storage.sqlite_file import SqliteFile
+from pywats_cache.testing import FakeClock
 from pywats_cache.web.subject import Subject
 
 pytestmark = pytest.mark.anyio
@@ -191,3 +195,98 @@ async def test_the_page_asks_in_a_worker_thread_whatever_the_client_is(
                 assert (found.status, found.reason) == ("hit", "fresh")
                 assert asked.in_a_worker
                 assert not asked.here
+
+
+async def test_a_clock_that_was_set_back_is_told_to_the_others_by_a_worker_thread(
+    url: str, elsewhere: CacheClient, asked: Asked
+) -> None:
+    clock = FakeClock()
+    transport = httpx.MockTransport(answer)
+    async with AsyncCacheClient(storage=url, clock=clock, transport=transport, base_url="http://origin") as client:
+        await anyio.to_thread.run_sync(elsewhere.get, "/b")
+        await client.get("/a")
+        asked.threads.clear()
+        clock.advance(-100.0)
+        first, _, third = [(await client.get("/a")).extensions["pywats_cache"].status for _ in range(3)]
+        assert not asked.here
+        assert asked.in_a_worker
+        assert (first, third) == ("miss", "hit")
+        again = await anyio.to_thread.run_sync(elsewhere.get, "/b")
+        assert again.extensions["pywats_cache"].reason == "dirtied"
+
+
+class Held:
+    """In the place of the coherence's question to the store: waits in its worker thread until the test lets it go."""
+
+    def __init__(self, coherence: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked, self.go = anyio.Event(), threading.Event()
+        self._real = coherence.refresh
+        monkeypatch.setattr(type(coherence), "refresh", lambda _: self._refresh())
+
+    def _refresh(self) -> int:
+        if threading.current_thread() is not threading.main_thread():
+            anyio.from_thread.run_sync(self.asked.set)
+            assert self.go.wait(30)
+        epoch: int = self._real()
+        return epoch
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+async def test_a_task_that_is_cancelled_while_the_store_is_asked_counts(
+    url: str, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    async with client_of(url) as client:
+        await client.get("/a")
+        client.cache.storage.memory.coherence.doubt()
+        held = Held(client.cache.storage.memory.coherence, monkeypatch)
+        task = asyncio.get_running_loop().create_task(client.request(method, "/a"))
+        await held.asked.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        held.go.set()
+        stats = client.cache.stats
+        assert stats.requests == 2
+        assert (stats.misses, stats.bypassed) == ((2, 0) if method == "GET" else (1, 1))
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("lookup", [True, False])
+async def test_a_joiner_that_is_cancelled_while_the_store_is_asked_counts(
+    url: str, monkeypatch: pytest.MonkeyPatch, lookup: bool
+) -> None:
+    asked, go = anyio.Event(), anyio.Event()
+
+    async def serve(request: httpx.Request) -> httpx.Response:
+        asked.set()
+        await go.wait()
+        return httpx.Response(200, text="1")
+
+    loop = asyncio.get_running_loop()
+    async with AsyncCacheClient(storage=url, transport=httpx.MockTransport(serve), base_url="http://origin") as client:
+        coherence = client.cache.storage.memory.coherence
+        leader = loop.create_task(client.request("GET", "/a"))
+        await asked.wait()
+        waiting = anyio.Event()
+        wait = client.cache._wait
+
+        async def noted(join: Any) -> Any:
+            waiting.set()
+            return await wait(join)
+
+        client.cache._wait = noted
+        joiner = loop.create_task(client.get("/a") if lookup else client.request("GET", "/a"))
+        await waiting.wait()
+        (flight,) = client.cache._engine.storage.flights.open.values()
+        coherence.doubt()
+        held = Held(coherence, monkeypatch)
+        flight.land(Landing.FAILED)
+        await held.asked.wait()
+        joiner.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await joiner
+        held.go.set()
+        go.set()
+        await leader
+        assert client.cache.stats.requests == 2

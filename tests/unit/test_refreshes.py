@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +11,9 @@ from typing import Any
 import anyio
 import pytest
 
-from pywats_cache import Controller
+from pywats_cache import Controller, departures
+from pywats_cache.background import WORKERS
+from pywats_cache.directives import BACKGROUND
 from pywats_cache.engine import Engine
 from pywats_cache.flights import FlightTable
 
@@ -138,6 +141,26 @@ def test_one_that_breaks_before_it_is_sent_may_be_tried_again(
     assert len(held.waiting) == 1
 
 
+def test_one_whose_start_is_interrupted_may_be_tried_again(
+    cached: Callable[..., Any], clock: Any, origin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = cached(SWR)
+    client.get("/a")
+    clock.advance(11)
+
+    def interrupted(self: threading.Thread) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            client.get("/a")
+    assert len(client.cache.storage.flights) == 0
+    held = Held(client.cache)
+    client.get("/a")
+    assert len(held.waiting) == 1
+
+
 def test_one_that_was_not_begun_is_given_up_with_the_transport(stale: tuple[Any, Held]) -> None:
     client, _ = stale
     client.cache.close()
@@ -164,3 +187,197 @@ async def test_a_task_that_is_cancelled_before_its_first_line_promises_nothing_m
             while len(transport.storage.flights):
                 await anyio.lowlevel.checkpoint()
     assert transport._tasks._running == {}
+
+
+# ── the request of a caller ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("how", ["while-revalidate", "ahead"])
+def test_a_request_that_its_caller_changes_meanwhile_is_refreshed_as_it_was(
+    cached: Callable[..., Any], clock: Any, origin: Any, how: str
+) -> None:
+    origin.reply = lambda request: origin.http.Response(200, text=request.headers["Authorization"])
+    client = cached(Controller(ttl=10.0, stale_while_revalidate=60.0, refresh_ahead=0.5))
+    held = Held(client.cache)
+    request = client.build_request("GET", "/a", headers={"Authorization": "Bearer ann"})
+    client.send(request)
+    clock.advance(11 if how == "while-revalidate" else 6)
+    assert client.send(request).extensions["pywats_cache"].reason == how
+    request.headers["Authorization"] = "Bearer bob"
+    request.extensions["timeout"] = {"read": 0.001}
+    held.go()
+    assert origin.requests[-1].headers["Authorization"] == "Bearer ann"
+    assert origin.requests[-1].extensions["timeout"]["read"] == 5.0
+    request.headers["Authorization"] = "Bearer ann"
+    assert client.send(request).text == "Bearer ann"
+
+
+def test_mutant_that_takes_the_callers_own_request_is_found(
+    cached: Callable[..., Any], clock: Any, origin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(departures, "copied", lambda request: request)
+    with pytest.raises(AssertionError):
+        test_a_request_that_its_caller_changes_meanwhile_is_refreshed_as_it_was(
+            cached, clock, origin, "while-revalidate"
+        )
+
+
+def test_a_refresh_tells_nothing_to_who_traces_the_callers_call(
+    cached: Callable[..., Any], clock: Any, origin: Any
+) -> None:
+    client = cached(SWR)
+    held = Held(client.cache)
+    given = {"trace": lambda name, info: None, "tenant": "7"}
+    client.get("/a", extensions=given)
+    clock.advance(11)
+    client.get("/a", extensions=given)
+    held.go()
+    first, refresh = (request.extensions for request in origin.requests)
+    assert "trace" in first
+    assert BACKGROUND not in first
+    assert "trace" not in refresh
+    assert refresh[BACKGROUND] is True
+    assert refresh["tenant"] == "7"
+
+
+@pytest.mark.parametrize("how", ["directive", "field"])
+def test_who_wants_only_what_is_stored_starts_nothing(cached: Callable[..., Any], clock: Any, how: str) -> None:
+    client = cached(Controller(ttl=10.0, refresh_ahead=0.5))
+    held = Held(client.cache)
+    client.get("/a")
+    clock.advance(6)
+    given: dict[str, Any] = {"extensions": {"pywats_cache": {"only_if_cached": True}}}
+    if how == "field":
+        given = {"headers": {"Cache-Control": "only-if-cached"}}
+    assert client.get("/a", **given).extensions["pywats_cache"].status == "hit"
+    assert held.waiting == []
+    assert client.get("/a").extensions["pywats_cache"].reason == "ahead"
+    assert len(held.waiting) == 1
+
+
+# ── what cannot be, and what ends a thread ────────────────────────────────────────────────────────────────────────────
+
+
+def test_nothing_is_sent_while_a_write_may_be_taking_effect(stale: tuple[Any, Held], origin: Any) -> None:
+    client, held = stale
+    origin.reply = {"status_code": 503}
+    client.put("/a")
+    held.go()
+    assert [request.method for request in origin.requests] == ["GET", "PUT"]
+    assert len(client.cache.storage.flights) == 0
+
+
+def test_one_that_breaks_once_its_flight_is_open_closes_it(
+    stale: tuple[Any, Held], origin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, held = stale
+
+    def broken(self: Engine, fetch: Any) -> None:
+        raise RuntimeError("a stored answer that cannot be asked about")
+
+    monkeypatch.setattr(Engine, "ask", broken)
+    held.go()
+    assert (len(client.cache.storage.flights), origin.count) == (0, 1)
+
+
+class Endless:
+    """A body that does not end; counts what was taken of it."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+
+    def _next(self) -> bytes:
+        self.taken += 1
+        if self.taken > 64:
+            raise AssertionError("somebody goes on reading")
+        return b"x" * (1 << 20)
+
+    def __iter__(self) -> Any:
+        while True:
+            yield self._next()
+
+
+class AsyncEndless(Endless):
+    """The same for async clients."""
+
+    __iter__ = None
+
+    def __aiter__(self) -> Any:
+        return self
+
+    async def __anext__(self) -> bytes:
+        return self._next()
+
+
+IN_VAIN = {
+    "a stream of events": {"Content-Type": "text/event-stream"},
+    "announced as too large": {"Content-Length": str(1 << 40)},
+    "not to be stored": {"Cache-Control": "no-store"},
+    "too large, as it turns out": {},
+}
+
+
+@pytest.mark.parametrize("how", IN_VAIN)
+def test_a_body_that_cannot_be_stored_is_not_read_to_its_end(stale: tuple[Any, Held], origin: Any, how: str) -> None:
+    client, held = stale
+    body = Endless()
+    origin.reply = lambda request: origin.http.Response(200, headers=IN_VAIN[how], content=body)
+    held.go()
+    assert body.taken <= 9
+    assert len(client.cache.storage.flights) == 0
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("how", IN_VAIN)
+async def test_an_async_body_that_cannot_be_stored_is_not_read_to_its_end(
+    lib: SimpleNamespace, origin: Any, clock: Any, how: str
+) -> None:
+    origin.reply = ETAG
+    body = AsyncEndless()
+    transport = lib.AsyncCacheTransport(origin.transport, controller=SWR, clock=clock)
+    async with lib.http.AsyncClient(transport=transport, base_url="http://origin") as client:
+        await client.get("/a")
+        clock.advance(11)
+        origin.reply = lambda request: origin.http.Response(200, headers=IN_VAIN[how], content=body)
+        assert (await client.get("/a")).extensions["pywats_cache"].status == "stale"
+        with anyio.fail_after(30):
+            while len(transport.storage.flights) or transport._tasks._running:
+                await anyio.lowlevel.checkpoint()
+    assert origin.count == 2
+    assert body.taken <= 9
+
+
+def test_a_short_body_that_cannot_be_stored_is_read_so_that_its_connection_lives_on(
+    stale: tuple[Any, Held], origin: Any
+) -> None:
+    _, held = stale
+    read: list[bytes] = []
+
+    def body() -> Any:
+        yield b"gone"
+        read.append(b"gone")
+
+    origin.reply = lambda request: origin.http.Response(404, headers={"Content-Length": "4"}, content=body())
+    held.go()
+    assert read == [b"gone"]
+
+
+def test_whatever_a_next_transport_raises_leaves_the_threads_alive(
+    cached: Callable[..., Any], clock: Any, origin: Any
+) -> None:
+    paths = [f"/{number}" for number in range(2 * WORKERS)]
+    client = cached(SWR)
+    for path in paths:
+        client.get(path)
+    clock.advance(11)
+    ran = threading.Semaphore(0)
+
+    def reply(request: Any) -> Any:
+        ran.release()
+        raise SystemExit
+
+    origin.reply = reply
+    for path in paths:
+        client.get(path)
+    for _ in paths:
+        assert ran.acquire(timeout=30)

@@ -8,6 +8,7 @@ import pytest
 from stale_origins import ETAG, status, versioned
 
 from pywats_cache import Controller
+from pywats_cache.engine import Engine
 
 
 def test_an_expired_answer_with_an_etag_is_validated_and_renewed(cached: Any, origin: Any, clock: Any) -> None:
@@ -128,3 +129,21 @@ def test_a_condition_on_what_has_no_validator_passes_through(cached: Any, origin
     client = cached()
     client.get("/a")
     assert status(client.get("/a", headers={"If-None-Match": '"1"'})) == ("bypass", "conditional")
+
+
+def test_what_is_dirtied_before_its_flight_begins_is_not_validated(
+    cached: Any, origin: Any, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    origin.reply = ETAG
+    client = cached(Controller(ttl=60.0))
+    client.get("/a")
+    clock.advance(61)
+    take_off = Engine._take_off
+
+    def written_meanwhile(self: Engine, *args: Any, **options: Any) -> Any:
+        self.invalidate("/a", ())
+        return take_off(self, *args, **options)
+
+    monkeypatch.setattr(Engine, "_take_off", written_meanwhile)
+    client.get("/a")
+    assert "If-None-Match" not in origin.requests[-1].headers

@@ -14,8 +14,13 @@ from pywats.core.exceptions import ConnectionError as WATSConnectionError
 from pywats.core.throttle import RateLimiter
 
 from pywats_cache import AsyncWATS, CacheClient, CacheTransport, Controller, Read, pyWATS
+from pywats_cache.background import Threads
+from pywats_cache.directives import BACKGROUND
+from pywats_cache.steps import Stale
 from pywats_cache.testing import FakeClock
 from pywats_cache.wats import AsyncHttpClient, AsyncLimitedTransport, HttpClient, LimitedTransport, wats_controller
+from pywats_cache.wats.calling import Deadline
+from pywats_cache.wats.limits import CALL, Call, PhaseTimeouts
 
 PRODUCT = "/api/Product/PN-1000"
 
@@ -162,6 +167,74 @@ def test_a_failure_behind_a_stale_answer_counts() -> None:
     sent = network.calls
     assert api.product.get_product("PN-1000") == product, "the open breaker is an error behind a stale answer too"
     assert network.calls == sent
+
+
+def test_a_refresh_that_is_under_way_when_a_call_ends_is_no_failure_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, go = threading.Event(), threading.Event()
+    network, clock = Failing(200), FakeClock()
+    controller = Controller([Read("/api/Product/{part_number}", ttl=10, stale_while_revalidate=3600)])
+    cache = CacheTransport(network, controller=controller, clock=clock)
+    api = pyWATS(base_url="http://wats.example", token="t", cache_transport=cache)
+    product = api.product.get_product("PN-1000")
+    clock.advance(20)
+    answer, start = network.handle_request, Threads.start
+
+    def slow(request: httpx.Request) -> httpx.Response:
+        asked.set()
+        assert go.wait(30)
+        return answer(request)
+
+    def start_and_see_it_sent(self: Threads, stale: Stale) -> bool:
+        return start(self, stale) and asked.wait(30)
+
+    network.handle_request = slow
+    monkeypatch.setattr(Threads, "start", start_and_see_it_sent)
+    try:
+        assert api.product.get_product("PN-1000") == product
+        assert breaker_of(api).get_metrics()["failure_count"] == 0
+    finally:
+        go.set()
+
+
+def in_background(network: Failing, breaker: CircuitBreaker, call: Call) -> httpx.Request:
+    """What a refresh sends that the answer to a request of `call` has started."""
+    given = {CALL: call, BACKGROUND: True, "timeout": PhaseTimeouts({"read": 30.0}, call.deadline)}
+    request = httpx.Request("GET", "http://wats.example/a", extensions=given)
+    try:
+        LimitedTransport(network, breaker=breaker).handle_request(request)
+    except httpx.ConnectError:
+        pass
+    return request
+
+
+def test_a_refresh_is_a_call_of_its_own() -> None:
+    breaker = CircuitBreaker("refresh", CircuitBreakerConfig(failure_threshold=2))
+    with Call(None, breaker, deadline=Deadline(30.0)) as call:
+        in_background(Failing(), breaker, call)
+        assert not call.failed
+        assert breaker.get_metrics()["failure_count"] == 1
+    assert breaker.get_metrics()["failure_count"] == 1
+
+
+def test_a_refresh_may_take_longer_than_the_call_that_started_it() -> None:
+    breaker, network = CircuitBreaker("refresh"), Failing(200)
+    request = in_background(network, breaker, Call(None, breaker, deadline=Deadline(0.0)))
+    assert network.calls == 1
+    assert request.extensions["timeout"].get("read") == 30.0
+
+
+@pytest.mark.anyio
+async def test_an_async_refresh_is_a_call_of_its_own() -> None:
+    async def down(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("down", request=request)
+
+    breaker = CircuitBreaker("refresh", CircuitBreakerConfig(failure_threshold=2))
+    with Call(None, breaker) as call:
+        request = httpx.Request("GET", "http://wats.example/a", extensions={CALL: call, BACKGROUND: True})
+        with pytest.raises(httpx.ConnectError):
+            await AsyncLimitedTransport(httpx.MockTransport(down), breaker=breaker).handle_async_request(request)
+        assert not call.failed
+        assert breaker.get_metrics()["failure_count"] == 1
 
 
 def test_a_transport_alone_counts_each_request() -> None:

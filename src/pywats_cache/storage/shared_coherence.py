@@ -53,6 +53,7 @@ class SharedCoherence(Coherence):
         "_local",
         "_lost",
         "_on_failure",
+        "_owes",
         "_pinned",
         "_pulled",
         "_retry_at",
@@ -72,7 +73,7 @@ class SharedCoherence(Coherence):
         self._lost = 0
         self._windows: dict[str, float] = {}
         self._retry_at = self._checked_until = float("-inf")
-        self._at_any_origin = False
+        self._at_any_origin = self._owes = False
         self._pinned: set[int] = set()
         """The threads within `without_io`."""
         super().__init__()
@@ -121,6 +122,7 @@ class SharedCoherence(Coherence):
                 return UNKNOWN
             try:
                 self._open()
+                self._pay()
                 self._apply(self._ledger.pull(Known(self._generation, self._pulled)))
             except StorageError as error:
                 self._suspend("reading", error)
@@ -177,11 +179,24 @@ class SharedCoherence(Coherence):
         self._generation = delta.generation
         self._lost = delta.lost
         self._pulled = self._local = delta.epoch
+        if self._owes:  # since a moment ago
+            self._local = None
+
+    def _pay(self) -> None:
+        """Commit what `bump_all_soon` put off."""
+        if self._owes:
+            self._owes = False  # before: one that comes meanwhile is owed again
+            try:
+                self._apply(self._ledger.change(Change(all=True), Known(self._generation, self._pulled)))
+            except StorageError:
+                self._owes = True
+                raise
 
     def _change(self, change: Change) -> int:
         with self._lock:
             try:
                 self._open()
+                self._pay()
                 self._apply(self._ledger.change(change, Known(self._generation, self._pulled)))
             except StorageError as error:
                 self._ledger.lose()
@@ -197,6 +212,11 @@ class SharedCoherence(Coherence):
     def bump_all(self) -> int:
         """Make everything that began before now invalid, for every process."""
         return self._change(Change(all=True))
+
+    def bump_all_soon(self) -> None:
+        """The same, put off until the ledger is asked next; nothing is valid until then. Takes no lock."""
+        self._owes = True  # before: see `_apply`
+        self._local = None
 
     def soften(self, tags: Iterable[str]) -> int:
         """Make what carries one of `tags` stale, for every process."""

@@ -114,7 +114,7 @@ class SharingStorage:
             if not self._ledger.is_in_place():
                 self._coherence.doubt()
             found = self._read(key, decode, now)
-            if found or not fetch.flight.shared:
+            if self._spare(fetch, found, now) or not fetch.flight.shared:
                 return found, False
             token = self._rows.claim(key, CLAIM_SECONDS)
             if token is None:
@@ -122,11 +122,15 @@ class SharingStorage:
             if token != OPEN:
                 fetch.claim = token
                 found = self._read(key, decode, now)  # stored since we looked, just before the claim was given back
-                if found:
+                if self._spare(fetch, found, now):
                     self._release(fetch)
         except Exception as error:  # noqa: BLE001 - a cache failure never fails a request
             self._failed("reading", error)
         return found, False
+
+    @staticmethod
+    def _spare(fetch: Fetch, found: list[StoredResponse], now: float) -> bool:
+        return any(fetch.is_spared_by(entry, now) for entry in found)
 
     def _read(self, key: str, decode: Decode, now: float) -> list[StoredResponse]:
         found: list[StoredResponse] = []

@@ -9,7 +9,8 @@ with Call(limiter, breaker, base_url) as call:
     client.get(url, extensions={CALL: call})
 ```
 A call that never passed the cache says nothing of the server, and settles nothing; one whose request failed, and
-that was then given a stale answer, is a failure all the same.
+that was then given a stale answer, is a failure all the same. The refresh that a stale answer starts in the background
+is a call of its own, for the one that got the answer may be over before.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from pywats.core.exceptions import AuthenticationError, NotFoundError, Validatio
 from pywats.core.logging import get_logger
 from pywats.core.throttle import RateLimiter
 
+from ..directives import BACKGROUND
 from .calling import Deadline, OperationTimeoutError
 
 __all__ = ["CALL", "AsyncLimitedTransport", "Call", "LimitedTransport", "PhaseTimeouts"]
@@ -83,6 +85,10 @@ class Call:
                 breaker._success_count = 0
         self._admitted = True
 
+    def apart(self) -> Call:
+        """Another one over the same limiter and breaker, without the deadline."""
+        return Call(self.limiter, self._breaker, self._base_url)
+
     def __enter__(self) -> Call:
         return self
 
@@ -121,8 +127,20 @@ class _Below:
         self._limiter = limiter
         self._breaker = breaker
 
-    def _call(self, request: httpx.Request) -> Call:
-        return Call(self._limiter, self._breaker, f"{request.url.scheme}://{request.url.netloc.decode('ascii')}")
+    @staticmethod
+    def _given(request: httpx.Request) -> Call | None:
+        """The call that `request` is a part of."""
+        return None if BACKGROUND in request.extensions else request.extensions.get(CALL)
+
+    def _own(self, request: httpx.Request) -> Call:
+        """A call for `request` alone."""
+        extensions = request.extensions
+        if CALL not in extensions:
+            return Call(self._limiter, self._breaker, f"{request.url.scheme}://{request.url.netloc.decode('ascii')}")
+        if isinstance(extensions.get("timeout"), PhaseTimeouts):
+            extensions["timeout"] = dict(extensions["timeout"])
+        apart: Call = extensions[CALL].apart()
+        return apart
 
 
 class LimitedTransport(_Below, httpx.BaseTransport):
@@ -130,10 +148,10 @@ class LimitedTransport(_Below, httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Wait for the limiter in the caller's thread, then send."""
-        call = request.extensions.get(CALL)
+        call = self._given(request)
         if call is not None:
             return self._send(request, call)
-        with self._call(request) as own:
+        with self._own(request) as own:
             return self._send(request, own)
 
     def _send(self, request: httpx.Request, call: Call) -> httpx.Response:
@@ -161,10 +179,10 @@ class AsyncLimitedTransport(_Below, httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Wait for the limiter without blocking the loop, then send. A cancelled wait has taken no slot."""
-        call = request.extensions.get(CALL)
+        call = self._given(request)
         if call is not None:
             return await self._send(request, call)
-        with self._call(request) as own:
+        with self._own(request) as own:
             return await self._send(request, own)
 
     async def _send(self, request: httpx.Request, call: Call) -> httpx.Response:
