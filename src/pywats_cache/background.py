@@ -40,16 +40,17 @@ class Threads:
     def start(self, stale: Stale) -> bool:
         """Run the refresh of `stale` soon. False if this is closed, has too much to do, or gets no thread."""
         with self._lock:
-            if self._closed or self._unfinished >= BACKLOG:
+            unfinished = self._unfinished
+            if self._closed or unfinished >= BACKLOG:
                 return False
-            if self._workers < min(self._unfinished + 1, WORKERS):
+            if self._workers <= unfinished and self._workers < WORKERS:
                 try:
                     threading.Thread(target=self._work, name="pywats-cache-refresh", daemon=True).start()
                     self._workers += 1
                 except RuntimeError:  # the system has no more, or the interpreter is ending
                     if not self._workers:
                         return False
-            self._unfinished += 1
+            self._unfinished = unfinished + 1
             self._jobs.put(stale)
         return True
 
@@ -113,9 +114,8 @@ class Tasks:
             self._running[scope] = (trio.lowlevel.current_trio_token().run_sync_soon, _never, stale)
             trio.lowlevel.spawn_system_task(self._in_trio, stale, scope)
             return True
-        import asyncio  # here: users of the sync transport do without its 20 ms
-
-        loop = asyncio.get_running_loop()
+        # Not imported: users of the sync transport do without its 20 ms, and where a loop of it runs it is there.
+        loop = sys.modules["asyncio"].get_running_loop()
         task = loop.create_task(self._run(stale))
         self._running[task] = (loop.call_soon_threadsafe, loop.is_closed, stale)
         task.add_done_callback(partial(self._over, stale))

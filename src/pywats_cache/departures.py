@@ -6,7 +6,7 @@ from typing import Any
 
 from .directives import BACKGROUND, DEADLINE
 from .flights import Flight, Landing, Owner
-from .library import copied
+from .library import copied, parts
 from .outcome import Status
 from .prepared import Prepared
 from .staleness import Staleness
@@ -128,7 +128,7 @@ class Departures(Staleness):
 
         The flight is opened there, for that is a quarter of what the engine would do for such an answer.
 
-        - `lasting`: `request` is nobody's to change; a caller may send its own again, with another's credentials.
+        - `lasting`: `request` is nobody's to change.
         """
         if prepared.head or prepared.only_if_cached or self.controller.offline == "only":
             return response
@@ -137,7 +137,7 @@ class Departures(Staleness):
         with storage.lock:
             if key in flights.open or key in flights.promised or not self.may_refresh(key, now):
                 return response
-            step = Stale(response, request if lasting else copied(request), prepared, key, entry)
+            step = Stale(response, request, None if lasting else parts(request), prepared, key, entry)
             flights.promise(key, step)
         return step
 
@@ -147,7 +147,7 @@ class Departures(Staleness):
         None: there is a newer one by now, or will be; or none could be stored, for a write may be taking effect.
         """
         storage, prepared, key, entry = self.storage, stale.prepared, stale.key, stale.entry
-        request = _for_background(stale.request)
+        request = _for_background(stale)
         with storage.lock:
             flights = storage.flights
             flights.redeem(key, stale)
@@ -175,9 +175,9 @@ class Departures(Staleness):
             self._land(stale.flight, Landing.FAILED)
 
 
-def _for_background(request: Any) -> Any:
-    """A request like `request`, which many may share, without what is of one caller's call: who traces it, its end."""
-    mine = copied(request)
+def _for_background(stale: Stale) -> Any:
+    """A request like that of a stale answer, without what is of its caller's call: who traces it, its end."""
+    mine = copied(stale.request, stale.parts)
     extensions = mine.extensions
     extensions.pop("trace", None)
     extensions.pop(DEADLINE, None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-__all__ = ["Library", "copied"]
+__all__ = ["Library", "Parts", "copied", "parts"]
 
 _SLICE = 16 << 10
 
@@ -60,8 +60,20 @@ class _Slices:
             yield self._raw[start : start + _SLICE]
 
 
-def copied(request: Any) -> Any:
-    """A request that is sent like this one, whatever becomes of this one's header fields and extensions."""
-    copy = object.__new__(type(request))
-    copy.__dict__.update(request.__dict__, headers=request.headers.copy(), extensions={**request.extensions})
+Parts = tuple[dict[str, Any], list[tuple[bytes, bytes, bytes]], dict[str, Any]]
+"""What a request is at one moment: its attributes, header fields and extensions."""
+
+
+def parts(request: Any) -> Parts:
+    """What `copied` needs of a request later, whatever becomes of it meanwhile; a fifth of the work of a copy."""
+    return request.__dict__.copy(), request.headers._list.copy(), request.extensions.copy()
+
+
+def copied(request: Any, taken: Parts | None = None) -> Any:
+    """A request that is sent like this one, whatever becomes of this one; or as it was when its parts were `taken`."""
+    attributes, fields, extensions = taken or parts(request)
+    theirs = attributes["headers"]
+    headers, copy = object.__new__(type(theirs)), object.__new__(type(request))
+    headers.__dict__.update(theirs.__dict__, _list=fields)
+    copy.__dict__.update(attributes, headers=headers, extensions=extensions)
     return copy

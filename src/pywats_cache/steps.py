@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .flights import Flight, Landing
+from .library import Parts
 from .outcome import CacheOutcome
 from .prepared import Prepared
 from .storage.entry import StoredResponse
@@ -137,14 +138,18 @@ class Stale(Step):
     """Answer with `response` at once, and let what `engine.refresh` makes of this run in the background.
 
     - `entry`: what is stored under `key`. Nobody else will refresh it before `engine.refresh` or `engine.unrefreshed`.
+    - `parts`: what `request` was then, if it is a caller's, who may send it again with another's credentials.
     - `flight`: of the refresh, once it has begun.
     """
 
-    __slots__ = ("entry", "flight", "key", "prepared", "request", "response")
+    __slots__ = ("entry", "flight", "key", "parts", "prepared", "request", "response")
 
-    def __init__(self, response: Any, request: Any, prepared: Prepared, key: str, entry: StoredResponse) -> None:
+    def __init__(
+        self, response: Any, request: Any, parts: Parts | None, prepared: Prepared, key: str, entry: StoredResponse
+    ) -> None:
         self.response: Any = response
         self.request: Any = request
+        self.parts: Parts | None = parts
         self.prepared: Prepared = prepared
         self.key: str = key
         self.entry: StoredResponse = entry
