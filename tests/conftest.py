@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import socket
 import sys
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from pywats_cache.flights import Flight
 from pywats_cache.testing import FakeClock
 
 try:
@@ -61,3 +64,17 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 def clock() -> FakeClock:
     """A clock that only the test moves."""
     return FakeClock()
+
+
+@pytest.fixture
+def joined(monkeypatch: pytest.MonkeyPatch) -> threading.Semaphore:
+    """Released once for each caller that waits for another's flight."""
+    waiting = threading.Semaphore(0)
+    original = Flight.on_landing
+
+    def on_landing(self: Flight, wake: Callable[[], object]) -> None:
+        original(self, wake)
+        waiting.release()
+
+    monkeypatch.setattr(Flight, "on_landing", on_landing)
+    return waiting

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from held_refreshes import HeldRefreshes
 from hypothesis import Phase, event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
@@ -32,20 +33,6 @@ def window(path: str, reason: str) -> float:
     """Seconds after the TTL for which this reason allows an answer."""
     offline = DAYS if path == "/days" else OFFLINE
     return {"while-revalidate": REVALIDATE, "if-error": IF_ERROR, "offline": offline}[reason]
-
-
-class Refreshes:
-    """In the place of the threads: a refresh runs when the machine says so."""
-
-    def __init__(self) -> None:
-        self.waiting: list[Any] = []
-
-    def start(self, fetch: Any) -> bool:
-        self.waiting.append(fetch)
-        return True
-
-    def close(self) -> list[Any]:
-        return self.waiting
 
 
 class StaleMachine(RuleBasedStateMachine):
@@ -74,9 +61,8 @@ class StaleMachine(RuleBasedStateMachine):
             controller=controller,
             storage=MemoryStorage(clock=self.clock),
         )
-        self.refreshes = Refreshes()
         self.under_way: list[Fetch] = []
-        self.client.cache._threads = self.refreshes
+        self.refreshes = HeldRefreshes(self.client.cache)
         self.meanwhile, self.waited_for = "nothing", 0
         self.wait = self.client.cache._wait
         self.client.cache._wait = self.something_happens
@@ -228,7 +214,7 @@ class StaleMachine(RuleBasedStateMachine):
         if self.under_way:
             self.arrive(self.under_way[0])
         elif self.refreshes.waiting:
-            self.client.cache._refresh(self.refreshes.waiting.pop(0))
+            self.refreshes.go()
 
     @invariant()
     def every_call_is_counted_once(self) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import hishel
 import httpx
 import pytest
+from held_refreshes import HeldRefreshes
 from sharing_world import LONG
 
 from pywats_cache import CacheTransport, Controller, MemoryStorage, SharedStorage, TieredStorage
@@ -29,18 +30,10 @@ class Process:
         self.cache = CacheTransport(httpx.MockTransport(serve), storage=storage, controller=controller, clock=clock)
         self.client = httpx.Client(transport=self.cache, base_url="http://origin")
         self.memory = self.cache._engine.storage
-        self.waiting: list[Any] = []
-        self.cache._threads = self
-
-    def start(self, stale: Any) -> bool:
-        self.waiting.append(stale)
-        return True
-
-    def close(self) -> list[Any]:
-        return self.waiting
+        self.refreshes = HeldRefreshes(self.cache)
 
     def refresh(self) -> None:
-        self.cache._refresh(self.waiting.pop(0))
+        self.refreshes.go()
 
     def get(self) -> tuple[str, str, str]:
         response = self.client.get("/a")

@@ -10,6 +10,7 @@ from typing import Any
 
 import anyio
 import pytest
+from held_refreshes import HeldRefreshes
 
 from pywats_cache import Controller, departures
 from pywats_cache.background import WORKERS
@@ -21,31 +22,12 @@ SWR = Controller(ttl=10.0, stale_while_revalidate=60.0)
 ETAG = {"headers": {"ETag": '"1"'}}
 
 
-class Held:
-    """In the place of the refreshing threads: takes refreshes and lets a test decide when they run."""
-
-    def __init__(self, transport: Any) -> None:
-        self.waiting: list[Any] = []
-        self._run = transport._refresh
-        transport._threads = self
-
-    def start(self, stale: Any) -> bool:
-        self.waiting.append(stale)
-        return True
-
-    def close(self) -> list[Any]:
-        return self.waiting
-
-    def go(self) -> None:
-        self._run(self.waiting.pop(0))
-
-
 @pytest.fixture
-def stale(cached: Callable[..., Any], clock: Any, origin: Any) -> tuple[Any, Held]:
+def stale(cached: Callable[..., Any], clock: Any, origin: Any) -> tuple[Any, HeldRefreshes]:
     """A client that has just been given a stale answer, and the refresh that this has started."""
     origin.reply = ETAG
     client = cached(SWR)
-    held = Held(client.cache)
+    held = HeldRefreshes(client.cache)
     client.get("/a")
     clock.advance(11)
     assert client.get("/a").extensions["pywats_cache"].status == "stale"
@@ -53,14 +35,14 @@ def stale(cached: Callable[..., Any], clock: Any, origin: Any) -> tuple[Any, Hel
     return client, held
 
 
-def test_it_validates_what_is_stored(stale: tuple[Any, Held], origin: Any) -> None:
+def test_it_validates_what_is_stored(stale: tuple[Any, HeldRefreshes], origin: Any) -> None:
     _, held = stale
     held.go()
     assert origin.requests[1].headers["If-None-Match"] == '"1"'
 
 
 @pytest.mark.parametrize("how", ["a write", "invalidate"])
-def test_what_is_dirtied_in_between_is_not_validated(stale: tuple[Any, Held], origin: Any, how: str) -> None:
+def test_what_is_dirtied_in_between_is_not_validated(stale: tuple[Any, HeldRefreshes], origin: Any, how: str) -> None:
     client, held = stale
     if how == "a write":
         client.put("/a")
@@ -75,7 +57,7 @@ def test_what_is_dirtied_in_between_is_not_validated(stale: tuple[Any, Held], or
 
 
 def test_mutant_that_validates_what_was_dirtied_is_found(
-    stale: tuple[Any, Held], origin: Any, monkeypatch: pytest.MonkeyPatch
+    stale: tuple[Any, HeldRefreshes], origin: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client, held = stale
     client.cache.invalidate("/a")
@@ -84,7 +66,7 @@ def test_mutant_that_validates_what_was_dirtied_is_found(
     assert "If-None-Match" in origin.requests[-1].headers
 
 
-def test_a_newer_answer_needs_no_refresh(stale: tuple[Any, Held], origin: Any) -> None:
+def test_a_newer_answer_needs_no_refresh(stale: tuple[Any, HeldRefreshes], origin: Any) -> None:
     client, held = stale
     newer = client.get("/a", extensions={"pywats_cache": {"refresh": True}})
     held.go()
@@ -92,7 +74,7 @@ def test_a_newer_answer_needs_no_refresh(stale: tuple[Any, Held], origin: Any) -
     assert client.get("/a").text == newer.text
 
 
-def test_a_fetch_under_way_needs_no_refresh(stale: tuple[Any, Held], origin: Any) -> None:
+def test_a_fetch_under_way_needs_no_refresh(stale: tuple[Any, HeldRefreshes], origin: Any) -> None:
     client, held = stale
 
     def reply(request: Any) -> Any:
@@ -105,7 +87,7 @@ def test_a_fetch_under_way_needs_no_refresh(stale: tuple[Any, Held], origin: Any
     assert client.get("/a").text == "newer"
 
 
-def test_only_one_is_promised_at_a_time(stale: tuple[Any, Held]) -> None:
+def test_only_one_is_promised_at_a_time(stale: tuple[Any, HeldRefreshes]) -> None:
     client, held = stale
     for _ in range(3):
         assert client.get("/a").extensions["pywats_cache"].status == "stale"
@@ -115,7 +97,7 @@ def test_only_one_is_promised_at_a_time(stale: tuple[Any, Held]) -> None:
 
 
 def test_mutant_that_promises_nothing_starts_several(
-    stale: tuple[Any, Held], clock: Any, monkeypatch: pytest.MonkeyPatch
+    stale: tuple[Any, HeldRefreshes], clock: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client, held = stale
     monkeypatch.setattr(FlightTable, "promise", lambda self, key, by: None)
@@ -126,7 +108,7 @@ def test_mutant_that_promises_nothing_starts_several(
 
 
 def test_one_that_breaks_before_it_is_sent_may_be_tried_again(
-    stale: tuple[Any, Held], clock: Any, origin: Any, monkeypatch: pytest.MonkeyPatch
+    stale: tuple[Any, HeldRefreshes], clock: Any, origin: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client, held = stale
 
@@ -156,12 +138,12 @@ def test_one_whose_start_is_interrupted_may_be_tried_again(
         with pytest.raises(KeyboardInterrupt):
             client.get("/a")
     assert len(client.cache.storage.flights) == 0
-    held = Held(client.cache)
+    held = HeldRefreshes(client.cache)
     client.get("/a")
     assert len(held.waiting) == 1
 
 
-def test_one_that_was_not_begun_is_given_up_with_the_transport(stale: tuple[Any, Held]) -> None:
+def test_one_that_was_not_begun_is_given_up_with_the_transport(stale: tuple[Any, HeldRefreshes]) -> None:
     client, _ = stale
     client.cache.close()
     assert len(client.cache.storage.flights) == 0
@@ -198,7 +180,7 @@ def test_a_request_that_its_caller_changes_meanwhile_is_refreshed_as_it_was(
 ) -> None:
     origin.reply = lambda request: origin.http.Response(200, text=request.headers["Authorization"])
     client = cached(Controller(ttl=10.0, stale_while_revalidate=60.0, refresh_ahead=0.5))
-    held = Held(client.cache)
+    held = HeldRefreshes(client.cache)
     request = client.build_request("GET", "/a", headers={"Authorization": "Bearer ann"})
     client.send(request)
     clock.advance(11 if how == "while-revalidate" else 6)
@@ -226,7 +208,7 @@ def test_a_refresh_tells_nothing_to_who_traces_the_callers_call(
     cached: Callable[..., Any], clock: Any, origin: Any
 ) -> None:
     client = cached(SWR)
-    held = Held(client.cache)
+    held = HeldRefreshes(client.cache)
     given = {"trace": lambda name, info: None, "tenant": "7"}
     client.get("/a", extensions=given)
     clock.advance(11)
@@ -243,7 +225,7 @@ def test_a_refresh_tells_nothing_to_who_traces_the_callers_call(
 @pytest.mark.parametrize("how", ["directive", "field"])
 def test_who_wants_only_what_is_stored_starts_nothing(cached: Callable[..., Any], clock: Any, how: str) -> None:
     client = cached(Controller(ttl=10.0, refresh_ahead=0.5))
-    held = Held(client.cache)
+    held = HeldRefreshes(client.cache)
     client.get("/a")
     clock.advance(6)
     given: dict[str, Any] = {"extensions": {"pywats_cache": {"only_if_cached": True}}}
@@ -258,7 +240,7 @@ def test_who_wants_only_what_is_stored_starts_nothing(cached: Callable[..., Any]
 # ── what cannot be, and what ends a thread ────────────────────────────────────────────────────────────────────────────
 
 
-def test_nothing_is_sent_while_a_write_may_be_taking_effect(stale: tuple[Any, Held], origin: Any) -> None:
+def test_nothing_is_sent_while_a_write_may_be_taking_effect(stale: tuple[Any, HeldRefreshes], origin: Any) -> None:
     client, held = stale
     origin.reply = {"status_code": 503}
     client.put("/a")
@@ -268,7 +250,7 @@ def test_nothing_is_sent_while_a_write_may_be_taking_effect(stale: tuple[Any, He
 
 
 def test_one_that_breaks_once_its_flight_is_open_closes_it(
-    stale: tuple[Any, Held], origin: Any, monkeypatch: pytest.MonkeyPatch
+    stale: tuple[Any, HeldRefreshes], origin: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client, held = stale
 
@@ -318,7 +300,9 @@ IN_VAIN = {
 
 
 @pytest.mark.parametrize("how", IN_VAIN)
-def test_a_body_that_cannot_be_stored_is_not_read_to_its_end(stale: tuple[Any, Held], origin: Any, how: str) -> None:
+def test_a_body_that_cannot_be_stored_is_not_read_to_its_end(
+    stale: tuple[Any, HeldRefreshes], origin: Any, how: str
+) -> None:
     client, held = stale
     body = Endless()
     origin.reply = lambda request: origin.http.Response(200, headers=IN_VAIN[how], content=body)
@@ -348,7 +332,7 @@ async def test_an_async_body_that_cannot_be_stored_is_not_read_to_its_end(
 
 
 def test_a_short_body_that_cannot_be_stored_is_read_so_that_its_connection_lives_on(
-    stale: tuple[Any, Held], origin: Any
+    stale: tuple[Any, HeldRefreshes], origin: Any
 ) -> None:
     _, held = stale
     read: list[bytes] = []

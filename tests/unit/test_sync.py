@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from pywats_cache import CacheOutcome, Controller, Read
-from pywats_cache.flights import Flight
 
 Outcome = Callable[[Any], CacheOutcome]
 LONG = 30  # seconds; a test that waits this long has failed
@@ -44,20 +43,6 @@ class Gate:
     def open(self, times: int = 1) -> None:
         for _ in range(times):
             self.opened.release()
-
-
-@pytest.fixture
-def joined(monkeypatch: pytest.MonkeyPatch) -> threading.Semaphore:
-    """Released each time somebody begins to wait for a flight."""
-    waiting = threading.Semaphore(0)
-    register = Flight.on_landing
-
-    def on_landing(flight: Flight, wake: Callable[[], object]) -> None:
-        register(flight, wake)
-        waiting.release()
-
-    monkeypatch.setattr(Flight, "on_landing", on_landing)
-    return waiting
 
 
 class Callers:

@@ -7,32 +7,18 @@ from typing import Any
 
 import pytest
 from door_clients import Make, Outcome, lookups
+from held_refreshes import HeldRefreshes
 
 from pywats_cache import Controller, MemoryStorage, Read
 from pywats_cache.testing import FakeClock
 
-
-class Held:
-    """In the place of the refreshing threads: takes refreshes and lets a test decide when they run."""
-
-    def __init__(self) -> None:
-        self.waiting: list[Any] = []
-
-    def start(self, fetch: Any) -> bool:
-        self.waiting.append(fetch)
-        return True
-
-    def close(self) -> list[Any]:
-        return self.waiting
-
-
 SWR = Controller(ttl=10.0, stale_while_revalidate=60.0)
 
 
-def stale_client(make: Make, clock: FakeClock, **options: Any) -> tuple[Any, Held]:
+def stale_client(make: Make, clock: FakeClock, **options: Any) -> tuple[Any, HeldRefreshes]:
     """A client with an answer past its TTL, whose lookups have been learnt."""
     client = make(**{"controller": SWR, **options})
-    client.cache._threads = held = Held()
+    held = HeldRefreshes(client.cache)
     client.get("/a"), client.get("/a")
     assert lookups(client) == 1
     clock.advance(11)
@@ -52,7 +38,7 @@ def test_a_stale_answer_is_looked_up_and_the_first_one_starts_a_refresh(
     stats = client.cache.stats
     assert (stats.stale, stats.lookups, stats.hits, stats.misses, stats.requests) == (2, 3, 1, 1, 4)
     assert len(held.waiting) == 1
-    client.cache._refresh(held.waiting.pop())
+    held.go()
     assert outcome(client.get("/a")).status == "hit"
     assert origin.count == 2
     assert origin.requests[1].headers == origin.requests[0].headers
@@ -61,11 +47,11 @@ def test_a_stale_answer_is_looked_up_and_the_first_one_starts_a_refresh(
 def test_a_refresh_sends_a_request_of_its_own(make: Make, clock: FakeClock, origin: Any) -> None:
     client, held = stale_client(make, clock)
     client.get("/a")
-    client.cache._refresh(held.waiting.pop())
+    held.go()
     origin.requests[1].headers["X-Poison"] = "1"  # as a next transport may
     clock.advance(11)
     client.get("/a")
-    client.cache._refresh(held.waiting.pop())
+    held.go()
     assert "X-Poison" not in origin.requests[2].headers
 
 
@@ -106,7 +92,7 @@ def test_nothing_is_refreshed_where_the_server_must_not_be_asked(make: Make, clo
     clock.advance(11)
     only = Controller(ttl=10.0, stale_while_revalidate=60.0, offline="only", offline_for=0.0)
     client = make(storage=storage, controller=only)
-    client.cache._threads = held = Held()
+    held = HeldRefreshes(client.cache)
     client.lookup("GET", "/a")
     response = client.get("/a") if door else client.request("GET", "/a")
     assert (response.extensions["pywats_cache"].status, lookups(client)) == ("stale", int(door))
@@ -154,7 +140,7 @@ def test_a_stale_answer_is_looked_up_while_its_refresh_is_held_back(
         raise lib.http.ConnectError("refused")
 
     origin.reply = refuse
-    client.cache._refresh(held.waiting.pop())
+    held.go()
     assert outcome(client.get("/a")).status == "stale"
     assert (lookups(client), held.waiting) == (3, [])
     clock.advance(1)  # the back-off is over: the next call starts a refresh
