@@ -75,10 +75,7 @@ class Departures(Staleness):
 
         One that dirties it from then on makes the flight old too.
         """
-        flight, prepared = fetch.flight, fetch.prepared
-        if (entry.valid_at == flight.epoch and not prepared.directed) or not self.storage.coherence.dirtied_since(
-            (*entry.tags, *prepared.tags), entry.epoch
-        ):
+        if not self.storage.coherence.dirtied_since((*entry.tags, *fetch.prepared.tags), entry.epoch):
             fetch.stale = entry
             self.ask(fetch)
 

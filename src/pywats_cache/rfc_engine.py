@@ -20,7 +20,6 @@ from .engine import Engine
 from .prepared import Prepared
 from .rfc_prepared import plain
 from .rfc_writes import RfcWrites
-from .storage.entry import StoredResponse
 
 __all__ = ["RfcEngine"]
 
@@ -38,17 +37,7 @@ class RfcEngine(RfcWrites, Engine):
         """None: what may be served stale or shared here depends on fields that the ordinary way reads."""
         return None
 
-    def _with_refresh(
-        self,
-        request: Any,
-        prepared: Prepared,
-        key: str,
-        entry: StoredResponse,
-        now: float,
-        response: Any,
-        *,
-        lasting: bool = False,
-    ) -> Any:
+    def _with_refresh(self, request: Any, prepared: Prepared, *rest: Any, lasting: bool = False) -> Any:
         if prepared.kind == "part":  # the refresh is of the whole
             request, prepared, lasting = plain(request), prepared._replace(kind="read"), True
-        return super()._with_refresh(request, prepared, key, entry, now, response, lasting=lasting)
+        return super()._with_refresh(request, prepared, *rest, lasting=lasting)

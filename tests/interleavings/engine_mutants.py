@@ -244,7 +244,7 @@ MUTANTS: dict[str, tuple[type[Any], str, list[Replacement]]] = {
     "a refresh validates what a write has dirtied": (
         Engine,
         "_ask_about",
-        [(r"or not self\.storage\.coherence\.dirtied_since\([^:]*:", "or True:")],
+        [(r"if not self\.storage\.coherence\.dirtied_since\(.*\):", "if True:")],
     ),
     "a lookup asks for a flight without the lock": (
         Engine,
