@@ -56,7 +56,7 @@ class Browser:
         self._number = 0
         self._rest = b""
         self._session: str | None = None
-        self._loads = 0
+        self._loaded: set[str] = set()  # loaders of documents whose load event has been
         self.requests: list[str] = []
         self.complaints: list[str] = []
         targets = self.call("Target.getTargets")["targetInfos"]
@@ -64,6 +64,7 @@ class Browser:
         self._session = self.call("Target.attachToTarget", targetId=page, flatten=True)["sessionId"]
         for domain in ("Page", "Network", "Runtime", "Log"):
             self.call(f"{domain}.enable")
+        self.call("Page.setLifecycleEventsEnabled", enabled=True)
 
     def __enter__(self) -> Browser:
         return self
@@ -111,19 +112,20 @@ class Browser:
         method, given = event.get("method"), event.get("params", {})
         if method == "Network.requestWillBeSent":
             self.requests.append(given["request"]["url"])
-        elif method == "Page.loadEventFired":
-            self._loads += 1
+        elif method == "Page.lifecycleEvent" and given["name"] == "load":
+            self._loaded.add(given["loaderId"])
         elif method == "Runtime.exceptionThrown":
             self.complaints.append(json.dumps(given["exceptionDetails"]))
         elif method == "Log.entryAdded" and given["entry"]["level"] == "error":
             self.complaints.append(f"{given['entry']['text']} {given['entry'].get('url', '')}")
 
     def open(self, url: str) -> None:
-        """Go there, and wait until it is loaded."""
-        before = self._loads
-        if "loaderId" in self.call("Page.navigate", url=url):  # not so within the same document
-            while self._loads == before:
-                self._note(self._next())
+        """Go there, and wait until that document is loaded: a load event may still be the one before it."""
+        going = self.call("Page.navigate", url=url)
+        assert "errorText" not in going, (url, going)
+        loader = going.get("loaderId")  # none within the same document
+        while loader is not None and loader not in self._loaded:
+            self._note(self._next())
 
     def run(self, expression: str) -> Any:
         """The value of a JavaScript expression; promises are awaited."""

@@ -23,7 +23,7 @@ class _Server(uvicorn.Server):
 
 
 class Listener:
-    """Serves an ASGI application on one socket.
+    """Serves an ASGI application on one socket, which listens from the start.
 
     - `port`: 0 takes any that is free; `port` then says which.
     - `host`: loopback unless told otherwise.
@@ -38,6 +38,7 @@ class Listener:
             if os.name == "posix":  # elsewhere it lets another program take the port away
                 self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self._socket.bind((host, port))
+            self._socket.listen(128)  # at once: who asks before the server runs waits instead of being refused
         except BaseException:
             self._socket.close()
             raise
@@ -65,6 +66,7 @@ class Listener:
         self._server.should_exit = True
         if self._task is not None:
             await self._task
+        self._socket.close()  # the server does so only if it ran
 
     def start_thread(self) -> None:
         """Serve in a thread of its own; returns when the first request can be answered."""
@@ -76,6 +78,7 @@ class Listener:
         self._server.should_exit = True
         if self._thread is not None:
             self._thread.join()
+        self._socket.close()  # the server does so only if it ran
 
     def join(self) -> None:
         """Wait until the thread ends."""
@@ -87,6 +90,4 @@ class Listener:
         asyncio.run(self._serve())
 
     async def _serve(self) -> None:
-        # Listening from the start, so nobody is refused who asks before the server runs.
-        self._socket.listen(128)
         await self._server.serve(sockets=[self._socket])

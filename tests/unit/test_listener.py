@@ -1,0 +1,50 @@
+"""The page's socket: who asks before the server runs waits, and a port has one owner from the start."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+pytest.importorskip("uvicorn")
+
+from pywats_cache.web.serving import Listener
+
+
+async def hello(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]})
+    await send({"type": "http.response.body", "body": b"hello"})
+
+
+@pytest.fixture
+def listener() -> Iterator[Listener]:
+    listener = Listener(hello, port=0)
+    yield listener
+    listener.stop_thread()
+
+
+def test_a_question_before_the_server_runs_is_answered_by_it(listener: Listener) -> None:
+    with socket.create_connection((listener.host, listener.port), timeout=20) as early:
+        early.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        listener.start_thread()
+        answer = b"".join(iter(lambda: early.recv(4096), b""))
+        assert answer.endswith(b"hello")
+
+
+def test_it_answers_as_soon_as_it_has_started(listener: Listener) -> None:
+    listener.start_thread()
+    assert httpx.get(listener.url, trust_env=False).text == "hello"
+
+
+def test_the_port_is_taken_before_the_server_runs(listener: Listener) -> None:
+    with pytest.raises(OSError, match="in use"):
+        Listener(hello, port=listener.port)
+
+
+def test_a_listener_that_never_ran_lets_its_port_go(listener: Listener) -> None:
+    listener.stop_thread()
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection((listener.host, listener.port), timeout=20)
