@@ -19,6 +19,9 @@ from .validators import selects, updated_items
 
 __all__ = ["Arrivals"]
 
+SAYS_NOTHING = frozenset({206, 304, 408, 429})
+"""Status codes below 500 of answers that leave what is stored as good as it was."""
+
 
 class Arrivals(Staleness):
     """The part of the engine between the next transport's answer and the caller's."""
@@ -72,6 +75,7 @@ class Arrivals(Staleness):
             return Body.RENEW
         if self.fails_over(fetch, status):
             return Body.REPLACE
+        fetch.supersedes = status < 500 and status not in SAYS_NOTHING
         headers = fields(response.headers._list, self.looks_at)
         fetch.length, fetch.vary = content_length(headers), vary_names(headers)
         fetch.encoded = "content-encoding" in headers
@@ -95,7 +99,14 @@ class Arrivals(Staleness):
 
     def release(self, fetch: Fetch) -> None:
         """The answer turned out uncacheable: let all joiners go at once, and do not collapse this key for a while."""
+        self._unstorable(fetch)
         self._land(fetch.flight, Landing.UNCACHEABLE)
+
+    def _unstorable(self, fetch: Fetch) -> None:
+        if fetch.background:
+            self._back_off(fetch.flight.key)
+        if fetch.supersedes and fetch.stale is not None:
+            fetch.stale.superseded = True
 
     def finished(self, fetch: Fetch, response: Any, raw: bytes | None) -> Any:
         """The whole body is there (None: the response holds it decoded only). Returns the Response for the caller."""
@@ -242,6 +253,8 @@ class Arrivals(Staleness):
                 why_not = "overtaken"
             elif not storage.put(entry):
                 why_not = "too-large" if entry.size > storage.max_entry_bytes else "overtaken"
+            if why_not in ("empty", "too-large"):
+                self._unstorable(fetch)
             storage.flights.remove(flight)
         if why_not is None:
             fetch.stored = entry if entry.ttl > 0 else None

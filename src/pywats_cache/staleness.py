@@ -76,7 +76,7 @@ class Staleness(Core):
             and self.may_serve_stale(entry, prepared, now, decision.offline_for)
         ):
             return "offline"
-        window = decision.stale_while_revalidate
+        window = 0.0 if entry.superseded else decision.stale_while_revalidate
         return "while-revalidate" if window and self.may_serve_stale(entry, prepared, now, window) else None
 
     def count(self, fetch: Fetch, status: Status) -> None:

@@ -76,6 +76,7 @@ class Fetch(Step):
         "sent",
         "stale",
         "stored",
+        "supersedes",
         "to_send",
         "took",
         "validating",
@@ -111,6 +112,8 @@ class Fetch(Step):
         self.sent: float = time.perf_counter()
         self.took: float = 0.0
         """Seconds until the head of the answer was there, then until its body was."""
+        self.supersedes: bool = False
+        """Whether its answer takes the place of what is stored even if it is not stored itself."""
         self.stored: StoredResponse | None = None
         """What the answer became in memory; an outer storage gets it too."""
         self.claim: str | None = None

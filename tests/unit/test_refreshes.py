@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import threading
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -12,11 +13,12 @@ import anyio
 import pytest
 from held_refreshes import HeldRefreshes
 
-from pywats_cache import Controller, departures
+from pywats_cache import Controller, MemoryStorage, departures
 from pywats_cache.background import WORKERS
 from pywats_cache.directives import BACKGROUND
 from pywats_cache.engine import Engine
 from pywats_cache.flights import FlightTable
+from pywats_cache.staleness import BACKOFF_FIRST
 
 SWR = Controller(ttl=10.0, stale_while_revalidate=60.0)
 ETAG = {"headers": {"ETag": '"1"'}}
@@ -365,3 +367,59 @@ def test_whatever_a_next_transport_raises_leaves_the_threads_alive(
         client.get(path)
     for _ in paths:
         assert ran.acquire(timeout=30)
+
+
+FAILED = [429, 408, 500, 503]
+ANSWERED_OTHERWISE: dict[str, tuple[int, dict[str, str], bytes]] = {
+    "gone": (404, {}, b"gone"),
+    "forbidden": (403, {}, b"no"),
+    "moved": (302, {"Location": "/b"}, b""),
+    "not to be stored": (200, {"Cache-Control": "no-store"}, b"new"),
+    "empty": (200, {}, b"null"),
+    "too large": (200, {}, b"x" * 4096),
+    "too large, decoded": (200, {"Content-Encoding": "gzip"}, gzip.compress(b"x" * 4096)),
+}
+
+
+@pytest.mark.parametrize("status", FAILED)
+def test_a_server_that_has_no_answer_now_is_left_in_peace(
+    stale: tuple[Any, HeldRefreshes], origin: Any, clock: Any, status: int
+) -> None:
+    client, held = stale
+    origin.reply = {"status_code": status}
+    held.go()
+    assert client.get("/a").extensions["pywats_cache"].status == "stale"
+    assert held.waiting == []
+    clock.advance(BACKOFF_FIRST + 0.1)
+    assert client.get("/a").extensions["pywats_cache"].status == "stale"
+    assert len(held.waiting) == 1
+    held.go()
+    clock.advance(BACKOFF_FIRST + 0.1)  # doubled by now
+    client.get("/a")
+    assert held.waiting == []
+
+
+@pytest.mark.parametrize(
+    ("how", "rfc9111"), [*((how, False) for how in ANSWERED_OTHERWISE), ("not to be stored", True)]
+)
+def test_what_the_server_answers_otherwise_is_not_served_stale_again(
+    cached: Callable[..., Any], origin: Any, clock: Any, how: str, rfc9111: bool
+) -> None:
+    status, headers, content = ANSWERED_OTHERWISE[how]
+    fresh_for = {"headers": {"Cache-Control": "max-age=10", "ETag": '"1"'}}
+    controller = Controller(ttl=10.0, stale_while_revalidate=60.0, store_empty=False, rfc9111=rfc9111)
+    origin.reply = fresh_for
+    client = cached(controller, MemoryStorage(max_entry_bytes=2048))
+    held = HeldRefreshes(client.cache)
+    client.get("/a")
+    clock.advance(11)
+    assert client.get("/a").extensions["pywats_cache"].status == "stale"
+    origin.reply = lambda request: origin.http.Response(status, headers=headers, content=content)
+    held.go()
+    again = client.get("/a")
+    assert (again.status_code, again.extensions["pywats_cache"].status) == (status, "miss")
+    assert held.waiting == []
+    origin.reply = fresh_for
+    assert client.get("/a").extensions["pywats_cache"].stored
+    clock.advance(11)
+    assert client.get("/a").extensions["pywats_cache"].status == "stale"
