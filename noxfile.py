@@ -5,7 +5,7 @@ python noxfile.py -s demo       the main job against a simulated server
 python noxfile.py -s tests      the test-suite on every Python installed here
 python noxfile.py -s package    wheel and sdist: what is in them, and that they work installed (-- all: on every Python)
 python noxfile.py -s soak       shared stores under random kills, for ten minutes each way
-python noxfile.py -s bench      the benchmark suite (-- quick: in about a minute)
+python noxfile.py -s bench      the benchmark suite (-- quick: in a minute and a half)
 python noxfile.py -s docs       the documentation as a site, in site/
 python noxfile.py -s check -- tests/unit/test_key.py -k sorted     one test
 """

@@ -1,7 +1,7 @@
 """Run the benchmarks, each in processes of its own, and write the results; or compare two result files, or quote one.
 
 python -m benchmarks                      all of them (7 to 8 minutes), written to benchmarks/results
-python -m benchmarks quick                fewer rounds (about a minute); -quick is part of the files' names
+python -m benchmarks quick                fewer rounds (a minute and a half); -quick is part of the files' names
 python -m benchmarks [quick] hits lookup  some of them, printed only, unless --into says where to
 python -m benchmarks compare OLD NEW      two JSON files: what got worse; exits 1 if a goal newly fails
 python -m benchmarks quote                the figures in README and docs, anew from the newest results
