@@ -1,4 +1,4 @@
-"""HTTP dates: strict reading of the three formats, and writing of the one that is sent (RFC 9110 §5.6.7)."""
+"""HTTP dates, read strictly, in any of the three formats (RFC 9110 §5.6.7)."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ import time
 from calendar import monthrange, timegm
 from collections.abc import Mapping
 
-__all__ = ["date_field", "http_date", "parse_http_date"]
+__all__ = ["date_field", "parse_http_date"]
 
-_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_NUMBER_OF_MONTH = {name.lower(): number for number, name in enumerate(_MONTHS, 1)}
-_SHORT, _MONTH = "|".join(_DAYS), "|".join(_MONTHS)
+_MONTH = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
+_NUMBER_OF_MONTH = {name: number for number, name in enumerate(_MONTH.lower().split("|"), 1)}
+_SHORT = "Mon|Tue|Wed|Thu|Fri|Sat|Sun"
 _LONG = "Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday"
 _TIME = r"(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)"
 # Case does not matter to a robust recipient; digits, separators and the zone do: a date in another shape is no date.
@@ -59,12 +58,3 @@ def date_field(headers: Mapping[str, list[str]], name: str, now: float | None = 
     """The date in a field that must occur once; None if it is missing, repeated with other values, or no date."""
     values = set(headers.get(name, ()))
     return parse_http_date(values.pop(), now) if len(values) == 1 else None
-
-
-def http_date(seconds: float) -> str:
-    """`seconds` since 1970 as an IMF-fixdate, whatever the locale."""
-    at = time.gmtime(seconds)
-    return (
-        f"{_DAYS[at.tm_wday]}, {at.tm_mday:02} {_MONTHS[at.tm_mon - 1]} {at.tm_year:04} "
-        f"{at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02} GMT"
-    )

@@ -1,13 +1,11 @@
-"""Which stored variant a request selects: what Vary compares, and the choice among several (RFC 9111 §4.1)."""
+"""Which stored variant a request selects: what the fields that Vary names are compared by (RFC 9111 §4.1)."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 
-from .http_dates import date_field
-
-__all__ = ["most_recent", "preferred_language", "selecting_value"]
+__all__ = ["preferred_language", "selecting_value"]
 
 Headers = Mapping[str, list[str]]
 
@@ -59,13 +57,3 @@ def preferred_language(request: Headers) -> str | None:
                 best[value.strip().lower()] = weight
     top = [value for value, weight in best.items() if weight == max(best.values()) and weight > 0]
     return top[0] if len(top) == 1 and top[0] != "*" else None
-
-
-def most_recent(candidates: list[tuple[Headers, float]]) -> int:
-    """The index of the answer to use among several that match: that of the latest Date, the last of equal ones (§4).
-
-    - `candidates`: in the order they were stored, each with the wall clock of its receipt.
-    """
-    dates = [date_field(headers, "date", received) for headers, received in candidates]
-    known = [received if date is None else date for date, (_, received) in zip(dates, candidates, strict=True)]
-    return max(range(len(known)), key=lambda index: (known[index], index))

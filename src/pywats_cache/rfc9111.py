@@ -255,8 +255,6 @@ class Wishes:
     """
 
     no_cache: bool = False
-    no_store: bool = False
-    only_if_cached: bool = False
     max_age: float | None = None
     min_fresh: float | None = None
     max_stale: float | None = None
@@ -278,8 +276,6 @@ def wishes(request: Headers) -> Wishes:
         max_stale = math.inf  # §5.2.1.2: without a value, any staleness
     return Wishes(
         "no-cache" in directives,
-        "no-store" in directives,
-        "only-if-cached" in directives,
         _seconds(directives, "max-age", invalid=0.0),
         _seconds(directives, "min-fresh", invalid=float(MAX_DELTA)),
         max_stale,

@@ -13,7 +13,6 @@ from enum import Enum
 from .http_dates import date_field
 
 __all__ = [
-    "CONDITIONAL",
     "Items",
     "Precondition",
     "conditional_fields",
@@ -34,9 +33,6 @@ __all__ = [
 
 Items = Iterable[tuple[bytes, bytes, bytes]]
 """Header fields in wire order: name as received, name in lower case, value."""
-
-CONDITIONAL = frozenset({"if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range"})
-"""The request headers that make a request conditional (RFC 9110 §13.1)."""
 
 # RFC 9111 §3.1 and RFC 9110 §7.6.1: of one connection only, or of one proxy.
 _HOP_BY_HOP = frozenset(

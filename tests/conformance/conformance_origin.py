@@ -7,10 +7,9 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-
-from pywats_cache.http_dates import http_date
 
 DATES = frozenset({"date", "expires", "last-modified", "if-modified-since", "if-unmodified-since"})
 LOCATIONS = frozenset({"location", "content-location"})
@@ -45,7 +44,7 @@ def fixed_value(name: str, value: Any, *, now: float, base: str, request: dict[s
     """A header value as sent: whole numbers in dates are seconds from now, magic locations are below the test's URL."""
     lower = name.lower()
     if lower in DATES and isinstance(value, int):
-        date = http_date(int(now) + value)
+        date = formatdate(int(now) + value, usegmt=True)
         return _as_rfc850(date) if lower in request.get("rfc850date", ()) else date
     if lower in LOCATIONS and request.get("magic_locations"):
         return f"{base}/{value}" if value else base
@@ -118,7 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
         if "content-type" not in names:
             headers.append(("Content-Type", "text/plain"))
         if "date" not in names:
-            headers.append(("Date", http_date(now)))
+            headers.append(("Date", formatdate(now, usegmt=True)))
         headers.append(("Request-Numbers", " ".join(str(one.number) for one in run.seen)))
         self.close_connection = True
         if told.get("disconnect"):

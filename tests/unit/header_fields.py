@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from pywats_cache.http_dates import http_date
+from email.utils import formatdate
 
 NOW = 1_700_000_000.0
+
+
+def http_date(seconds: float) -> str:
+    return formatdate(seconds, usegmt=True)
 
 
 def at(seconds: float) -> str:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from header_fields import NOW, at, headers
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pywats_cache.negotiation import most_recent, preferred_language, selecting_value
+from pywats_cache.negotiation import preferred_language, selecting_value
 
 
 class TestSelection:
@@ -67,8 +66,3 @@ class TestSelection:
     )
     def test_preferred_language(self, lines: list[str], language: str | None) -> None:
         assert preferred_language({"accept-language": lines}) == language
-
-    def test_the_latest_answer_is_used(self) -> None:
-        assert most_recent([(headers(date=at(5)), NOW), (headers(date=at(3)), NOW)]) == 0
-        assert most_recent([(headers(date=at(5)), NOW), (headers(date=at(5)), NOW)]) == 1
-        assert most_recent([({}, NOW + 9), (headers(date=at(5)), NOW)]) == 0

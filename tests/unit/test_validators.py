@@ -5,10 +5,11 @@ from __future__ import annotations
 import datetime
 
 import pytest
+from header_fields import headers, http_date, items
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pywats_cache.http_dates import date_field, http_date, parse_http_date
+from pywats_cache.http_dates import date_field, parse_http_date
 from pywats_cache.validators import (
     Precondition,
     conditional_fields,
@@ -30,14 +31,6 @@ MODIFIED = "Sun, 06 Nov 1994 08:49:37 GMT"
 EARLIER = "Sun, 06 Nov 1994 08:49:36 GMT"
 LATER = "Sun, 06 Nov 1994 08:49:38 GMT"
 SECONDS = 784_111_777.0
-
-
-def headers(**fields: str | list[str]) -> dict[str, list[str]]:
-    return {name.replace("_", "-"): [value] if isinstance(value, str) else value for name, value in fields.items()}
-
-
-def items(*pairs: tuple[str, str]) -> list[tuple[bytes, bytes, bytes]]:
-    return [(name.encode(), name.lower().encode(), value.encode()) for name, value in pairs]
 
 
 def pairs(result: list[tuple[bytes, bytes, bytes]]) -> list[tuple[str, str]]:
@@ -102,7 +95,7 @@ class TestDates:
         assert found == _utc(year)
 
     @given(st.integers(-10_000_000_000, 250_000_000_000))
-    def test_what_is_written_is_read(self, seconds: int) -> None:
+    def test_what_the_standard_library_writes_is_read(self, seconds: int) -> None:
         assert parse_http_date(http_date(seconds)) == seconds
 
     def test_a_repeated_date_counts_only_if_it_says_the_same(self) -> None:

@@ -7,10 +7,10 @@ from typing import Any
 
 import hishel
 import pytest
+from header_fields import http_date
 from rfc_origins import RFC, Make, Outcome, Said, unchanged
 
 from pywats_cache import Bypass, CacheOutcome, Controller, MemoryStorage, Read, TieredStorage, Write
-from pywats_cache.http_dates import http_date
 from pywats_cache.testing import FakeClock
 
 # ── lifetime and age ──────────────────────────────────────────────────────────────────────────────────────────────────
