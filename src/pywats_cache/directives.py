@@ -1,15 +1,13 @@
-"""What a caller asks of the cache for one request: `extensions={"pywats_cache": {...}}` and `Cache-Control`."""
+"""What a caller asks of the cache for one request: `extensions={"pywats_cache": {...}}`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from .errors import ConfigurationError, ConfigurationTypeError, flag, seconds, words
 
-__all__ = ["BACKGROUND", "DEADLINE", "EXTENSION", "Directives", "parse_cache_control"]
+__all__ = ["BACKGROUND", "DEADLINE", "EXTENSION", "Directives"]
 
 EXTENSION = "pywats_cache"
 DEADLINE = "pywats_cache.deadline"
@@ -69,36 +67,3 @@ _CHECKS: dict[str, Any] = {
     "key": _optional_key,
     "only_if_cached": flag,
 }
-
-
-def parse_cache_control(values: list[str]) -> Mapping[str, str | None]:
-    """The directives of all Cache-Control field lines, names in lower case, quotes taken off (RFC 9111 §5.2).
-
-    The first of two directives of one name counts.
-    """
-    return _parsed(tuple(values))
-
-
-@lru_cache(maxsize=256)
-def _parsed(values: tuple[str, ...]) -> Mapping[str, str | None]:
-    directives: dict[str, str | None] = {}
-    # Line by line: a quote left open must not swallow what the next line says.
-    for part in (part for line in values for part in _split(line)):
-        name, has_value, value = part.partition("=")
-        name = name.strip().lower()
-        if name:
-            directives.setdefault(name, value.strip().strip('"') if has_value else None)
-    return MappingProxyType(directives)  # for all who ask again
-
-
-def _split(text: str) -> list[str]:
-    if '"' not in text:
-        return text.split(",")
-    parts, start, quoted = [], 0, False
-    for at, char in enumerate(text):
-        if char == '"' and (at == 0 or text[at - 1] != "\\"):
-            quoted = not quoted
-        elif char == "," and not quoted:
-            parts.append(text[start:at])
-            start = at + 1
-    return [*parts, text[start:]]

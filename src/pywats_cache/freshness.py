@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable, Mapping
 from enum import Enum
 
+from .cache_control import parse_cache_control
 from .controller import Decision
-from .directives import parse_cache_control
 
 __all__ = ["Body", "content_length", "fields", "is_empty", "unkeepable", "unstorable", "vary_names", "write_lease"]
 

@@ -7,9 +7,10 @@ from sys import intern
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import unquote_plus
 
+from .cache_control import CacheControl, parse_cache_control, seconds_of
 from .coherence import explicit_tag, partition_tag, path_tags, write_tags
 from .controller import Controller, Decision
-from .directives import Directives, parse_cache_control
+from .directives import Directives
 from .errors import ConfigurationTypeError
 from .key import entry_key, is_credential, partition_digest, sorted_query
 from .storage.entry import HeaderItems
@@ -179,8 +180,8 @@ class Preparer:
         first: dict[bytes, bytes] = {}
         for name, value in fields:
             first.setdefault(name, value)
-        controls = parse_cache_control([v.decode("latin-1") for n, v in fields if n == b"cache-control"])
-        max_age = _whole_seconds(controls.get("max-age"))
+        controls = parse_cache_control(v.decode("latin-1") for n, v in fields if n == b"cache-control")
+        max_age = seconds_of(controls, "max-age")
         return Asked(
             separating=tuple(
                 f for f in fields if f[0] in self._partition_names or is_credential(f[0].decode("latin-1"))
@@ -282,7 +283,7 @@ class Preparer:
         return prepared._replace(**changed)
 
 
-def _why_not(first: Mapping[bytes, bytes], controls: Mapping[str, str | None]) -> str | None:
+def _why_not(first: Mapping[bytes, bytes], controls: CacheControl) -> str | None:
     """Why a read with these header fields goes around the cache, or None."""
     if "no-store" in controls:
         return "caller-bypass"
@@ -304,10 +305,6 @@ def _why_not_route(decision: Decision, query: str | None) -> str | None:
     return "zero-ttl" if decision.ttl == 0 else None
 
 
-def _wants_new(controls: Mapping[str, str | None], first: Mapping[bytes, bytes]) -> bool:
+def _wants_new(controls: CacheControl, first: Mapping[bytes, bytes]) -> bool:
     # Pragma counts only without Cache-Control (RFC 9111 §5.4).
     return "no-cache" in controls or (not controls and b"no-cache" in first.get(b"pragma", b"").lower())
-
-
-def _whole_seconds(value: str | None) -> float | None:
-    return float(value) if value is not None and value.isascii() and value.isdigit() else None

@@ -7,11 +7,11 @@ are seconds; `received` is the wall clock when the answer's head came in, as `ti
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from .cache_control import MAX_DELTA, CacheControl, delta_seconds, parse_cache_control, seconds_of
 from .http_dates import date_field
 from .validators import Items, connection_names, entity_tag, is_essential
 
@@ -27,7 +27,6 @@ __all__ = [
     "initial_age",
     "may_use",
     "may_use_on_error",
-    "parse_directives",
     "received_age",
     "stored_items",
     "unstorable_by_rfc",
@@ -35,9 +34,6 @@ __all__ = [
 ]
 
 Headers = Mapping[str, list[str]]
-
-MAX_DELTA = 2**31
-"""What a greater number of seconds counts as (RFC 9111 §1.2.2)."""
 
 HEURISTIC_SHARE = 0.1
 """Of the time since the last modification (RFC 9111 §4.2.2)."""
@@ -51,50 +47,13 @@ CACHEABLE_BY_DEFAULT = frozenset({200, 203, 204, 300, 301, 308, 404, 405, 410, 4
 UNDERSTOOD = CACHEABLE_BY_DEFAULT | {201, 202, 302, 303, 307, 400, 401, 403, 451, 500, 502, 503, 504}
 """Statuses whose requirements this cache meets, which is what must-understand asks (RFC 9111 §5.2.2.3)."""
 
-# A token, then "=" and a quoted string or whatever stands there up to the comma. What cannot be read is skipped, an
-# unclosed quote included, so that one bad directive does not hide the next.
-_DIRECTIVE = re.compile(r'([^\s,="]+)(?:[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^\s,]*)))?')
-_ESCAPED = re.compile(r"\\(.)")
 
-Directives = Mapping[str, list[str | None]]
-"""Cache-Control by directive in lower case, each with its values in order; None is a directive without one."""
-
-
-def parse_directives(values: Iterable[str]) -> dict[str, list[str | None]]:
-    """The directives of all Cache-Control field lines (RFC 9111 §5.2), with every repetition."""
-    result: dict[str, list[str | None]] = {}
-    for line in values:
-        for found in _DIRECTIVE.finditer(line):
-            name, quoted, token = found.groups()
-            value = token if quoted is None else _ESCAPED.sub(r"\1", quoted)
-            result.setdefault(name.lower(), []).append(value)
-    return result
-
-
-def _delta(value: str | None) -> float | None:
-    """Delta-seconds: digits only, large ones clamped (RFC 9111 §1.2.2); None for anything else."""
-    if value is None or not (value.isascii() and value.isdigit()):
-        return None
-    # Python refuses to read a number of more than 4300 digits.
-    significant = value.lstrip("0") or "0"
-    return float(MAX_DELTA if len(significant) > 10 else min(int(significant), MAX_DELTA))
-
-
-def _seconds(directives: Directives, name: str, invalid: float | None = None) -> float | None:
-    """The argument of a directive, the first of several (RFC 9111 §4.2.1); None where it is absent."""
-    values = directives.get(name)
-    if not values:
-        return None
-    found = _delta(values[0])
-    return invalid if found is None else found
-
-
-def _is_unqualified(directives: Directives, name: str) -> bool:
+def _is_unqualified(directives: CacheControl, name: str) -> bool:
     """Whether a directive speaks of the whole answer: at least once without field names."""
     return any(not value for value in directives.get(name, ()))
 
 
-def _field_names(directives: Directives, name: str) -> frozenset[str]:
+def _field_names(directives: CacheControl, name: str) -> frozenset[str]:
     """The field names that a qualified directive lists (RFC 9111 §5.2.2.4), in lower case."""
     return frozenset(
         part.strip().lower() for value in directives.get(name, ()) if value for part in value.split(",")
@@ -126,7 +85,7 @@ class Freshness:
 
 def freshness(status: int, headers: Headers, received: float) -> Freshness:
     """How long an answer is fresh and what it allows afterwards (RFC 9111 §4.2)."""
-    directives = parse_directives(headers.get("cache-control", ()))
+    directives = parse_cache_control(headers.get("cache-control", ()))
     lifetime, explicit = _lifetime(status, headers, directives, received)
     # §5.2.2.8: proxy-revalidate, like s-maxage, binds shared caches only.
     must_revalidate = "must-revalidate" in directives
@@ -141,16 +100,16 @@ def freshness(status: int, headers: Headers, received: float) -> Freshness:
         explicit,
         validate,
         must_revalidate,
-        (_seconds(directives, "stale-while-revalidate") or 0.0) if usable_stale else 0.0,
-        (_seconds(directives, "stale-if-error") or 0.0) if usable_stale else 0.0,
+        (seconds_of(directives, "stale-while-revalidate") or 0.0) if usable_stale else 0.0,
+        (seconds_of(directives, "stale-if-error") or 0.0) if usable_stale else 0.0,
         "immutable" in directives,
     )
 
 
-def _lifetime(status: int, headers: Headers, directives: Directives, received: float) -> tuple[float, bool]:
+def _lifetime(status: int, headers: Headers, directives: CacheControl, received: float) -> tuple[float, bool]:
     """The freshness lifetime in seconds, and whether it is explicit (RFC 9111 §4.2.1)."""
     # Invalid freshness information makes an answer stale (§4.2.1); it does not make room for a guess.
-    max_age = _seconds(directives, "max-age", invalid=0.0)
+    max_age = seconds_of(directives, "max-age", invalid=0.0)
     if max_age is not None:
         return max_age, True
     date = date_field(headers, "date", received)
@@ -162,7 +121,7 @@ def _lifetime(status: int, headers: Headers, directives: Directives, received: f
     return _heuristic(status, headers, directives, date), False
 
 
-def _heuristic(status: int, headers: Headers, directives: Directives, date: float) -> float:
+def _heuristic(status: int, headers: Headers, directives: CacheControl, date: float) -> float:
     """A guess from Last-Modified (RFC 9111 §4.2.2), only where the status or `public` allows one."""
     if status not in CACHEABLE_BY_DEFAULT and "public" not in directives:
         return 0.0
@@ -176,7 +135,7 @@ def _heuristic(status: int, headers: Headers, directives: Directives, date: floa
 def received_age(headers: Headers) -> float:
     """The Age field in seconds (RFC 9111 §5.1): the first of several members; 0 for what is no number."""
     for line in headers.get("age", ())[:1]:
-        return _delta(line.split(",")[0].strip(" \t")) or 0.0
+        return delta_seconds(line.split(",")[0].strip(" \t")) or 0.0
     return 0.0
 
 
@@ -207,8 +166,8 @@ def unstorable_by_rfc(status: int, request: Headers, response: Headers, fresh: F
     Authorization and Set-Cookie do not keep a private cache from storing (§3.5, §7.3), nor do private and s-maxage.
     For a POST ask `methods.usable_for_get` too; nothing else is stored.
     """
-    directives = parse_directives(response.get("cache-control", ()))
-    if "no-store" in parse_directives(request.get("cache-control", ())):
+    directives = parse_cache_control(response.get("cache-control", ()))
+    if "no-store" in parse_cache_control(request.get("cache-control", ())):
         return "caller-bypass"  # §5.2.1.5
     if not 200 <= status < 600 or status in (206, 304):
         return "status"  # §3: not final, or partial, or no answer of its own
@@ -237,7 +196,7 @@ def has_validator(headers: Headers) -> bool:
 def stored_items(items: Items) -> list[tuple[bytes, bytes, bytes]]:
     """The header fields that are stored: none of the connection (§3.1), none that no-cache lists (§5.2.2.4)."""
     items = list(items)
-    controls = parse_directives(value.decode("latin-1") for _, lower, value in items if lower == b"cache-control")
+    controls = parse_cache_control(value.decode("latin-1") for _, lower, value in items if lower == b"cache-control")
     listed = frozenset(name for name in _field_names(controls, "no-cache") if not is_essential(name))
     dropped = connection_names(items) | listed
     return [item for item in items if item[1].decode("latin-1") not in dropped]
@@ -268,18 +227,18 @@ def wishes(request: Headers) -> Wishes:
     """The directives of a request. What is invalid there is read as the stricter: max-age=0, no max-stale."""
     if "cache-control" not in request:
         # §5.4: Pragma counts only without Cache-Control.
-        pragma = parse_directives(request.get("pragma", ()))
+        pragma = parse_cache_control(request.get("pragma", ()))
         return Wishes(no_cache=True) if "no-cache" in pragma else NO_WISHES
-    directives = parse_directives(request["cache-control"])
-    max_stale = _seconds(directives, "max-stale")
+    directives = parse_cache_control(request["cache-control"])
+    max_stale = seconds_of(directives, "max-stale")
     if max_stale is None and None in directives.get("max-stale", ()):
         max_stale = math.inf  # §5.2.1.2: without a value, any staleness
     return Wishes(
         "no-cache" in directives,
-        _seconds(directives, "max-age", invalid=0.0),
-        _seconds(directives, "min-fresh", invalid=float(MAX_DELTA)),
+        seconds_of(directives, "max-age", invalid=0.0),
+        seconds_of(directives, "min-fresh", invalid=float(MAX_DELTA)),
         max_stale,
-        _seconds(directives, "stale-if-error") or 0.0,
+        seconds_of(directives, "stale-if-error") or 0.0,
     )
 
 

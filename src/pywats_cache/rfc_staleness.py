@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from .cache_control import parse_cache_control
 from .clock import calendar
 from .core import in_time
 from .freshness import fields
@@ -20,7 +21,6 @@ from .rfc9111 import (
     freshness,
     may_use,
     may_use_on_error,
-    parse_directives,
 )
 from .rfc_answers import RfcAnswers
 from .rfc_prepared import RfcPreparer
@@ -74,7 +74,7 @@ class RfcStaleness(Staleness):
         headers = fields(entry.headers, _SPEAKING)
         # The lifetime was worked out when the answer came in; only then its dates could be read.
         stated = replace(freshness(entry.status, headers, 0.0), lifetime=entry.ttl)
-        return stated, parse_directives(headers.get("cache-control", ()))
+        return stated, parse_cache_control(headers.get("cache-control", ()))
 
     # ── fresh ─────────────────────────────────────────────────────────────────────────────────────────────────────
 

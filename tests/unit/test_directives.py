@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pywats_cache import CacheOutcome, CachingError, Controller, Read, Write
-from pywats_cache.directives import Directives, parse_cache_control
+from pywats_cache.directives import Directives
 from pywats_cache.testing import FakeClock
 
 Outcome = Callable[[Any], CacheOutcome]
@@ -228,26 +228,3 @@ def test_several_directives_go_together(client: Any, clock: FakeClock, outcome: 
 def test_directives_do_not_bend_a_rule_that_bypasses(cached: Callable[..., Any], outcome: Outcome) -> None:
     client = cached(Controller([Read("/a", bypass_query=("fresh",))]))
     assert outcome(ask(client, "/a?fresh=1", ttl=100, refresh=True))[:2] == ("bypass", "query-bypass")
-
-
-@pytest.mark.parametrize(
-    ("lines", "directives"),
-    [
-        ([], {}),
-        ([""], {}),
-        (["no-cache"], {"no-cache": None}),
-        (["No-Store , MAX-AGE=5"], {"no-store": None, "max-age": "5"}),
-        (["max-age=1", "max-age=2"], {"max-age": "1"}),
-        (['private="set-cookie, x", no-cache'], {"private": "set-cookie, x", "no-cache": None}),
-        ([",, ,no-store,"], {"no-store": None}),
-        (['ext="a\\"b, no-store"'], {"ext": 'a\\"b, no-store'}),
-        (["max-age"], {"max-age": None}),
-        (["max-age="], {"max-age": ""}),
-    ],
-)
-def test_cache_control_is_parsed(lines: list[str], directives: dict[str, str | None]) -> None:
-    assert parse_cache_control(lines) == directives
-
-
-def test_a_quote_left_open_does_not_swallow_the_next_line() -> None:
-    assert "no-store" in parse_cache_control(['private="Set-Cookie', "no-store"])
