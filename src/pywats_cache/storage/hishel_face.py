@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from hishel import AsyncBaseStorage, BaseStorage, Entry, Headers, Request, Response
 
+from ..body import Collector
 from ..coherence import Coherence
 from .entry import OVERHEAD
 from .table import BoundedTable
@@ -197,47 +198,22 @@ def _copy_response(response: Response, stream: Iterator[bytes] | AsyncIterator[b
     return Response(response.status_code, _copy_headers(response.headers), stream)
 
 
-class _Collector:
-    """Gathers a body up to `bound` bytes; `body` is None once it is longer."""
-
-    __slots__ = ("_chunks", "_left")
-
-    def __init__(self, bound: int) -> None:
-        self._chunks: list[bytes] | None = []
-        self._left = bound
-
-    def add(self, chunk: bytes) -> None:
-        self._left -= len(chunk)
-        if self._left < 0:
-            self._chunks = None
-        elif self._chunks is not None:
-            self._chunks.append(chunk)
-
-    @property
-    def body(self) -> bytes | None:
-        return None if self._chunks is None else b"".join(self._chunks)
-
-
 def _saving(stream: Iterable[bytes], bound: int, keep: Callable[[bytes], None]) -> Iterator[bytes]:
-    collector = _Collector(bound)
+    collector = Collector(bound, keep, lambda too_large: None)
     for chunk in stream:
         collector.add(chunk)
         yield chunk
-    body = collector.body
-    if body is not None:
-        keep(body)
+    collector.finish()
 
 
 async def _saving_async(
     stream: AsyncIterable[bytes], bound: int, keep: Callable[[bytes], None]
 ) -> AsyncIterator[bytes]:
-    collector = _Collector(bound)
+    collector = Collector(bound, keep, lambda too_large: None)
     async for chunk in stream:
         collector.add(chunk)
         yield chunk
-    body = collector.body
-    if body is not None:
-        keep(body)
+    collector.finish()
 
 
 async def _as_async(chunks: Iterable[bytes]) -> AsyncIterator[bytes]:
