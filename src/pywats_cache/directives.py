@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from .errors import ConfigurationError, ConfigurationTypeError, flag, seconds, words
+from .errors import ConfigurationError, ConfigurationTypeError, flag, optional_seconds, words
 
 __all__ = ["BACKGROUND", "DEADLINE", "EXTENSION", "Directives"]
 
@@ -49,10 +49,6 @@ class Directives(NamedTuple):
         )
 
 
-def _optional_seconds(name: str, value: object) -> float | None:
-    return None if value is None else seconds(name, value, infinite=True)
-
-
 def _optional_key(name: str, value: object) -> str | None:
     if value is not None and not isinstance(value, str):
         raise ConfigurationTypeError(f"{name} must be a string, not {value!r}")
@@ -62,7 +58,7 @@ def _optional_key(name: str, value: object) -> str | None:
 _CHECKS: dict[str, Any] = {
     "bypass": flag,
     "refresh": flag,
-    "ttl": _optional_seconds,
+    "ttl": optional_seconds,
     "tags": words,
     "key": _optional_key,
     "only_if_cached": flag,

@@ -57,6 +57,11 @@ def seconds(name: str, value: object, *, positive: bool = False, infinite: bool 
     return number
 
 
+def optional_seconds(name: str, value: object) -> float | None:
+    """`seconds` for a duration that may be infinite, or None for "not given"."""
+    return None if value is None else seconds(name, value, infinite=True)
+
+
 def whole(name: str, value: object, *, least: int) -> int:
     """Check that `value` is an int of at least `least` (a bool is none) and return it."""
     if isinstance(value, bool) or not isinstance(value, int):

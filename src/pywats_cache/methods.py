@@ -6,16 +6,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urljoin, urlsplit
 
+from .rules import SAFE_METHODS
 from .validators import matches
 
 if TYPE_CHECKING:
     from .rfc9111 import Freshness
 
-__all__ = ["SAFE", "head_effect", "invalidated", "usable_for_get"]
+__all__ = ["head_effect", "invalidated", "usable_for_get"]
 
 Headers = Mapping[str, list[str]]
-
-SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110 §9.2.1
 
 
 def usable_for_get(status: int, url: str, headers: Headers, fresh: Freshness) -> bool:
@@ -31,7 +30,7 @@ def invalidated(method: str, status: int, url: str, headers: Headers) -> list[st
 
     - `url`: absolute, of the request. Location and Content-Location count on the same origin only.
     """
-    if method in SAFE or not 200 <= status < 400:
+    if method in SAFE_METHODS or not 200 <= status < 400:
         return []
     target = _absolute(url, "")
     assert target is not None

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from math import inf
 from typing import Any, Final, Literal, NamedTuple
 
-from .errors import ConfigurationError, ConfigurationTypeError, flag, seconds, whole, words
+from .errors import ConfigurationError, ConfigurationTypeError, flag, optional_seconds, seconds, whole, words
 from .routes import parse_pattern
 
 __all__ = ["SAFE_METHODS", "TOKEN", "Bypass", "Decision", "Read", "Rule", "Write", "check_part", "check_statuses"]
@@ -117,17 +117,17 @@ class Read(_Rule):
     ) -> None:
         super().__init__(pattern, methods)
         words_of_query = words("bypass_query", bypass_query)
-        self.ttl: Final[float | None] = _optional_seconds("ttl", ttl)
+        self.ttl: Final[float | None] = optional_seconds("ttl", ttl)
         self.tags: Final[tuple[str, ...]] = words("tags", tags)
         self.statuses: Final[tuple[int, ...]] = check_statuses("statuses", statuses)
         self.bypass_query: Final[tuple[str, ...]] = tuple(word.casefold() for word in words_of_query)
         self.ignore_no_store: Final[bool] = flag("ignore_no_store", ignore_no_store)
-        self.stale_while_revalidate: Final[float | None] = _optional_seconds(
+        self.stale_while_revalidate: Final[float | None] = optional_seconds(
             "stale_while_revalidate", stale_while_revalidate
         )
-        self.stale_if_error: Final[float | None] = _optional_seconds("stale_if_error", stale_if_error)
-        self.offline_for: Final[float | None] = _optional_seconds("offline_for", offline_for)
-        self.negative_ttl: Final[float | None] = _optional_seconds("negative_ttl", negative_ttl)
+        self.stale_if_error: Final[float | None] = optional_seconds("stale_if_error", stale_if_error)
+        self.offline_for: Final[float | None] = optional_seconds("offline_for", offline_for)
+        self.negative_ttl: Final[float | None] = optional_seconds("negative_ttl", negative_ttl)
         self.adaptive: Final[tuple[float, float] | None] = None if adaptive is None else _check_bounds(adaptive)
         self.refresh_ahead: Final[float | None] = (
             None if refresh_ahead is None else check_part("refresh_ahead", refresh_ahead)
@@ -197,10 +197,6 @@ class Decision(NamedTuple):
     def ahead(self, ttl: float) -> float:
         """The age in seconds at which a hit starts a refresh of an answer with this TTL."""
         return inf if self.refresh_ahead is None else ttl * self.refresh_ahead
-
-
-def _optional_seconds(name: str, value: object) -> float | None:
-    return None if value is None else seconds(name, value, infinite=True)
 
 
 def check_part(name: str, value: object) -> float:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["CacheStats", "Counters"]
+__all__ = ["OUTCOMES", "CacheStats", "Counters"]
+
+OUTCOMES = ("hits", "stale", "revalidated", "misses", "collapsed", "bypassed")
+"""The first fields of `CacheStats`: every request counts in exactly one of them."""
 
 
 class CacheStats(NamedTuple):

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from ..stats import OUTCOMES
 from .asking import Asking, Progress
 from .output import FOUND, USAGE, AsJson, count, fail, say, seconds, size, table
 from .target import DEFAULT, Address, target_of
@@ -74,7 +75,7 @@ def stats(url: Address = DEFAULT, as_json: AsJson = False) -> None:
         return
     rows = [
         ("hit rate", f"{found['hit_rate']:.1%} of {count(found['requests'] - found['bypassed'])} cacheable requests"),
-        ("requests", ", ".join(f"{count(found[n])} {n}" for n in _OUTCOMES if found[n]) or "none yet"),
+        ("requests", ", ".join(f"{count(found[n])} {n}" for n in OUTCOMES if found[n]) or "none yet"),
         ("time saved", seconds(found["saved_seconds"])),
         ("entries", f"{count(found['entries'])} of {count(found['max_entries'])}"),
         ("memory", f"{size(found['size_bytes'])} of {size(found['max_bytes'])}"),
@@ -103,9 +104,6 @@ def stats(url: Address = DEFAULT, as_json: AsJson = False) -> None:
         ),
     )
     say(found, as_json, table(f"Cache {found['client']!r}", ("", ""), rows), routes)
-
-
-_OUTCOMES = ("hits", "stale", "revalidated", "misses", "collapsed", "bypassed")
 
 
 def inspect(

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ..figures import Figures
+from ..stats import OUTCOMES
 
 __all__ = ["HISTOGRAM", "OF_CLIENT", "OF_STORAGE", "Family"]
 
 Samples = Iterable[tuple[tuple[str, ...], float]]
-_OUTCOMES = ("hits", "stale", "revalidated", "misses", "collapsed", "bypassed")
 _NAMES = {"hits": "hit", "misses": "miss", "bypassed": "bypass"}
 
 
@@ -55,7 +55,7 @@ OF_CLIENT: tuple[Family, ...] = (
         "counter",
         "Requests by what the cache did with them; the sum is all of them.",
         ("outcome",),
-        lambda f: [((_NAMES.get(name, name),), getattr(f.stats, name)) for name in _OUTCOMES],
+        lambda f: [((_NAMES.get(name, name),), getattr(f.stats, name)) for name in OUTCOMES],
     ),
     Family(
         "pywats_cache_lookups",
