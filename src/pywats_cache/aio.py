@@ -14,9 +14,8 @@ import anyio
 import anyio.to_thread
 
 from .background import Tasks
-from .freshness import Body
 from .mounting import Mounted
-from .steps import Fetch, Forward, Join, Stale
+from .steps import Body, Fetch, Forward, Join, Stale
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -10,10 +10,10 @@ from typing import Any
 from .body import Collector
 from .directives import EXTENSION
 from .flights import Landing
-from .freshness import DECISIVE, NEGATIVE, Body, content_length, fields, is_empty, unstorable, vary_names
 from .outcome import CacheOutcome
 from .staleness import Staleness
-from .steps import Fetch
+from .steps import Body, Fetch
+from .storability import DECISIVE, NEGATIVE, content_length, fields, is_empty, unstorable, vary_names
 from .storage.entry import StoredResponse, header_items, lasting
 from .validators import selects, updated_items
 

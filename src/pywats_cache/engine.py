@@ -17,11 +17,11 @@ from typing import Any
 from .arrivals import Arrivals
 from .directives import DEADLINE, EXTENSION, Directives
 from .flights import Landing
-from .freshness import fields
 from .lookups import Lookups
 from .outcome import CacheOutcome, Status
 from .prepared import Prepared
 from .steps import Join
+from .storability import fields
 from .storage.entry import StoredResponse
 from .validators import Precondition, entity_tag, evaluate
 from .writes import Writes

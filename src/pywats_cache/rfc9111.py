@@ -1,6 +1,6 @@
 """RFC 9111 as pure questions, for a private cache: may it be stored, how long is it fresh, may it answer this request.
 
-Headers are given as `freshness.fields` gives them: names in lower case, the values of the field lines in order. Times
+Headers are given as `storability.fields` gives them: names in lower case, the values of the field lines in order. Times
 are seconds; `received` is the wall clock when the answer's head came in, as `time.time()`. Nothing here keeps state.
 """
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .arrivals import Arrivals
-from .freshness import fields, unkeepable
 from .rfc9111 import Freshness, freshness, initial_age, stored_items, unstorable_by_rfc
 from .rfc_staleness import RfcStaleness
+from .storability import fields, unkeepable
 from .validators import selects, speaks_of_caller
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from .cache_control import parse_cache_control
 from .clock import calendar
 from .core import in_time
-from .freshness import fields
 from .key import variant_key
 from .negotiation import preferred_language, selecting_value
 from .outcome import CacheOutcome, Status
@@ -25,6 +24,7 @@ from .rfc9111 import (
 from .rfc_answers import RfcAnswers
 from .rfc_prepared import RfcPreparer
 from .staleness import Staleness
+from .storability import fields
 from .validators import Precondition, conditional_fields, evaluate
 
 if TYPE_CHECKING:

@@ -8,12 +8,12 @@ from urllib.parse import urlsplit
 from .body import Collector
 from .directives import EXTENSION
 from .flights import Flight
-from .freshness import content_length, fields, vary_names
 from .key import normal_path
 from .methods import head_effect, invalidated, usable_for_get
 from .rfc9111 import freshness
 from .rfc_arrivals import RfcArrivals
 from .steps import Fetch
+from .storability import content_length, fields, vary_names
 from .storage.entry import StoredResponse
 from .validators import updated_items
 from .writes import Gathered, Writes

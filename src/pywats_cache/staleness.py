@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from .core import Core
 from .flights import Landing
-from .freshness import fields
 from .http_dates import date_field
 from .library import copied
+from .storability import fields
 from .validators import conditional_fields, entity_tag
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable
+from enum import Enum
 from typing import Any
 
 from .flights import Flight, Landing
@@ -13,11 +14,23 @@ from .outcome import CacheOutcome
 from .prepared import Prepared
 from .storage.entry import StoredResponse
 
-__all__ = ["Fetch", "Forward", "Join", "Stale", "Step"]
+__all__ = ["Body", "Fetch", "Forward", "Join", "Stale", "Step"]
 
 
 SHORT = 64 << 10
 """Bytes of a body that are read only to use its connection again."""
+
+
+class Body(Enum):
+    """How the body of an answer is treated."""
+
+    HAND_ON = "hand on"
+    READ = "read"
+    TEE = "tee"
+    RENEW = "renew"
+    """A 304 to our own validators: no body, and what is stored is fresh again."""
+    REPLACE = "replace"
+    """A failure of the server in whose place a stale answer is served."""
 
 
 class Step:

@@ -9,9 +9,8 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from .background import Threads
-from .freshness import Body
 from .mounting import Mounted
-from .steps import Fetch, Forward, Join, Stale
+from .steps import Body, Fetch, Forward, Join, Stale
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -1,6 +1,6 @@
 """Validators: what to ask the server about a stored answer, what a caller asks about it, and what a 304 changes.
 
-Questions take headers as `freshness.fields` gives them: names in lower case, the values of the field lines in order.
+Questions take headers as `storability.fields` gives them: names in lower case, the values of the field lines in order.
 What builds headers takes and gives header items `(name, name in lower case, value)` in wire order.
 """
 

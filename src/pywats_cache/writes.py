@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from .body import Collector
 from .coherence import explicit_tag
 from .core import Core
-from .freshness import default_settle, write_lease
 from .key import normal_path
 from .outcome import CacheOutcome, Status
 from .prepared import Prepared
 from .steps import Fetch, Forward
 
-__all__ = ["Gathered", "Writes"]
+__all__ = ["Gathered", "Writes", "default_settle", "write_lease"]
 
 Gathered = tuple[Fetch, Collector | None]
 """What the answer to a write is stored as, and what gathers its body while it is handed on; None: it is there."""
@@ -129,3 +129,15 @@ class Writes(Core):
             self.dirtied(tags, "invalidate")
             with storage.lock:
                 storage.invalidations += 1
+
+
+def default_settle(timeout: Mapping[str, float | None] | None) -> float:
+    """Seconds to distrust reads after a write of unknown outcome: the request's timeout, from 5 to 30."""
+    given = [value for value in (timeout or {}).values() if value is not None and math.isfinite(value)]
+    return min(30.0, max(5.0, *given)) if given else 30.0
+
+
+def write_lease(timeout: Mapping[str, float | None] | None) -> float:
+    """Seconds within which a write that was announced must end: all its timeouts and 30 for queues, 120 at most."""
+    given = [value for value in (timeout or {}).values() if value is not None and math.isfinite(value)]
+    return min(120.0, 30.0 + sum(given)) if given else 120.0

@@ -17,9 +17,8 @@ from step_explorer import Process, Violation
 from pywats_cache import CacheClient, Controller, MemoryStorage
 from pywats_cache.door import Door, Pending
 from pywats_cache.engine import Engine
-from pywats_cache.freshness import Body
 from pywats_cache.httpx import LIBRARY
-from pywats_cache.steps import Fetch, Forward, Join
+from pywats_cache.steps import Body, Fetch, Forward, Join
 from pywats_cache.testing import FakeClock
 
 SERVER = "http://origin.example"

@@ -1,15 +1,13 @@
-"""TTL mode: whether an answer may be stored, how its body comes in, and whether it is still fresh."""
+"""Whether an answer may be stored in TTL mode, and its header fields read; `core` decides whether it is still fresh."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
-from enum import Enum
 
 from .cache_control import parse_cache_control
 from .controller import Decision
 
-__all__ = ["Body", "content_length", "fields", "is_empty", "unkeepable", "unstorable", "vary_names", "write_lease"]
+__all__ = ["DECISIVE", "NEGATIVE", "content_length", "fields", "is_empty", "unkeepable", "unstorable", "vary_names"]
 
 MAX_VARY = 16
 NEGATIVE = frozenset({404, 410})
@@ -24,19 +22,6 @@ _STREAMS = (
     "multipart/mixed",
     "application/grpc",
 )
-
-
-class Body(Enum):
-    """How the body of an answer is treated."""
-
-    HAND_ON = "hand on"
-    READ = "read"
-    TEE = "tee"
-    RENEW = "renew"
-    """A 304 to our own validators: no body, and what is stored is fresh again."""
-    REPLACE = "replace"
-    """A failure of the server in whose place a stale answer is served."""
-
 
 DECISIVE = frozenset(
     {
@@ -62,7 +47,7 @@ def fields(items: Iterable[tuple[bytes, bytes, bytes]], only: frozenset[bytes] |
 
 
 def unstorable(status: int, headers: Mapping[str, list[str]], decision: Decision, bound: int) -> str | None:
-    """Why an answer is never stored in TTL mode (DESIGN: 200 only, others by rule), or None."""
+    """Why an answer is never stored in TTL mode (a 200, or what the rule names, is stored), or None."""
     negative = decision.negative_ttl is not None and status in NEGATIVE
     if (status not in decision.statuses and not negative) or status == 206:
         return "status"
@@ -98,8 +83,6 @@ def content_length(headers: Mapping[str, list[str]]) -> int | None:
 
 def vary_names(headers: Mapping[str, list[str]]) -> tuple[str, ...]:
     """The request headers that selected this answer (RFC 9110 §12.5.5), in lower case, sorted."""
-    if "vary" not in headers:
-        return ()
     names = {name.strip().lower() for line in headers.get("vary", ()) for name in line.split(",")}
     return tuple(sorted(names - {""}))
 
@@ -107,15 +90,3 @@ def vary_names(headers: Mapping[str, list[str]]) -> tuple[str, ...]:
 def is_empty(content: bytes) -> bool:
     """Whether a body says "nothing there": empty, or JSON's null."""
     return len(content) <= 64 and content.strip() in (b"", b"null")
-
-
-def default_settle(timeout: Mapping[str, float | None] | None) -> float:
-    """Seconds to distrust reads after a write of unknown outcome: the request's timeout, from 5 to 30."""
-    given = [value for value in (timeout or {}).values() if value is not None and math.isfinite(value)]
-    return min(30.0, max(5.0, *given)) if given else 30.0
-
-
-def write_lease(timeout: Mapping[str, float | None] | None) -> float:
-    """Seconds within which a write that was announced must end: all its timeouts and 30 for queues, 120 at most."""
-    given = [value for value in (timeout or {}).values() if value is not None and math.isfinite(value)]
-    return min(120.0, 30.0 + sum(given)) if given else 120.0

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pywats_cache.controller import Decision
-from pywats_cache.freshness import content_length, default_settle, fields, is_empty, unstorable, vary_names
+from pywats_cache.storability import content_length, fields, is_empty, unstorable, vary_names
+from pywats_cache.writes import default_settle
 
 READ = Decision("read", "/x", 60.0)
 
