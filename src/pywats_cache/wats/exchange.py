@@ -85,15 +85,11 @@ class Exchange:
 
     def _particulars(self, params: dict[str, Any] | None, data: Any, headers: dict[str, str] | None) -> dict[str, Any]:
         """What a lookup must know beyond method and endpoint."""
-        given: dict[str, Any] = {}
+        given = _payload(params, data)
         if self._headers != self._mounted_headers:
             headers = {**self._headers, **(headers or {})}
         if headers:
             given["headers"] = headers
-        if params:
-            given["params"] = {name: value for name, value in params.items() if value is not None}
-        if data is not None:
-            given["json" if isinstance(data, (dict, list)) else "content"] = data
         return given
 
     async def _exchange(
@@ -138,17 +134,13 @@ class Exchange:
         }
         if directives and self._cache_enabled:
             extensions[EXTENSION] = directives
-        request: dict[str, Any] = {
+        return {
             "method": method,
             "url": endpoint,
             "headers": {**self._headers, **(headers or {})},
             "extensions": extensions,
+            **_payload(params, data),
         }
-        if params:
-            request["params"] = {name: value for name, value in params.items() if value is not None}
-        if data is not None:
-            request["json" if isinstance(data, (dict, list)) else "content"] = data
-        return request
 
     async def _attempts(self, request: dict[str, Any], call: Call, retries: bool) -> Response:
         began = time.time()
@@ -237,6 +229,16 @@ class Exchange:
             labels = {"method": request["method"], "endpoint": request["url"]}
             metrics.http_requests_total.labels(**labels, status=str(status)).inc()
             metrics.http_request_duration_seconds.labels(**labels).observe(duration)
+
+
+def _payload(params: dict[str, Any] | None, data: Any) -> dict[str, Any]:
+    """Parameters and body as httpx takes them; the same for a lookup and for the request."""
+    given: dict[str, Any] = {}
+    if params:
+        given["params"] = {name: value for name, value in params.items() if value is not None}
+    if data is not None:
+        given["json" if isinstance(data, (dict, list)) else "content"] = data
+    return given
 
 
 def _came_from_network(answer: httpx.Response) -> bool:
