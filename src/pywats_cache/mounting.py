@@ -90,7 +90,11 @@ class Mounted:
     def _make_engine(
         self, controller: Controller, memory: MemoryStorage, clock: Clock, record: Any, hits: bool
     ) -> Engine:
-        kind = self._rfc_engine() if controller.rfc9111 else Engine
+        kind = Engine
+        if controller.rfc9111:
+            from .rfc_mode.engine import RfcEngine  # here: nobody else waits for its import
+
+            kind = RfcEngine
         parts = (self._library, controller, memory, clock, self._owner)
         if record is None and not hits:
             return kind(*parts)
@@ -100,12 +104,6 @@ class Mounted:
         return recording_engine(kind, *parts, recorder=self._recorder, log_hits=hits)
 
     _recorder: Recorder | None = None
-
-    @staticmethod
-    def _rfc_engine() -> type[Engine]:
-        from .rfc_engine import RfcEngine  # here: who needs no RFC mode does not wait for it
-
-        return RfcEngine
 
     def _mount(self, transport: Any) -> None:
         if isinstance(transport, Mounted):

@@ -16,7 +16,7 @@ from .key import entry_key, is_credential, partition_digest, sorted_query
 from .storage.entry import HeaderItems
 
 if TYPE_CHECKING:
-    from .rfc9111 import Wishes
+    from .rfc_mode.rfc9111 import Wishes
 
 __all__ = ["Asked", "Fields", "Prepared", "Preparer"]
 

@@ -5,22 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from .body import Collector
-from .directives import EXTENSION
-from .flights import Flight
-from .key import normal_path
+from ..body import Collector
+from ..directives import EXTENSION
+from ..flights import Flight
+from ..key import normal_path
+from ..steps import Fetch
+from ..storability import content_length, fields, vary_names
+from ..storage.entry import StoredResponse
+from ..validators import updated_items
+from ..writes import Gathered, Writes
+from .arrivals import RfcArrivals
 from .methods import head_effect, invalidated, usable_for_get
 from .rfc9111 import freshness
-from .rfc_arrivals import RfcArrivals
-from .steps import Fetch
-from .storability import content_length, fields, vary_names
-from .storage.entry import StoredResponse
-from .validators import updated_items
-from .writes import Gathered, Writes
 
 if TYPE_CHECKING:
-    from .prepared import Prepared
-    from .steps import Forward
+    from ..prepared import Prepared
+    from ..steps import Forward
 
 __all__ = ["RfcWrites"]
 

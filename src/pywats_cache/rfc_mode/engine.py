@@ -1,25 +1,13 @@
-"""RFC mode: the same engine, its questions answered by RFC 9111 as a private cache, instead of by TTLs.
-
-`Controller(rfc9111=True)` chooses this class when a transport is made, so a hit in TTL mode pays nothing for it. The
-order of the decisions, the flights, the fence and the storage are the engine's; only what is asked about one request,
-one answer or one stored answer differs:
-
-| question | class |
-|---|---|
-| what a request asks (Cache-Control, conditions, Range) | `RfcPreparer` |
-| whether a stored answer may be used, fresh or stale, and how much of it | `RfcStaleness` |
-| what is stored of an answer, and for how long it is fresh | `RfcArrivals` |
-| what HEAD and POST change of what is stored | `RfcWrites` |
-"""
+"""The engine of RFC mode."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from .engine import Engine
-from .prepared import Prepared
-from .rfc_prepared import plain
-from .rfc_writes import RfcWrites
+from ..engine import Engine
+from ..prepared import Prepared
+from .prepared import plain
+from .writes import RfcWrites
 
 __all__ = ["RfcEngine"]
 

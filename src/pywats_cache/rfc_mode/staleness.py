@@ -6,12 +6,17 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from .cache_control import parse_cache_control
-from .clock import calendar
-from .core import in_time
-from .key import variant_key
+from ..cache_control import parse_cache_control
+from ..clock import calendar
+from ..core import in_time
+from ..key import variant_key
+from ..outcome import CacheOutcome, Status
+from ..staleness import Staleness
+from ..storability import fields
+from ..validators import Precondition, conditional_fields, evaluate
+from .answers import RfcAnswers
 from .negotiation import preferred_language, selecting_value
-from .outcome import CacheOutcome, Status
+from .prepared import RfcPreparer
 from .ranges import requested_range
 from .rfc9111 import (
     NO_WISHES,
@@ -21,21 +26,16 @@ from .rfc9111 import (
     may_use,
     may_use_on_error,
 )
-from .rfc_answers import RfcAnswers
-from .rfc_prepared import RfcPreparer
-from .staleness import Staleness
-from .storability import fields
-from .validators import Precondition, conditional_fields, evaluate
 
 if TYPE_CHECKING:
-    from .clock import Clock
-    from .controller import Controller
-    from .flights import Owner
-    from .library import Library
-    from .prepared import Prepared
-    from .steps import Fetch
-    from .storage.entry import StoredResponse
-    from .storage.memory import MemoryStorage
+    from ..clock import Clock
+    from ..controller import Controller
+    from ..flights import Owner
+    from ..library import Library
+    from ..prepared import Prepared
+    from ..steps import Fetch
+    from ..storage.entry import StoredResponse
+    from ..storage.memory import MemoryStorage
 
 __all__ = ["RfcStaleness"]
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from .arrivals import Arrivals
+from ..arrivals import Arrivals
+from ..storability import fields, unkeepable
+from ..validators import selects, speaks_of_caller
 from .rfc9111 import Freshness, freshness, initial_age, stored_items, unstorable_by_rfc
-from .rfc_staleness import RfcStaleness
-from .storability import fields, unkeepable
-from .validators import selects, speaks_of_caller
+from .staleness import RfcStaleness
 
 if TYPE_CHECKING:
-    from .steps import Fetch
-    from .storage.entry import StoredResponse
+    from ..steps import Fetch
+    from ..storage.entry import StoredResponse
 
 __all__ = ["RfcArrivals"]
 

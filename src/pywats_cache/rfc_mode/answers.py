@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from .answers import Answers
-from .body import NO_TIME
-from .directives import EXTENSION
-from .outcome import CacheOutcome, Status
+from ..answers import Answers
+from ..body import NO_TIME
+from ..directives import EXTENSION
+from ..outcome import CacheOutcome, Status
+from ..storage.entry import StoredResponse
 from .ranges import ByteRange, partial_items, unsatisfied_items
 from .rfc9111 import age_field
-from .storage.entry import StoredResponse
 
 __all__ = ["RfcAnswers"]
 

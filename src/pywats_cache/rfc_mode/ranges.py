@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .http_dates import date_field
-from .validators import Items, entity_tag, same_strongly
+from ..http_dates import date_field
+from ..validators import Items, entity_tag, same_strongly
 
 __all__ = ["ByteRange", "partial_items", "requested_range", "unsatisfied_items"]
 

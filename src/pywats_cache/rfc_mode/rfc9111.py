@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from .cache_control import MAX_DELTA, CacheControl, delta_seconds, parse_cache_control, seconds_of
-from .http_dates import date_field
-from .validators import Items, connection_names, entity_tag, is_essential
+from ..cache_control import MAX_DELTA, CacheControl, delta_seconds, parse_cache_control, seconds_of
+from ..http_dates import date_field
+from ..validators import Items, connection_names, entity_tag, is_essential
 
 __all__ = [
     "CACHEABLE_BY_DEFAULT",

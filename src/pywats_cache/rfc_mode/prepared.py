@@ -5,9 +5,9 @@ from __future__ import annotations
 from math import inf
 from typing import Any
 
-from .key import entry_key
-from .library import copied
-from .prepared import Asked, Fields, Prepared, Preparer
+from ..key import entry_key
+from ..library import copied
+from ..prepared import Asked, Fields, Prepared, Preparer
 from .rfc9111 import NO_WISHES, wishes
 
 __all__ = ["RfcPreparer", "plain"]

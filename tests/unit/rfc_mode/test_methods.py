@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from header_fields import NOW, headers
 
-from pywats_cache.methods import head_effect, invalidated, usable_for_get
-from pywats_cache.rfc9111 import (
+from pywats_cache.rfc_mode.methods import head_effect, invalidated, usable_for_get
+from pywats_cache.rfc_mode.rfc9111 import (
     freshness,
 )
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urljoin, urlsplit
 
-from .rules import SAFE_METHODS
-from .validators import matches
+from ..rules import SAFE_METHODS
+from ..validators import matches
 
 if TYPE_CHECKING:
     from .rfc9111 import Freshness
