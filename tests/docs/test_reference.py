@@ -10,7 +10,7 @@ import httpx
 from prometheus_client import CollectorRegistry
 
 import pywats_cache
-from pywats_cache import REASONS, CacheTransport, wats
+from pywats_cache import REASONS, CacheTransport, rfc_mode, storage, wats
 from pywats_cache.metrics import watch
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -76,6 +76,18 @@ def test_every_metric_is_documented_with_type_and_labels() -> None:
 def test_every_command_and_option_is_documented() -> None:
     page = cli_page.PAGE.read_text("utf-8")
     assert cli_page.rendered(page) == page, "run `python tests/docs/cli_page.py`"
+
+
+def test_the_maps_of_the_package_name_every_module() -> None:
+    package = Path(pywats_cache.__file__).parent
+    table = (DOCS.parent / "CONTRIBUTING.md").read_text("utf-8").split("| file in ", 1)[1].split("\n\n", 1)[0]
+    parts = [path for path in package.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()]
+    assert set(re.findall(r"`(\w+(?:\.py|/))`", table)) == {
+        path.name if path.suffix else f"{path.name}/" for path in parts if not path.name.startswith("_")
+    }
+    for inner in (storage, rfc_mode):
+        modules = {path.stem for path in Path(inner.__file__).parent.glob("[a-z]*.py")}
+        assert modules - {"engine"} <= set(re.findall(r"`(\w+)`", inner.__doc__))
 
 
 def test_every_page_is_in_the_navigation() -> None:
