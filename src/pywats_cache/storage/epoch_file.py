@@ -7,7 +7,7 @@ processor moves each whole:
   commit: who has seen a write return therefore finds either this cell changed or the write not yet committed.
 - `LOST`: a random number that is replaced when a bump could not be committed (disk full, locked for too long). It
   needs no disk block, as the file's are allocated when it is made. While it differs from the one in the database,
-  nobody trusts what is stored; see `ledger`.
+  nobody trusts what is stored; see `sqlite_ledger`.
 
 `LATEST` is the latest wall time seen, in milliseconds, by which a wall clock that was set back is noticed.
 """

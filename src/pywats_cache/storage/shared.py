@@ -7,9 +7,9 @@ from pathlib import Path
 from ..errors import ConfigurationTypeError, StorageError, whole
 from .epoch_file import LATEST
 from .install_key import install_key
-from .ledger import SqliteLedger
 from .memory import MemoryStorage
 from .sharing import SharingStorage
+from .sqlite_ledger import SqliteLedger
 from .sqlite_records import SqliteRecords
 
 __all__ = ["SharedStorage"]

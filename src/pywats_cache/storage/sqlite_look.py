@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import MissingStoreError, StorageError
 from .install_key import install_key
-from .ledger import look
 from .sqlite_file import reading
+from .sqlite_ledger import look
 from .sqlite_records import APPLICATION, VERSION
 
 if TYPE_CHECKING:

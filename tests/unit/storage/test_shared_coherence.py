@@ -10,8 +10,8 @@ import pytest
 
 from pywats_cache import StorageError
 from pywats_cache.storage import shared_coherence
-from pywats_cache.storage.ledger import SqliteLedger
 from pywats_cache.storage.shared_coherence import UNKNOWN, SharedCoherence
+from pywats_cache.storage.sqlite_ledger import SqliteLedger
 
 
 class Disk:

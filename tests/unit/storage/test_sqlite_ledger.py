@@ -12,8 +12,8 @@ import pytest
 
 from pywats_cache import StorageError
 from pywats_cache.storage.changes import EPOCH, LOST, Change, Delta, Known, Window
-from pywats_cache.storage.ledger import MAX_TAGS, SqliteLedger
 from pywats_cache.storage.sqlite_file import SqliteFile
+from pywats_cache.storage.sqlite_ledger import MAX_TAGS, SqliteLedger
 
 NOTHING = Known(None, -1)
 
