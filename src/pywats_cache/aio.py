@@ -49,7 +49,7 @@ def _wake(soon: Callable[[Callable[[], None]], object], event: anyio.Event) -> N
 
 
 class AsyncCache(Mounted):
-    """What `AsyncCacheTransport` is, for either library. A cancelled leader hands its flight over."""
+    """The asynchronous transport, for httpx and httpx2 alike. A cancelled leader hands its flight over."""
 
     _is_async = True
 
@@ -84,7 +84,7 @@ class AsyncCache(Mounted):
         return await self._answer(request, step)
 
     async def _answer(self, request: Any, step: Any, *, lookup: bool = False) -> Any:
-        """The Response that `step` leads to, and the journal told of it. None: a lookup has waited in vain."""
+        """Follow `step` to its Response, and tell the journal. None: a lookup waited, and got no answer."""
         engine, began = self._engine, time.perf_counter()
         try:
             response = await self._follow(step)
@@ -120,9 +120,9 @@ class AsyncCache(Mounted):
             return await anyio.to_thread.run_sync(step, *arguments)
 
     async def _with_news(self, step: Callable[..., Any], *arguments: Any) -> Any:
-        """Run a step of the engine here, once it is known what other processes changed; that is asked in a thread.
+        """Run a step of the engine here, after learning in a worker thread what other processes changed.
 
-        The step itself asks nothing, whatever they change between the question and its end.
+        The step itself does no I/O, even if something changes meanwhile.
         """
         await self._hear()
         return self._engine.storage.coherence.without_io(step, *arguments)
@@ -196,7 +196,7 @@ class AsyncCache(Mounted):
         return await self._fetch(fetch) if answer is None else answer
 
     async def _refresh(self, stale: Stale) -> None:
-        """Fetch in the background; whatever comes of it is in the storage, or in the engine's memory of failures."""
+        """Fetch in the background. A success is stored; after a failure the engine waits before it tries again."""
         try:
             fetch = await self._with_news(self._engine.refresh, stale)
             if fetch is None:
@@ -213,7 +213,7 @@ class AsyncCache(Mounted):
             logger.debug("a refresh failed: %s", type(error).__name__)
 
     def _saver(self, fetch: Fetch) -> Callable[[], Awaitable[None]] | None:
-        """What writes to the outer storage what the answer became, or None without one."""
+        """A function that writes the stored answer to the outer storage; None if there is no such storage."""
         outer, engine = self._outer, self._engine
         return None if outer is None else lambda: outer.asave(fetch, engine.now())
 
@@ -281,7 +281,7 @@ class AsyncCache(Mounted):
         return await warm_async(send, items, concurrency, progress)
 
     async def aexplain(self, request: Any) -> Explanation:
-        """`explain`, for which the storage that processes share is asked too, in a worker thread."""
+        """`explain` that also asks a storage shared by processes, in a worker thread."""
         explanation: Explanation = await self._run(partial(self._explain, request, asks=True))
         return explanation
 

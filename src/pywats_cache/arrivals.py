@@ -35,7 +35,7 @@ class Arrivals(Staleness):
         return fetch.flight.storable and not fetch.prepared.refresh
 
     def loaded(self, fetch: Fetch, found: list[StoredResponse]) -> Any:
-        """What an outer storage holds for a fetch: the Response if that spares it, else None."""
+        """Take over what an outer storage `found`. The Response if that makes the fetch needless, else None."""
         prepared, flight, storage = fetch.prepared, fetch.flight, self.storage
         assert prepared.decision is not None
         for entry in found:
@@ -151,7 +151,7 @@ class Arrivals(Staleness):
         return response
 
     def collector(self, fetch: Fetch, response: Any) -> Collector:
-        """Gathers the body of unknown length while it is handed on."""
+        """What gathers a body of unknown length while it is handed on."""
         self.answers.mark(response, self._outcome(fetch, fetch.reason))
 
         def done(raw: bytes) -> None:

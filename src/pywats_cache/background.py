@@ -92,14 +92,14 @@ class Tasks:
 
     Each is tracked with its loop, for a task can only be cancelled there. Each change of `_running` is one step.
 
-    - `ended`: told of each one at its end, also if it was cancelled before its first line, or if its loop was closed
-      with it in it.
+    - `ended`: called at the end of each, even of one that was cancelled before its first line or left in a closed loop.
     """
 
     def __init__(self, run: Callable[[Stale], Coroutine[Any, Any, None]], ended: Callable[[Stale], None]) -> None:
         self._run = run
         self._ended = ended
-        # What can be cancelled, where, whether that is closed, and what for; the strong reference asyncio asks for.
+        # By task or scope: how to call its loop, whether that is closed, and the refresh. For asyncio the strong
+        # reference to the task that it asks for.
         self._running: dict[Any, tuple[Callable[..., object], Callable[[], bool], Stale]] = {}
         self._closed = False
 
@@ -114,7 +114,7 @@ class Tasks:
             self._running[scope] = (trio.lowlevel.current_trio_token().run_sync_soon, _never, stale)
             trio.lowlevel.spawn_system_task(self._in_trio, stale, scope)
             return True
-        # Not imported: users of the sync transport do without its 20 ms, and where a loop of it runs it is there.
+        # Not imported, which takes 20 ms that users of the sync transport do without; here a loop of it is running.
         loop = sys.modules["asyncio"].get_running_loop()
         task = loop.create_task(self._run(stale))
         self._running[task] = (loop.call_soon_threadsafe, loop.is_closed, stale)
@@ -136,7 +136,7 @@ class Tasks:
         self._ended(stale)
 
     def let_go(self) -> None:
-        """Give up what cannot go on, for its loop was closed without cancelling it; `asyncio.run` and trio cancel."""
+        """Give up tasks whose loop was closed without cancelling them (`asyncio.run` and trio do cancel)."""
         if self._running:
             for cancellable, (_, has_ended, stale) in self._running.copy().items():
                 if has_ended():
@@ -155,5 +155,5 @@ class Tasks:
 
 
 def _never() -> bool:
-    """Whether a loop of trio was closed with something in it."""
+    """Whether a loop of trio was closed with a task in it."""
     return False

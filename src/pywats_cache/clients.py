@@ -1,4 +1,4 @@
-"""What `CacheClient` and `AsyncCacheClient` are, for either library: an httpx client whose every route is cached."""
+"""The clients, for httpx and httpx2 alike: the library's own client with every route cached."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ class SyncCachingClient(CachingClient, Generic[RequestT, ResponseT]):
     if not TYPE_CHECKING:  # a type checker sees the library's, with its arguments
 
         def get(self, url: Any, **options: Any) -> ResponseT:
-            """Send a GET, unless what is stored answers it, or what another caller fetches.
+            """Send a GET, unless a stored answer, or another caller's fetch, answers it.
 
             The options are those of the library's `Client.get`.
             """
@@ -168,7 +168,7 @@ class AsyncCachingClient(CachingClient, Generic[RequestT, ResponseT]):
     if not TYPE_CHECKING:
 
         async def get(self, url: Any, **options: Any) -> ResponseT:
-            """Send a GET, unless what is stored answers it, or what another caller fetches.
+            """Send a GET, unless a stored answer, or another caller's fetch, answers it.
 
             The options are those of the library's `AsyncClient.get`.
             """

@@ -71,16 +71,16 @@ class Departures(Staleness):
         return Fetch(request, prepared, flight, "settling" if settling else reason, background=background)
 
     def _ask_about(self, fetch: Fetch, entry: StoredResponse) -> None:
-        """Let `fetch` validate `entry`, and fall back upon it, unless a write has dirtied that before the flight began.
+        """Let `fetch` validate `entry`, and fall back on it, unless a write dirtied it before the flight began.
 
-        One that dirties it from then on makes the flight old too.
+        A later write makes the flight old too, so it need not be looked for.
         """
         if not self.storage.coherence.dirtied_since((*entry.tags, *fetch.prepared.tags), entry.epoch):
             fetch.stale = entry
             self.ask(fetch)
 
     def _brought(self, join: Join, now: float) -> tuple[StoredResponse, Status, str, float] | None:
-        """The answer that the flight has brought for this request, as what, why and how old; None: none for it."""
+        """What the flight brought for this request: entry, status, reason and age; None if nothing fits."""
         landing, prepared = join.flight.landing, join.prepared  # before the answer, which is set first
         entry = join.flight.answer
         if landing is None or entry is None:
@@ -121,11 +121,11 @@ class Departures(Staleness):
         *,
         lasting: bool = False,
     ) -> Any:
-        """`response`, with a refresh in the background unless one runs, the last one has just failed, or none may.
+        """`response`, as a Stale that starts a refresh unless one runs, has just failed, or is not allowed.
 
-        The flight is opened there, for that is a quarter of what the engine would do for such an answer.
+        Its flight is opened in the background: here it would be a quarter of the engine's work for this answer.
 
-        - `lasting`: `request` is nobody's to change.
+        - `lasting`: `request` is a pattern that nobody changes.
         """
         if prepared.head or prepared.only_if_cached or self.controller.offline == "only":
             return response
@@ -139,9 +139,9 @@ class Departures(Staleness):
         return step
 
     def refresh(self, stale: Stale) -> Fetch | None:
-        """What to send in the background for a stale answer; after it, whatever comes of it, `unrefreshed`.
+        """Open the flight of a refresh. However it ends, `unrefreshed` must be called.
 
-        None: there is a newer one by now, or will be; or none could be stored, for a write may be taking effect.
+        None: a newer answer is there or on its way, or none could be stored, because a write may be taking effect.
         """
         storage, prepared, key, entry = self.storage, stale.prepared, stale.key, stale.entry
         request = _for_background(stale)
@@ -160,12 +160,12 @@ class Departures(Staleness):
         return fetch
 
     def refused(self, stale: Stale) -> None:
-        """Nobody can take the refresh on now."""
+        """No thread or task can run the refresh now."""
         self.unrefreshed(stale)
         self._back_off(stale.key)
 
     def unrefreshed(self, stale: Stale) -> None:
-        """The refresh is over, or never began. Its flight has landed, or does now: nobody will see to it any more."""
+        """The refresh is over, or never began. Its flight lands now if it has not: nobody else would see to it."""
         with self.storage.lock:
             self.storage.flights.redeem(stale.key, stale)
         if stale.flight is not None:
@@ -173,7 +173,7 @@ class Departures(Staleness):
 
 
 def _for_background(stale: Stale) -> Any:
-    """A request like that of a stale answer, without what is of its caller's call: who traces it, its end."""
+    """A copy of the request of a stale answer, without what belongs to its caller's call: trace and deadline."""
     mine = copied(stale.request, stale.parts)
     extensions = mine.extensions
     extensions.pop("trace", None)

@@ -11,9 +11,9 @@ __all__ = ["BACKGROUND", "DEADLINE", "EXTENSION", "Directives"]
 
 EXTENSION = "pywats_cache"
 DEADLINE = "pywats_cache.deadline"
-"""Of a request whose lookup has waited for another's fetch in vain: until when it may (of `time.monotonic`)."""
+"""Extension of a request whose lookup waited and got no answer: the `time.monotonic` at which waiting ends."""
 BACKGROUND = "pywats_cache.background"
-"""Of a request that is sent in the background, and so is part of no caller's call."""
+"""Extension of a request that is sent in the background, and so is part of no caller's call."""
 
 
 class Directives(NamedTuple):

@@ -4,9 +4,9 @@ Of the 66 µs that `httpx.Client.get` takes over a transport with a ready answer
 parsing the URL 25, building the Request 9.5 (CPython 3.11). A lookup takes the arguments of the call instead and
 remembers what they come to, so that a warm one costs a few µs.
 
-It answers only where nothing the client does could matter; else it returns None, has changed nothing, and the
-ordinary way runs. A `get` is answered by what is stale, too, and by the fetch of another caller that is under way; its
-Response says so. To wait, and to refresh, is the transport's work.
+It answers only where nothing else that the client does could matter. Otherwise it returns None, has changed nothing,
+and the client sends its request in the ordinary way. A `get` may also get a stale answer, or the answer of another
+caller's fetch that is under way; its Response says so. Waiting and refreshing are the transport's work.
 
 By construction the key is that of the request httpx would have built: at the first call with these arguments httpx
 builds it, and the engine prepares it.
@@ -39,7 +39,7 @@ _OVERRIDABLE = ("send", "build_request", "request")
 
 
 class First:
-    """The first call of a client with certain arguments; the request built for it tells what all such calls come to."""
+    """The first call with certain arguments. The request built for it is the pattern of later lookups."""
 
     __slots__ = ("_door", "_key", "_memo")
 
@@ -49,10 +49,10 @@ class First:
         self._key = key
 
     def answered(self, response: Any) -> None:
-        """Take what the client made of the call. The request is copied: the other one is the caller's, to change.
+        """Remember the request that the client sent, as a copy: the caller may change the original.
 
-        A next transport of somebody else's may have changed the request, so nothing is learnt behind one, nor where the
-        key is not that of the outcome.
+        Nothing is remembered behind a next transport that is not the library's own, which may have changed the request,
+        nor if the key is not that of the outcome.
         """
         if self._memo.get(self._key) is not _ONCE:
             return  # somebody who joined this call was faster
@@ -65,7 +65,7 @@ class First:
 
 
 class Pending:
-    """A lookup for which `transport` has to follow `step`: to wait for another's fetch, or to start a refresh."""
+    """A lookup that `transport` has to finish by following `step`: wait for another's fetch, or start a refresh."""
 
     __slots__ = ("_began", "_door", "step", "transport")
 
@@ -76,7 +76,7 @@ class Pending:
         self.transport: Any = transport
 
     def ended(self, response: Any, options: dict[str, Any]) -> Any:
-        """`response` for the caller; None: the call goes the ordinary way with `options`, and waits no longer there."""
+        """Make `response` ready for the caller. If it is None, `options` tell the ordinary way not to wait again."""
         if response is not None:
             response.default_encoding = self._door._client._default_encoding
             response.elapsed = datetime.timedelta(seconds=time.perf_counter() - self._began)
@@ -85,7 +85,7 @@ class Pending:
         return None
 
     def answered(self, response: Any) -> None:
-        """Take the deadline out of what is the caller's now, who may send it again."""
+        """Take the deadline out of the requests, which are the caller's now and may be sent again."""
         for request in (*(answer.request for answer in (*response.history, response)), response.next_request):
             if request is not None:
                 request.extensions.pop(DEADLINE, None)
@@ -117,7 +117,7 @@ class Door:
     def answer(self, url: Any, options: dict[str, Any]) -> Any:
         """The Response for `client.get(url, **options)`, or a `Pending` that leads to it.
 
-        Else None, or a `First` that wants the Response which the client gets in the ordinary way.
+        Else None, or a `First`, which is to be told the Response that the client then gets in the ordinary way.
         """
         if options and not _IRRELEVANT.issuperset(options):
             return None
@@ -174,9 +174,13 @@ class Door:
         return found[0] if found.__class__ is tuple else None
 
     def _find(self, method: str, url: Any, params: Any, headers: Any, content: Any, json: Any, *, at_once: bool) -> Any:
-        """What is stored and fresh, its request and its age, as a tuple; where nothing is, what is known, as a list.
+        """Look up the arguments of a call.
 
-        Or None; or a `First`, unless what answers must answer `at_once`.
+        Returns a tuple (entry, request, age) for a fresh answer; without one
+
+        - a list, the first arguments of `Engine.missed_lookup`;
+        - None, if no lookup may answer this call;
+        - a `First`, for arguments not seen before, unless `at_once`.
         """
         if not self._may_answer():
             return None
@@ -234,7 +238,7 @@ class Door:
         return [pattern, prepared, entry_key, entry, now]
 
     def _may_answer(self) -> bool:
-        """Whether nothing that the client is set to do now could change an answer or be missed."""
+        """Whether the client, as it is set up now, does nothing that a lookup would leave out."""
         client = self._client
         seen = (
             client._base_url,
@@ -265,7 +269,10 @@ class Door:
         )
 
     def _comes_to(self, request: Any, *, trusted: bool = False) -> Prepared | None:
-        """`request` as the engine sees it, if it is a plain read of its; `trusted`: and nobody may have changed it."""
+        """Prepare `request`; None unless it is a plain read, sent by this engine.
+
+        - `trusted`: None also behind a next transport that may have changed it.
+        """
         engine, mounted = self._engine, self.transport_of(request)
         if mounted is None or request.url.userinfo:
             return None

@@ -65,12 +65,12 @@ Parts = tuple[dict[str, Any], list[tuple[bytes, bytes, bytes]], dict[str, Any]]
 
 
 def parts(request: Any) -> Parts:
-    """What `copied` needs of a request later, whatever becomes of it meanwhile; a fifth of the work of a copy."""
+    """What `copied` needs of a request that may change before; a fifth of the work of a copy."""
     return request.__dict__.copy(), request.headers._list.copy(), request.extensions.copy()
 
 
 def copied(request: Any, taken: Parts | None = None) -> Any:
-    """A request that is sent like this one, whatever becomes of this one; or as it was when its parts were `taken`."""
+    """A copy of `request` that later changes do not reach; with `taken`, of what it was when those were taken."""
     attributes, fields, extensions = taken or parts(request)
     theirs = attributes["headers"]
     headers, copy = object.__new__(type(theirs)), object.__new__(type(request))

@@ -1,6 +1,6 @@
-"""Lookups: what the engine gives a client before there is a request of the caller's.
+"""Lookups: what a client gets from the engine before it builds a request.
 
-The request that comes along is one like it, for many to share.
+The `request` given here is a pattern that all like calls share; it is never changed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Lookups(Departures):
         """What becomes of a lookup that no hit answers: a Response, Stale or Join; None: the ordinary way runs.
 
         - `entry`: what is stored under `key`, if anything is.
-        - `may_answer`: whether the client still leaves lookups to us, after a wait.
+        - `may_answer`: asked after a wait: whether a lookup may still answer for the client.
         """
         if entry is not None:
             age = now - entry.began

@@ -43,7 +43,6 @@ class Mounted:
       its own. Transports given the same storage share answers, flights and invalidation, and should have the same
       controller.
     - `clock`: a function that gives seconds, monotonic; None: the system's clock, time asleep counted.
-
     - `record`: a file to which a redacted trace is appended (see `recording`), at most 64 MiB.
     - `log_hits`: tell hits to the debug log too; without it they are only counted.
 
@@ -113,7 +112,7 @@ class Mounted:
         self._build(self._next_class if transport is None else None, transport)
 
     def _build(self, factory: Callable[[], Any] | None, transport: Any = None) -> None:
-        """Go on to `transport`, or to what `factory` makes, again in each forked child."""
+        """Send to `transport`, or to what `factory` makes, anew in each forked child."""
         self._factory = factory
         self.next_transport: Any = factory() if factory is not None else transport
         self._prepare()
@@ -200,8 +199,8 @@ class Mounted:
         """Where answers are kept."""
         return self._outer or self._engine.storage
 
-    def _succeed(self, before: Mounted) -> None:
-        """Go on with the counts of a transport that this one replaces; it must use the same storage."""
+    def _take_over(self, before: Mounted) -> None:
+        """Go on with the counts of the transport that this one replaces, which must use the same storage."""
         mine, theirs = self._engine, before._engine
         mine.counters, mine.diary, mine.origin_times = theirs.counters, theirs.diary, theirs.origin_times
         mine.journal = theirs.journal

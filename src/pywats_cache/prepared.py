@@ -58,7 +58,7 @@ class Prepared(NamedTuple):
     - `key`: names the answer of a read; `tags`: what it carries, or what a write dirties.
     - `head`: answered from the stored GET; `refresh`: a new answer is wanted; `max_age`: seconds at most.
     - `own_ttl`: the caller set the TTL for this one request, so the rule's is no bound for what it stores.
-    - `directed`: the caller gave directives, so its tags may be others than those of what is stored.
+    - `directed`: the caller gave directives, so its tags may differ from those of the stored answer.
     - `wishes`: what its Cache-Control asks of a stored answer, in RFC mode; None: nothing.
     - `body_fields`: the header values that say what a body means; see `Preparer.with_body`.
     """
@@ -129,7 +129,7 @@ class Preparer:
         return self._partition_by is not None
 
     def prepare(self, request: Any) -> Prepared:
-        """`request` (of httpx or httpx2), directives and body not looked at."""
+        """Prepare `request` (of httpx or httpx2), apart from its directives and body."""
         names = self._names
         items = request.headers._list
         try:
@@ -151,7 +151,7 @@ class Preparer:
 
     def _remember(self, request: Any, memo_key: tuple[str, Any, HeaderItems]) -> Prepared:
         method, url, fields = memo_key
-        # Most requests of a client have their header fields, scheme and host in common: one object each, not one a key.
+        # Most requests of a client share header fields, scheme and host: keep one object of each, not one for each key.
         fields, asked = self._asked(fields)
         prepared = self._work_out(request, asked, None)
         if len(self._memo) >= MAX_MEMO:

@@ -91,7 +91,7 @@ class Staleness(Core):
     def validators(self, entry: StoredResponse, request: Any) -> list[tuple[str, str]]:
         """The fields that ask whether `entry` is still what the server has; [] where no answer could be trusted.
 
-        - `request`: that they go along with, or None.
+        - `request`: the one they are sent with, or None.
         """
         headers = fields(entry.headers)
         if entity_tag(headers) is None:
@@ -134,11 +134,11 @@ class Staleness(Core):
         return self.unavailable(fetch, error)
 
     def unavailable(self, fetch: Fetch, error: BaseException | None) -> Any:
-        """The Response in the place of an error for which nothing stands in, or None: the error reaches the caller."""
+        """A Response in the place of an error that nothing stored stands in for; None: the caller gets the error."""
         return None
 
     def replaced(self, fetch: Fetch) -> Any:
-        """The Response served in the place of an answer for which `arrived` said so."""
+        """The stale Response that takes the place of the answer, after `arrived` returned `Body.REPLACE`."""
         assert fetch.stale is not None
         return self._served(fetch, fetch.stale, "if-error")
 

@@ -42,8 +42,7 @@ class Step:
 class Join(Step):
     """Wait until `flight` lands, or until `deadline` (of `time.monotonic`), then ask `engine.rejoin`.
 
-    - `lookup`: it is one that waits, so `engine.rejoin_lookup` is to be asked; whether it may still be answered. Else
-      None.
+    - `lookup`: of a waiting lookup, which asks `engine.rejoin_lookup`: whether it may still be answered. Else None.
     """
 
     __slots__ = ("deadline", "flight", "key", "lookup", "prepared", "request")
@@ -138,13 +137,13 @@ class Fetch(Step):
 
     @property
     def is_in_vain(self) -> bool:
-        """Whether nothing will come of its answer, and to read the rest costs more than another connection."""
+        """Whether the answer is of no use, and to read its rest would cost more than a new connection."""
         return self.flight.landing is Landing.UNCACHEABLE and (self.length is None or self.length > SHORT)
 
     def is_spared_by(self, entry: StoredResponse, now: float) -> bool:
         """Whether `entry` of an outer storage, if it is fresh, makes this fetch needless.
 
-        In the background not one that is due for a refresh itself, such as what this is to refresh ahead of its end.
+        In the background an entry that is itself due for a refresh does not: this fetch may be that refresh.
         """
         decision = self.prepared.decision
         return not self.background or decision is None or now - entry.began < decision.ahead(entry.ttl)
@@ -154,7 +153,7 @@ class Stale(Step):
     """Answer with `response` at once, and let what `engine.refresh` makes of this run in the background.
 
     - `entry`: what is stored under `key`. Nobody else will refresh it before `engine.refresh` or `engine.unrefreshed`.
-    - `parts`: what `request` was then, if it is a caller's, who may send it again with another's credentials.
+    - `parts`: `request` as it was then, if it is a caller's, who may change it and send it again.
     - `flight`: of the refresh, once it has begun.
     """
 

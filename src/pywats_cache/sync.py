@@ -24,7 +24,7 @@ logger: logging.Logger = logging.getLogger("pywats_cache.sync")
 
 
 class SyncCache(Mounted):
-    """What `CacheTransport` is, for either library."""
+    """The synchronous transport, for httpx and httpx2 alike."""
 
     _is_async = False
 
@@ -50,7 +50,7 @@ class SyncCache(Mounted):
         return self._answer(request, step)
 
     def _answer(self, request: Any, step: Any, *, lookup: bool = False) -> Any:
-        """The Response that `step` leads to, and the journal told of it. None: a lookup has waited in vain."""
+        """Follow `step` to its Response, and tell the journal. None: a lookup waited, and got no answer."""
         engine, began = self._engine, time.perf_counter()
         try:
             response = self._follow(step)
@@ -134,7 +134,7 @@ class SyncCache(Mounted):
         return self._fetch(fetch) if answer is None else answer
 
     def _refresh(self, stale: Stale) -> None:
-        """Fetch in the background; whatever comes of it is in the storage, or in the engine's memory of failures."""
+        """Fetch in the background. A success is stored; after a failure the engine waits before it tries again."""
         try:
             fetch = self._engine.with_news(self._engine.refresh, stale)
             if fetch is None:
@@ -151,7 +151,7 @@ class SyncCache(Mounted):
             self._engine.unrefreshed(stale)
 
     def _saver(self, fetch: Fetch) -> Callable[[], None] | None:
-        """What writes to the outer storage what the answer became, or None without one."""
+        """A function that writes the stored answer to the outer storage; None if there is no such storage."""
         outer, engine = self._outer, self._engine
         return None if outer is None else lambda: outer.save(fetch, engine.now())
 

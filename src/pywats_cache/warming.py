@@ -20,7 +20,7 @@ Progress = Callable[[int, int], object]
 
 @dataclass(frozen=True, slots=True)
 class Warmed:
-    """What came of warming: how many were asked for, fetched, fresh already, and could not be had."""
+    """How many answers were asked for, fetched, fresh already, and not to be had."""
 
     total: int
     fetched: int

@@ -17,7 +17,7 @@ from .steps import Fetch, Forward
 __all__ = ["Gathered", "Writes", "default_settle", "write_lease"]
 
 Gathered = tuple[Fetch, Collector | None]
-"""What the answer to a write is stored as, and what gathers its body while it is handed on; None: it is there."""
+"""The fetch that the answer to a write counts as, and what gathers its body; None: the body is there already."""
 
 
 class Writes(Core):
@@ -47,7 +47,7 @@ class Writes(Core):
     def forwarded(self, forward: Forward, response: Any) -> Gathered | None:
         """The answer to a write or bypass is there, and is returned after this.
 
-        Returns what its body is stored with, where it is.
+        Returns what stores its body, if anything does.
         """
         status = response.status_code
         prepared = forward.prepared

@@ -56,7 +56,7 @@ class RfcArrivals(RfcStaleness, Arrivals):
 
     def _keep(self, fetch: Fetch, entry: StoredResponse) -> str | None:
         if entry.vary:
-            self.speaks(fetch.prepared.key, entry)
+            self.remember_language(fetch.prepared.key, entry)
         return super()._keep(fetch, entry)
 
     # ── a 304 ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -205,7 +205,7 @@ class RfcStaleness(Staleness):
                 return other
         return exact
 
-    def speaks(self, key: str, entry: StoredResponse) -> None:
+    def remember_language(self, key: str, entry: StoredResponse) -> None:
         """Remember the language of an answer that only varies by it; `key` is that of all variants."""
         languages = fields(entry.headers).get("content-language", [])
         if entry.vary == ("accept-language",) and len(languages) == 1:

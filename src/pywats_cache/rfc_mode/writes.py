@@ -40,7 +40,7 @@ class RfcWrites(RfcArrivals, Writes):
         fetch = self._for_get(forward, response)
         super().forwarded(forward, response)
         if forward.prepared.head and forward.prepared.kind != "bypass":
-            self._heard(forward, response)
+            self._apply_head(forward, response)
         # Another write in between may have changed what this answer shows.
         if fetch is None or forward.dirtied != before + 1:
             return None
@@ -57,7 +57,7 @@ class RfcWrites(RfcArrivals, Writes):
 
     # ── HEAD ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _heard(self, forward: Forward, response: Any) -> None:
+    def _apply_head(self, forward: Forward, response: Any) -> None:
         """A HEAD tells of the stored GET that it is the same, and so fresh again, or that it is another."""
         prepared, coherence = forward.prepared, self.storage.coherence
         entry = self.storage.find(self.variant(forward.request, prepared.key))

@@ -136,8 +136,8 @@ class SharedCoherence(Coherence):
     def without_io(self, step: Callable[..., _T], *arguments: Any) -> _T:
         """`step(*arguments)`, in which `epoch` and the checks go by what is known already, and so never block.
 
-        For who has made sure before that it is current: a write that comes in between has not returned before the
-        read began, so the read may see either value. Event loops need that, and who holds a lock that they take.
+        For callers that have just made sure that it is current: a write that comes in between has not returned before
+        the read began, so the read may see either value. Event loops need that, and holders of a lock that they take.
         """
         thread, pinned = get_ident(), self._pinned
         if thread in pinned:

@@ -55,7 +55,7 @@ class SharingStorage:
     is_async: bool | None = None
     """It serves transports of both kinds."""
     strict = False
-    """Raise StorageError where a failure is else counted and logged: for who works on a store, not with one."""
+    """Raise StorageError where a failure would otherwise be counted and logged; for tools that work on a store."""
 
     def __init__(
         self, memory: MemoryStorage | None, ledger: Ledger, rows: Rows, secret: bytes | None, name: str

@@ -107,7 +107,7 @@ class AsyncHttpClient(Awaitable, sdk_async.AsyncHttpClient):
         return await client.request(**request)
 
     async def _change(self, step: Callable[..., object], *arguments: Any) -> None:
-        """The same, but in no thread of an event loop where the storage does I/O."""
+        """Run what makes something invalid, in a worker thread where the storage does I/O."""
         assert self.cache is not None
         await self.cache._run(step, *arguments)
 

@@ -78,7 +78,7 @@ def reconfigure(api: AsyncWATS, base_url: str, token: str, settings: CacheSettin
     client._client = client._mounted = client._storage = None
     client._start(settings.options(kept))
     if old is not None and client.cache is not None:
-        client.cache._succeed(old)
+        client.cache._take_over(old)
         client.cache._closes_storage = True  # also one that was kept: each was made for this client
         old._closes_storage = kept is None
     return left
