@@ -44,7 +44,7 @@ def _waker(event: anyio.Event) -> Callable[[], None]:
 def _wake(soon: Callable[[Callable[[], None]], object], event: anyio.Event) -> None:
     try:
         soon(event.set)
-    except RuntimeError:  # that loop has ended (trio's RunFinishedError is one too), and with it the one who waited
+    except RuntimeError:  # that loop has ended (trio's RunFinishedError is one too), and its waiter with it
         pass
 
 

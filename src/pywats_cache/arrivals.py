@@ -299,7 +299,7 @@ class Arrivals(Staleness):
         return selects(received, fields(stale.headers))
 
     def unconfirmed(self, fetch: Fetch, response: Any, received: dict[str, list[str]]) -> Any:
-        """What becomes of a 304 that speaks of something else: None, and `fetch` is to be sent plainly."""
+        """A 304 speaks of something else: make `fetch` a plain one, and return None, so that it is sent."""
         fetch.stale, fetch.to_send, fetch.validating = None, fetch.request, False
         return None
 

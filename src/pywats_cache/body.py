@@ -16,7 +16,7 @@ _PHRASES: dict[int, str] = {}
 
 
 class StoredBody:
-    """What a Response of httpx or httpx2 needs to be born read, in the place of `__init__` (which costs 10 µs).
+    """What a Response of httpx or httpx2 needs to be born read, in place of `__init__` (which costs 10 µs).
 
     Behaves as one that was just received: `iter_raw` gives the body as the server sent it, everything else the
     decoded one, and a caller may change whatever it likes, for `headers` and `extensions` are its own.

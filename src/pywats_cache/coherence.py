@@ -31,7 +31,7 @@ MAX_TAGS = 8192
 """Bound of the table. A dirtied tag costs about 150 bytes."""
 MAX_ORIGINS = 256
 ANY_ORIGIN = "*"
-"""In the place of an origin in a tag that was dirtied at all of them, by who cannot know them."""
+"""Takes the place of the origin in a tag that is dirtied at all origins, where they cannot be known."""
 
 
 def path_tags(origin: str, path: str) -> tuple[str, ...]:

@@ -86,7 +86,7 @@ class Engine(Lookups, Arrivals, Writes):
         return self._cold(request, prepared, key, now)
 
     def _aside(self, request: Any, prepared: Prepared) -> Any:
-        """What becomes of a request that is no plain read."""
+        """What becomes of a request that is not a plain read."""
         if prepared.kind == "bypass" and prepared.reason == "conditional":
             answer = self._precondition(request, prepared)
             if answer is not None:
@@ -114,7 +114,7 @@ class Engine(Lookups, Arrivals, Writes):
         return prepared if directives is None else self.preparer.directed(prepared, directives)
 
     def _cold(self, request: Any, prepared: Prepared, key: str, now: float, deadline: float | None = None) -> Any:
-        """What becomes of a read that is no plain hit."""
+        """What becomes of a read that is not a plain hit."""
         if self.blocks:  # other processes must not be asked under the lock
             return self.with_news(self._looked, request, prepared, key, now, deadline)
         return self._looked(request, prepared, key, now, deadline)

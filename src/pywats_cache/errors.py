@@ -42,7 +42,7 @@ class MissingStoreError(StorageError):
 def seconds(name: str, value: object, *, positive: bool = False, infinite: bool = False) -> float:
     """Check that `value` is a duration in seconds and return it as a float.
 
-    Raises ConfigurationTypeError for what is no number (a bool is none) and ConfigurationError for NaN,
+    Raises ConfigurationTypeError for anything but a number (a bool is not one) and ConfigurationError for NaN,
     a negative number, zero where `positive`, or infinity unless `infinite`.
     """
     allowed = "a number of seconds " + ("> 0" if positive else ">= 0") + (" (inf: no limit)" if infinite else "")
@@ -63,7 +63,7 @@ def optional_seconds(name: str, value: object) -> float | None:
 
 
 def whole(name: str, value: object, *, least: int) -> int:
-    """Check that `value` is an int of at least `least` (a bool is none) and return it."""
+    """Check that `value` is an int of at least `least` (a bool is not one) and return it."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise ConfigurationTypeError(f"{name} must be a whole number >= {least}, not {value!r}")
     if value < least:
@@ -72,7 +72,7 @@ def whole(name: str, value: object, *, least: int) -> int:
 
 
 def words(name: str, value: object) -> tuple[str, ...]:
-    """Check that `value` is an iterable of non-empty strings, but no string itself, and return a tuple."""
+    """Check that `value` is an iterable of non-empty strings, not a string itself, and return a tuple."""
     if isinstance(value, str) or not isinstance(value, Iterable):
         raise ConfigurationTypeError(f"{name} must be a tuple of strings, not {value!r}")
     result = tuple(value)

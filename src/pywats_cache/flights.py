@@ -107,7 +107,7 @@ class Flight:
 class FlightTable:
     """The open flights of one storage. Guarded by the storage's lock, which callers hold.
 
-    - `open`, `promised`: by key, what is open and who will open one in the background; to be read by others.
+    - `open`, `promised`: by key, the open flights, and the refreshes that will open one; others may read them.
     """
 
     __slots__ = ("_solitary", "open", "promised")

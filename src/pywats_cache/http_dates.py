@@ -14,7 +14,7 @@ _NUMBER_OF_MONTH = {name: number for number, name in enumerate(_MONTH.lower().sp
 _SHORT = "Mon|Tue|Wed|Thu|Fri|Sat|Sun"
 _LONG = "Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday"
 _TIME = r"(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)"
-# Case does not matter to a robust recipient; digits, separators and the zone do: a date in another shape is no date.
+# Case does not matter to a robust recipient; digits, separators and the zone do: a date in another shape is not a date.
 # Compiled at first use, by `re` itself: not every process meets a date.
 _FORMATS = (
     rf"(?:{_SHORT}), (?P<day>\d\d) (?P<month>{_MONTH}) (?P<year>\d{{4}}) {_TIME} GMT",  # IMF-fixdate
@@ -24,7 +24,7 @@ _FORMATS = (
 
 
 def parse_http_date(value: str, now: float | None = None) -> float | None:
-    """Seconds since 1970, or None for what is no HTTP date.
+    """Seconds since 1970, or None if `value` is not an HTTP date.
 
     - `now`: the wall clock (None: the system's); it places the two-digit years of RFC 850.
     """

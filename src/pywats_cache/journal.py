@@ -1,6 +1,6 @@
-"""What happened lately, hits apart: kept for who looks, and told to the log.
+"""What happened lately, apart from hits: kept to be looked at, and written to the debug log.
 
-Hits are only counted: that is what makes them cheap. `log_hits=True` and `record=` make an engine that tells them too.
+Hits are only counted, which keeps them cheap. `log_hits=True` and `record=` make an engine that tells of them too.
 """
 
 from __future__ import annotations

@@ -166,7 +166,7 @@ class Mounted:
         *,
         transport: Any = None,
     ) -> Any:
-        """A transport over the engine of another one, for a client's further routes."""
+        """A transport over the engine of another one, for another route of a client."""
         mounted = cls.__new__(cls)
         mounted._engine = engine
         mounted._closes_storage = False

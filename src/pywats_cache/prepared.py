@@ -57,7 +57,7 @@ class Prepared(NamedTuple):
       range), `write` or `bypass`; `reason`: the code of a bypass or write, or of a refresh.
     - `key`: names the answer of a read; `tags`: what it carries, or what a write dirties.
     - `head`: answered from the stored GET; `refresh`: a new answer is wanted; `max_age`: seconds at most.
-    - `own_ttl`: the caller set the TTL for this one request, so the rule's is no bound for what it stores.
+    - `own_ttl`: the caller set the TTL for this one request, so the rule's TTL does not bound what it stores.
     - `directed`: the caller gave directives, so its tags may differ from those of the stored answer.
     - `wishes`: what its Cache-Control asks of a stored answer, in RFC mode; None: nothing.
     - `body_fields`: the header values that say what a body means; see `Preparer.with_body`.

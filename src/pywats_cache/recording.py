@@ -50,7 +50,7 @@ EVERY = 0.25
 """Seconds between two writings."""
 IDLE_SECONDS = 10.0
 BACKLOG = 20_000
-"""Lines that wait to be written; what comes on top is dropped, and counted."""
+"""Lines that wait to be written; more are dropped, and counted."""
 
 
 def rotated(path: Path) -> Path:

@@ -28,9 +28,9 @@ def _check_methods(value: object) -> tuple[str, ...]:
 
 
 class _Rule:
-    """Immutable, and equal by its fields; a frozen dataclass three times over would double the time of our import.
+    """Immutable, and equal by its fields; three frozen dataclasses would double our import time.
 
-    Each field is set once, by the constructor. `Final` tells type checkers, at no cost to who reads it.
+    Each field is set once, by the constructor. `Final` tells type checkers, at no cost at run time.
     """
 
     __slots__ = ("methods", "pattern")

@@ -55,14 +55,14 @@ class Outcome:
 def read_trace(path: Path) -> list[dict[str, Any]]:
     """The lines of a trace, the older half first. Lines cut by rotation or a crash are left out.
 
-    Raises ConfigurationError for a file that is no trace, OSError for one that cannot be read.
+    Raises ConfigurationError for a file that is not a trace, OSError for one that cannot be read.
     """
     files = [file for file in (rotated(path), path) if file == path or file.exists()]
     lines: list[dict[str, Any]] = []
     for file in files:
         with file.open(encoding="utf-8", errors="replace") as text:
             if "pywats_cache_trace" not in text.readline():
-                raise ConfigurationError(f"{file} is no trace; one is made by CacheTransport(record=…)")
+                raise ConfigurationError(f"{file} is not a trace; one is made by CacheTransport(record=…)")
             lines.extend(_parsed(text))
     return lines
 

@@ -134,7 +134,7 @@ class Staleness(Core):
         return self.unavailable(fetch, error)
 
     def unavailable(self, fetch: Fetch, error: BaseException | None) -> Any:
-        """A Response in the place of an error that nothing stored stands in for; None: the caller gets the error."""
+        """A Response in place of an error that nothing stored stands in for; None: the caller gets the error."""
         return None
 
     def replaced(self, fetch: Fetch) -> Any:
@@ -143,7 +143,7 @@ class Staleness(Core):
         return self._served(fetch, fetch.stale, "if-error")
 
     def fails_over(self, fetch: Fetch, status: int) -> bool:
-        """Whether a stale answer is served in the place of one with this status (RFC 5861 §4)."""
+        """Whether a stale answer is served in place of one with this status (RFC 5861 §4)."""
         return (
             status >= 500
             and fetch.stale is not None

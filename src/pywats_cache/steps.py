@@ -69,7 +69,7 @@ class Fetch(Step):
 
     - `stale`: what is stored under the key and may be validated, or stand in if the server fails.
     - `validating`: `to_send` carries the validators of `stale`, so a 304 is an answer to us.
-    - `background`: nobody waits for it; it is no request of a caller and does not count as one.
+    - `background`: nobody waits for it; it is not a request of a caller and does not count as one.
     """
 
     __slots__ = (

@@ -1,4 +1,4 @@
-"""What a shared store holds, counted, and what is wrong with it: for who operates one."""
+"""What a shared store holds, counted, and what is wrong with it: for its operator."""
 
 from __future__ import annotations
 

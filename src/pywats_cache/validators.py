@@ -81,12 +81,12 @@ def entity_tag(headers: Mapping[str, list[str]]) -> str | None:
 
 
 def same_weakly(one: str, other: str) -> bool:
-    """Weak comparison (RFC 9110 §8.8.3.2): the same opaque tag. What is no entity-tag equals only itself."""
+    """Weak comparison (RFC 9110 §8.8.3.2): the same opaque tag. What is not an entity-tag equals only itself."""
     return _opaque(one) == _opaque(other)
 
 
 def same_strongly(one: str, other: str) -> bool:
-    """Strong comparison (RFC 9110 §8.8.3.2): neither weak, and identical. What is no entity-tag equals nothing."""
+    """Strong comparison (RFC 9110 §8.8.3.2): neither weak, and identical. What is not an entity-tag equals nothing."""
     return one == other and not one.startswith("W/") and re.fullmatch(_ENTITY_TAG, one) is not None
 
 
@@ -102,7 +102,7 @@ def listed_tags(lines: Iterable[str]) -> list[str]:
 def conditional_fields(
     stored: Mapping[str, list[str]], request: Mapping[str, list[str]] | None = None
 ) -> list[tuple[str, str]]:
-    """The fields that validate a stored answer (RFC 9111 §4.3.1), in the place of the caller's own; [] if none can.
+    """The fields that validate a stored answer (RFC 9111 §4.3.1), in place of the caller's own; [] if none can.
 
     - `request`: the caller's headers. Entity-tags of its If-None-Match are kept beside ours, so that a caller who holds
       what the server has now is spared the body, too.

@@ -129,8 +129,8 @@ def test_what_is_wrong_is_said_with_what_to_do(run: Run, station: tuple[str, str
     assert "no service answers at http://127.0.0.1:9" in gone
     assert "pywats-cache serve" in gone
     assert "--url must be http://host:port" in run("stats", "--url", "localhost:80", code=2).stderr
-    assert "is no address" in run("stats", "--url", "http://localhost:port", code=2).stderr
-    assert "is no pywats-cache service" in run("stats", "--url", f"{station[0]}/health", code=3).stderr
+    assert "is not an address" in run("stats", "--url", "http://localhost:port", code=2).stderr
+    assert "is not pywats-cache" in run("stats", "--url", f"{station[0]}/health", code=3).stderr
     run("inspect", "--sort", "colour", code=2)
 
 
@@ -177,7 +177,7 @@ def test_simulate_names_what_it_cannot_use(trace: Path, tmp_path: Path) -> None:
     assert "of lru, w-tinylfu, not 'fifo'" in run("simulate", str(trace), "--policy", "lru,fifo", code=2).stderr
     assert "missing.jsonl" in run("simulate", "missing.jsonl", code=2).stderr
     assert (
-        "is no trace"
+        "is not a trace"
         in run("simulate", "station.py" if (tmp_path / "station.py").exists() else __file__, code=2).stderr
     )
     (tmp_path / "empty.jsonl").write_text('{"pywats_cache_trace": 1}\n')

@@ -277,7 +277,7 @@ def test_what_was_never_stored_is_a_miss_in_every_setting() -> None:
 
 def test_a_file_that_is_no_trace_is_named(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("hello\n")
-    with pytest.raises(ValueError, match="is no trace"):
+    with pytest.raises(ValueError, match="is not a trace"):
         read_trace(tmp_path / "x")
     (tmp_path / "cut").write_text('{"pywats_cache_trace": 1}\n' + json.dumps({"e": "c", "t": 1}) + '\n{"e": "q", ')
     assert read_trace(tmp_path / "cut") == [{"e": "c", "t": 1}]

@@ -78,7 +78,7 @@ class Service:
         try:
             response = httpx.request(method, self._url + path, timeout=timeout, trust_env=False, **options)
         except httpx.InvalidURL:
-            fail(f"{self.name!r} is no address such as http://127.0.0.1:8080", USAGE)
+            fail(f"{self.name!r} is not an address such as http://127.0.0.1:8080", USAGE)
         except httpx.HTTPError as error:
             fail(
                 f"no service answers at {self.name} ({type(error).__name__}). Give --url, or start one: a station "
@@ -90,7 +90,7 @@ class Service:
         except ValueError:
             document = None
         if not isinstance(document, dict) or (response.is_error and "error" not in document):
-            fail(f"what answers at {self.name} is no pywats-cache service (status {response.status_code})", UNREACHABLE)
+            fail(f"what answers at {self.name} is not pywats-cache (status {response.status_code})", UNREACHABLE)
         if response.is_error:
             fail(str(document["error"]), USAGE if response.status_code in (400, 413) else REFUSED)
         return document

@@ -51,7 +51,7 @@ def head_effect(status: int, head: Headers, stored: Headers) -> Literal["update"
 
 
 def _absolute(url: str, reference: str) -> str | None:
-    """`reference` resolved against `url`, without fragment, scheme and host in lower case; None if it is no URL."""
+    """`reference` resolved against `url`, without fragment, scheme and host in lower case; None if it is not a URL."""
     try:
         parts = urlsplit(urljoin(url, reference.strip(" \t")))
         port = parts.port

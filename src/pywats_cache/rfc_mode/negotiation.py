@@ -10,7 +10,7 @@ __all__ = ["preferred_language", "selecting_value"]
 Headers = Mapping[str, list[str]]
 
 _PREFERENCES = frozenset({"accept", "accept-charset", "accept-encoding", "accept-language"})
-# A comma in these is no list: normalising could make two values one.
+# A comma in these does not make a list: to normalise them could make two values one.
 _VERBATIM = frozenset({"authorization", "cookie", "user-agent", "referer", "date", "from"})
 _MEMBER = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"|")+')
 _WEIGHT = re.compile(r"[ \t]*;[ \t]*q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)[ \t]*$", re.IGNORECASE | re.ASCII)

@@ -1,4 +1,4 @@
-"""What the engine needs to know of a request in RFC mode: the rules' part as ever, and what its header fields ask."""
+"""What the engine needs to know of a request in RFC mode: what the rules say, and what its header fields ask."""
 
 from __future__ import annotations
 

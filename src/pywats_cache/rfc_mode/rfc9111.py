@@ -126,14 +126,14 @@ def _heuristic(status: int, headers: Headers, directives: CacheControl, date: fl
     if status not in CACHEABLE_BY_DEFAULT and "public" not in directives:
         return 0.0
     if "cache-control" not in headers and any("no-cache" in value.lower() for value in headers.get("pragma", ())):
-        # §5.4 gives Pragma no meaning in an answer, but who sends it there does not want guesses.
+        # §5.4 gives Pragma no meaning in an answer, but a server that sends it there wants no guesses.
         return 0.0
     modified = date_field(headers, "last-modified", date)
     return 0.0 if modified is None else min(MAX_HEURISTIC, max(0.0, date - modified) * HEURISTIC_SHARE)
 
 
 def received_age(headers: Headers) -> float:
-    """The Age field in seconds (RFC 9111 §5.1): the first of several members; 0 for what is no number."""
+    """The Age field in seconds (RFC 9111 §5.1): the first of several members; 0 if that is not a number."""
     for line in headers.get("age", ())[:1]:
         return delta_seconds(line.split(",")[0].strip(" \t")) or 0.0
     return 0.0
@@ -145,7 +145,7 @@ def initial_age(headers: Headers, received: float, delay: float) -> float:
     The entry's `began` is then the clock at that moment minus this.
     """
     date = date_field(headers, "date", received)
-    # A Date is whole seconds, so the part of a second of the wall clock is no age.
+    # A Date is whole seconds, so the fraction of a second of the wall clock is not age.
     apparent = 0.0 if date is None else max(0.0, math.floor(received) - date)
     return max(apparent, received_age(headers) + max(0.0, delay))
 

@@ -140,7 +140,7 @@ class RfcStaleness(Staleness):
         return self.may_serve_stale(entry, prepared, now, prepared.decision.stale_if_error)
 
     def fails_over(self, fetch: Fetch, status: int) -> bool:
-        """Whether a stale answer is served in the place of one with this status (RFC 5861 §4)."""
+        """Whether a stale answer is served in place of one with this status (RFC 5861 §4)."""
         return status in FAILURES and super().fails_over(fetch, status)
 
     def why_stale_now(self, entry: StoredResponse, prepared: Prepared, now: float) -> str | None:
@@ -164,7 +164,7 @@ class RfcStaleness(Staleness):
     def validators(self, entry: StoredResponse, request: Any) -> list[tuple[str, str]]:
         """The fields that ask whether `entry` is still what the server has (RFC 9111 §4.3.1); the caller's with them.
 
-        None with a Range: an answer to it may be a part, which is no answer about the whole.
+        None with a Range: an answer to it may be a part, which says nothing of the whole.
         """
         if request is not None and "range" in request.headers:
             return []

@@ -68,7 +68,7 @@ class RfcWrites(RfcArrivals, Writes):
         if effect == "invalidate":
             coherence.soften((f"={prepared.origin}/{'/'.join(normal_path(prepared.path))}",))
         elif effect == "update":
-            # The body is as old as ever, so the epoch of its fetch stays, and its tags.
+            # The body is as old as before, so it keeps the epoch of its fetch, and its tags.
             fetch = self._fetch_of(forward, forward.request, entry.epoch, entry.tags)
             items = updated_items(entry.headers, response.headers._list)
             self.dated_again(fetch, entry, received, items)
@@ -93,7 +93,7 @@ class RfcWrites(RfcArrivals, Writes):
     def _for_get(self, forward: Forward, response: Any) -> Fetch | None:
         """The fetch of the GET that the answer to a POST serves too (RFC 9110 §9.3.3), or None.
 
-        None also if a write to the same came while this one was under way: nobody knows which was first.
+        None also if a write to the same tags came while this one was under way: their order is not known.
         """
         request = forward.request
         if request.method != "POST" or forward.prepared.kind != "write" or EXTENSION in request.extensions:

@@ -1,4 +1,4 @@
-"""What processes that share a store tell each other, as values, and who passes it on."""
+"""What processes that share a store tell each other, as values, and the ledger that passes it on."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ __all__ = ["expand", "is_available", "squeeze"]
 
 @cache
 def _module() -> Any:
-    """The zstd module, loaded by who first has something to compress; None where there is none."""
+    """The zstd module, loaded when there is first something to compress; None where there is none."""
     for name in ("compression.zstd", "backports.zstd"):  # of Python 3.14, and what brings it to older ones
         try:
             return import_module(name)

@@ -4,7 +4,7 @@ Two cells matter. They are of 64 bits, signed as SQLite's integers are, and alig
 processor moves each whole:
 
 - `EPOCH`: the newest epoch that was, or is about to be, committed. It is written inside the transaction, *before* the
-  commit: who has seen a write return therefore finds either this cell changed or the write not yet committed.
+  commit: whoever has seen a write return therefore finds either this cell changed or the write not yet committed.
 - `LOST`: a random number that is replaced when a bump could not be committed (disk full, locked for too long). It
   needs no disk block, as the file's are allocated when it is made. While it differs from the one in the database,
   nobody trusts what is stored; see `sqlite_ledger`.
@@ -43,7 +43,7 @@ class EpochFile:
         try:
             self._opened = os.fstat(descriptor)
             if self._opened.st_size < _BYTES:
-                # Written, not only sized: a hole would need a block later, and a full disk kills who writes to it.
+                # Written, not only sized: a hole needs a block later, and without one to write there kills the process.
                 # The random number makes a file that replaces a removed one look like a lost bump.
                 os.lseek(descriptor, 0, os.SEEK_SET)
                 os.write(descriptor, bytes(8) + secrets.token_bytes(8) + bytes(_BYTES - 16))

@@ -15,7 +15,7 @@ KEY_BYTES = 32
 
 
 def install_key(path: Path) -> bytes:
-    """The key in `path`, made there if there is none: complete at once, mode 0600, the same for all who ask.
+    """The key in `path`, made there if there is none: complete at once, mode 0600, the same for every process.
 
     Raises OSError, or StorageError for a file that holds no key.
     """

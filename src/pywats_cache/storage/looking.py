@@ -146,7 +146,7 @@ def _unreadable(doing: str, error: Exception) -> NoReturn:
 def look_at(url: str) -> Store:
     """The store at `url`, a URL as `storage_from_url` takes it.
 
-    Raises ConfigurationError for what is no such URL, MissingStoreError where no store is, StorageError for one that is
+    Raises ConfigurationError for any other URL, MissingStoreError where there is no store, StorageError for one that is
     damaged, of another version, or not to be read. Never repeats a password.
     """
     parsed = parse_storage_url(url, "the store")

@@ -189,7 +189,7 @@ class MemoryStorage(HishelFace):
         return AsyncFace(self)
 
     def __bool__(self) -> bool:
-        return True  # an empty storage is one all the same, also to `storage or …` in other code
+        return True  # even when empty, so that `storage or …` in other code keeps it
 
     def __len__(self) -> int:
         return len(self.table.items)

@@ -36,8 +36,8 @@ def pack(
     - `wall`: when its request was sent, as `time.time()`, for other processes, to which our clock means nothing.
     - `generation`: names the counter that its epoch is of.
     - `writer`: names the storage object on whose clock `began` is.
-    - `packed`: its body compressed, to be kept in the place of the body.
-    - `key`: keys the checksum, so that only who has it can make a record.
+    - `packed`: its body compressed, to be kept in place of the body.
+    - `key`: keys the checksum, so that nobody can make a record without it.
     """
     head = json.dumps(
         {

@@ -124,7 +124,7 @@ class RedisLedger:
         return self._ask(None, known) if self._owed == self._paid else self.change(Change(), known)
 
     def change(self, change: Change, known: Known) -> Delta:
-        """Commit `change`, and tell all who listen, of what they could not be told before too."""
+        """Commit `change`, and tell all listeners, also what could not be told before."""
         owed = self._owed
         delta = self._ask(change if owed == self._paid else change._replace(all=True), known)
         self._paid = owed

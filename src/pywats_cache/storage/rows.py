@@ -40,7 +40,7 @@ class Rows(Protocol):
         """The right to fetch `key` for all, as a token, for so long; OPEN; or None: another process has it."""
 
     def release(self, key: str, token: str, open_for: float) -> None:
-        """Give the right back, if `token` still has it; with `open_for`, let everyone fetch it for so many seconds."""
+        """Give the right back, if `token` still has it; with `open_for`, anyone may fetch it for that many seconds."""
 
     def close(self) -> None:
         """Close what is open; the next use opens it again."""

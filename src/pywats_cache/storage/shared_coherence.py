@@ -273,7 +273,7 @@ class SharedCoherence(Coherence):
         return None if self._change(Change(dirty=tags, open=Window(intent, tags, lease))) == UNKNOWN else intent
 
     def finish_write(self, intent: str | None, tags: tuple[str, ...], settle: float) -> int:
-        """The write took effect, or may have: dirty its tags, and let them settle for so many seconds.
+        """The write took effect, or may have: dirty its tags, and let them settle for `settle` seconds.
 
         Returns the epoch of that, or -1 if it could not be committed.
         """

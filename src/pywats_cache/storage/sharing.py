@@ -180,7 +180,7 @@ class SharingStorage:
     def _release(self, fetch: Fetch) -> None:
         token, fetch.claim = fetch.claim, None
         if token is not None:
-            # What cannot be shared is not queued for either.
+            # Nobody queues for what cannot be shared.
             uncacheable = fetch.flight.landing is Landing.UNCACHEABLE
             self._rows.release(fetch.prepared.key, token, SOLITARY_SECONDS if uncacheable else 0.0)
 
@@ -255,7 +255,7 @@ class SharingStorage:
     def _failed(self, doing: str, error: Exception) -> None:
         if self.strict:
             raise StorageError(f"{doing} {self._name} failed ({error})") from error
-        self.memory.errors += 1  # a hint, without the lock: it may be taken, in another order, by who calls
+        self.memory.errors += 1  # a hint, without the lock: the caller may hold it, taken in another order
         self._warn(f"{doing} {self._name} failed ({error}); requests go to the server")
 
     def _warn(self, message: str) -> None:

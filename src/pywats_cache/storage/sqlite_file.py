@@ -239,7 +239,7 @@ class SqliteFile:
 
 @contextmanager
 def reading(path: Path, application: int, version: int, patience: float) -> Iterator[sqlite3.Connection]:
-    """One snapshot of the database at `path`, for who only looks: it is not made, set aside or written to.
+    """One snapshot of the database at `path`, to look at: it is not made, set aside or written to.
 
     Raises MissingStoreError, or StorageError for a file that is damaged, of another version or another program's.
     """

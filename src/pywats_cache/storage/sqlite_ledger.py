@@ -187,7 +187,7 @@ class SqliteLedger:
             pass
 
     def _aside(self, reason: str) -> None:
-        self.lose()  # who still has the old file open must look
+        self.lose()  # processes that still have the old file open must look
         self._on_aside(reason)
 
     def is_in_place(self) -> bool:

@@ -10,7 +10,7 @@ from .entry import StoredResponse
 __all__ = ["RuleTally", "Tally"]
 
 MAX_RULES = 256
-"""Rules told apart; what comes on top is counted under OTHER_RULES."""
+"""Rules told apart; more are counted under OTHER_RULES."""
 OTHER_RULES = "(other)"
 
 
@@ -29,7 +29,7 @@ class RuleTally:
 class Tally:
     """The hits of entries that are gone; those of the entries there are counted by the entries.
 
-    Guarded by the lock of the storage. A hit so costs one addition, and nobody who asks for no figures pays for them.
+    Guarded by the lock of the storage. So a hit costs one addition, and figures that nobody asks for cost nothing.
     """
 
     __slots__ = ("_gone",)

@@ -46,7 +46,7 @@ class FrequencySketch:
         self._left = SAMPLE * room
 
     def grow(self, keys: int) -> None:
-        """Make room for so many keys. A longer index ends like the shorter one, so all counts stay true."""
+        """Make room for `keys` keys. A longer index ends like the shorter one, so all counts stay true."""
         while self.room < keys:
             self._counts = self._counts * 2  # before the mask, which must never be the longer one
             self._mask = 2 * self._mask + 1

@@ -152,6 +152,6 @@ def _options(query: str, names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def is_shared(storage: object) -> TypeIs[SharingStorage]:
-    """Whether processes share `storage`. Its module, and sqlite3 with it, is only loaded by who uses one."""
+    """Whether processes share `storage`. Its module, and sqlite3, is loaded only where one is used."""
     module = sys.modules.get(f"{__package__}.sharing")
     return module is not None and isinstance(storage, module.SharingStorage)

@@ -8,9 +8,9 @@ travels with each of its requests and is settled at its end:
 with Call(limiter, breaker, base_url) as call:
     client.get(url, extensions={CALL: call})
 ```
-A call that never passed the cache says nothing of the server, and settles nothing; one whose request failed, and
-that was then given a stale answer, is a failure all the same. The refresh that a stale answer starts in the background
-is a call of its own, for the one that got the answer may be over before.
+A call that the cache answered says nothing of the server, and settles nothing. One whose request failed, and that then
+got a stale answer, is a failure all the same. The refresh that a stale answer starts in the background is a call of its
+own, for the call that got the answer may be over before it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ CALL = "pywats_cache.wats.call"
 _NO_FAILURE = (ValidationError, AuthenticationError, NotFoundError, OperationTimeoutError)
 _LONGEST_NAP = 1.0
 
-# The SDK's own loggers: who filters or watches those goes on doing so.
+# The SDK's own loggers, so that filters and handlers for those go on working.
 _client_logger = get_logger("pywats.core.async_client")
 _limiter_logger = get_logger("pywats.core.throttle")
 

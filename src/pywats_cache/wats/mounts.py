@@ -1,4 +1,4 @@
-"""The httpx clients below the WATS clients: on every route of theirs the cache, then limiter and breaker, then the net.
+"""The httpx clients below the WATS clients: on every route the cache, then limiter and breaker, then the network.
 
 The order comes from the order of the base classes: `CacheClient` wraps what `LimitedClient` makes.
 """

@@ -57,8 +57,8 @@ class AsyncClientService(_Vendor):  # type: ignore[misc]
     - `PYWATS_CACHE_TOKEN` in the environment: what a request that changes something must bring; without it changes
       are off.
 
-    It answers `/health`, `/health/live`, `/health/ready`, `/health/details`, `/metrics` (Prometheus text; JSON for
-    who accepts `application/json`, for `?format=json`, and with `enable_metrics` off) and `/cache/…`.
+    It answers `/health`, `/health/live`, `/health/ready`, `/health/details`, `/metrics` (Prometheus text; JSON if
+    the request accepts `application/json` or says `?format=json`, or with `enable_metrics` off) and `/cache/…`.
 
     A changed file is applied within five seconds, or at once by `reload()`; what is stored stays where it still holds.
     A file with a bad cache field is refused, at the start with ConfigurationError, later with a line in the log.

@@ -46,7 +46,7 @@ def build_app(
     """The application over whatever `subject` returns at the time; None: there is no client yet.
 
     - `health`: for the probes; None: it is healthy and ready while there is a client.
-    - `summary`: further parts of the JSON statistics.
+    - `summary`: more parts of the JSON statistics.
     - `exposition`: the Prometheus text; None: there is none, so `/metrics` answers in JSON.
     """
 

@@ -38,7 +38,7 @@ class Listener:
             if os.name == "posix":  # elsewhere it lets another program take the port away
                 self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self._socket.bind((host, port))
-            self._socket.listen(128)  # at once: who asks before the server runs waits instead of being refused
+            self._socket.listen(128)  # at once: an early caller waits for the server instead of being refused
         except BaseException:
             self._socket.close()
             raise
