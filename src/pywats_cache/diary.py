@@ -43,7 +43,7 @@ class Diary:
                 self.values[rule, name] = (seen + 1, different)
 
     def noted(self, reason: str) -> None:
-        """A request went this way."""
+        """Count a reason."""
         self.reasons[reason] += 1
 
     def expired(self, rule: str, age: float, ttl: float) -> None:

@@ -30,7 +30,7 @@ def entry_document(entry: StoredResponse, now: float) -> dict[str, Any]:
 
 
 def record_document(seen: Seen) -> dict[str, Any]:
-    """One record of a store, which knows not how often it was used: so `hits` and `saved_seconds` are None."""
+    """One record of a store, which does not know how often it was used, so `hits` and `saved_seconds` are None."""
     head = seen.head
     assert head is not None
     return {

@@ -17,7 +17,7 @@ _OF_A_PART = frozenset({b"if-none-match", b"if-modified-since", b"if-range", b"r
 
 
 class RfcPreparer(Preparer):
-    """Leaves the order of the query alone, and makes a read of what TTL mode lets pass: conditions and ranges."""
+    """Leaves the order of the query alone, and makes reads of conditions and ranges, which TTL mode sends on."""
 
     __slots__ = ()
 

@@ -49,7 +49,7 @@ def squeeze(entry: StoredResponse) -> bytes | None:
 
 
 def expand(packed: bytes, length: int) -> bytes:
-    """The body of `length` bytes behind `packed`. Raises StorageError for anything else, and makes no more of it."""
+    """The body of `length` bytes in `packed`. Raises StorageError for anything else, and expands no more than that."""
     zstd = _module()
     if zstd is None:
         raise StorageError("a compressed record: install pywats-cache[zstd]")

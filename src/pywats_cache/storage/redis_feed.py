@@ -76,7 +76,7 @@ class Feed:
             thread.join(self._max_lag + 1.0)
 
     def learned(self, delta: Delta, asked: float, doubts: int) -> None:
-        """An answer to a question that was sent at `asked`, when there were so many doubts: it is worth a lease too."""
+        """Take over the answer to a question sent at `asked`, when `self.doubts` was `doubts`. It gives a lease too."""
         with self._lock:
             if doubts != self.doubts:
                 return  # it may be older than what was missed

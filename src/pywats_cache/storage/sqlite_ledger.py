@@ -48,7 +48,7 @@ CREATE TABLE windows (
 class SqliteLedger:
     """The ledger of the store at `path`: `<path>-ledger` and `<path>-epoch`.
 
-    Every method raises StorageError if the disk does not do as it is told; the next call tries again. Safe from any
+    Every method raises StorageError if the disk fails; the next call tries again. Safe from any
     thread, process and child of a fork.
     """
 

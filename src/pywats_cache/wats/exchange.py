@@ -34,8 +34,8 @@ _KNOWN_ARGUMENTS = frozenset({"headers", "retry"})
 class Exchange:
     """What the three clients have in common; it goes in front of a client of the SDK.
 
-    What an answer from the cache leaves behind: no trace in `capture_traces()`, nothing in the metrics, no retry
-    counted. These tell of requests that were sent to the server. The cache's own numbers are in `cache.stats`.
+    An answer from the cache leaves no trace in `capture_traces()`, nothing in the metrics and counts no retry: these
+    tell of requests that were sent to the server. The cache's own numbers are in `cache.stats`.
     """
 
     _logger = get_logger("pywats.core.async_client")

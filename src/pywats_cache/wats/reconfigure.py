@@ -1,4 +1,4 @@
-"""A running `AsyncWATS` with another configuration: its objects stay, and its cache where that is true of the new."""
+"""Another configuration for a running `AsyncWATS`: its objects stay, and its cache where that still holds."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def reconfigure(api: AsyncWATS, base_url: str, token: str, settings: CacheSettin
 
     - What is stored and counted stays, also with another address or token: keys separate both. Entries beyond a lower
       `cache_max_size` go, the least recently used first; a lower `cache_ttl_seconds` holds for what is stored already.
-    - It does not where it could not be true: the cache was off meanwhile, or is kept elsewhere now.
+    - It does not stay where it could be wrong: the cache was off meanwhile, or is kept elsewhere now.
 
     Calls under way end on the old client.
     """
