@@ -281,7 +281,7 @@ class AsyncCache(Mounted):
         return await warm_async(send, items, concurrency, progress)
 
     async def aexplain(self, request: Any) -> Explanation:
-        """`explain` that also asks a storage shared by processes, in a worker thread."""
+        """`explain`, for which the storage that processes share is asked too, in a worker thread."""
         explanation: Explanation = await self._run(partial(self._explain, request, asks=True))
         return explanation
 

@@ -15,7 +15,7 @@ DISCONNECTED_FOR = 3600.0
 """Seconds past its lifetime for which RFC mode serves an answer while the server fails, where nobody says."""
 
 Partition = Iterable[str] | Callable[[Mapping[str, str]], str]
-"""Names of more headers that separate answers, or a function of the request's headers that replaces the rule."""
+"""Names of further headers that separate answers, or a function of the request's headers that replaces the rule."""
 
 
 class Controller:
@@ -50,7 +50,7 @@ class Controller:
       `ttl`, here and in rules, only 0 counts then: such a route goes around the cache. Rules still give tags, bypass,
       the partition and what writes dirty; the windows for stale answers hold where an answer names and forbids none.
       `statuses`, `ignore_no_store`, `negative_ttl`, `adaptive` and `jitter` mean nothing then.
-      Coherence works as in TTL mode, so a write of unknown outcome, a 5xx included, still dirties.
+      Coherence is the same as ever, so a write of unknown outcome, a 5xx included, still dirties.
 
     What a write dirtied, an unknown outcome included, is never served stale.
 

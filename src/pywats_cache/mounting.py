@@ -43,6 +43,7 @@ class Mounted:
       its own. Transports given the same storage share answers, flights and invalidation, and should have the same
       controller.
     - `clock`: a function that gives seconds, monotonic; None: the system's clock, time asleep counted.
+
     - `record`: a file to which a redacted trace is appended (see `recording`), at most 64 MiB.
     - `log_hits`: tell hits to the debug log too; without it they are only counted.
 

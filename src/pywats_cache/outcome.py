@@ -63,7 +63,7 @@ class CacheOutcome(NamedTuple):
     """What the cache did with one request: `response.extensions["pywats_cache"]`. Immutable.
 
     - `status`: exactly one of `hit`, `stale`, `revalidated`, `miss`, `collapsed`, `bypass`.
-    - `reason`: a code of `REASONS`: for a miss that was not stored, why not; otherwise why nothing stored answered.
+    - `reason`: a code of `REASONS`: of a miss that could not be stored, why not; else why nothing stored answered.
     - `age`: seconds since the request that fetched the answer was sent (RFC mode: as RFC 9111 §4.2.3 counts); 0.0 for a
       new one.
     - `ttl`: seconds an answer of this route stays fresh; None where nothing is cached.

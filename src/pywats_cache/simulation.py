@@ -1,4 +1,4 @@
-"""What hit rate a recorded trace would have had with other bounds and TTLs, to find out which to set."""
+"""What a recorded trace would have come to with other bounds and TTLs, to find out which to set."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a setting would have done. `saved_seconds`: by what the fetch of each entry took, where that is known."""
+    """What a setting would have come to. `saved_seconds`: by what the fetch of each entry took, where that is known."""
 
     setting: Setting
     requests: int

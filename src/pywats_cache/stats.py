@@ -46,7 +46,7 @@ class CacheStats(NamedTuple):
 
     @property
     def hit_rate(self) -> float:
-        """The share of cacheable requests that were answered without a fetch of their own; 0.0 before the first."""
+        """The part of the cacheable requests that was answered without waiting for an own fetch; 0.0 if none came."""
         answered = self.hits + self.stale + self.collapsed
         cacheable = answered + self.revalidated + self.misses
         return answered / cacheable if cacheable else 0.0

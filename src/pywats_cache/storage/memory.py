@@ -35,9 +35,9 @@ class MemoryStorage(HishelFace):
       Bytes count bodies (as received and, where encoded, decoded), headers and a fixed sum for the objects.
     - `max_entry_bytes`: what is larger is not stored (never more than `max_bytes`).
     - `policy`: what goes first. `"lru"`: the least recently used. `"w-tinylfu"`: of the oldest newcomer and the oldest
-      of the others, the one asked for less often, so that a scan pushes out nothing popular; or as LRU, while that
-      makes more hits. Or a class, or a function, that makes a `pywats_cache.storage.policy.Policy`. With any of them a
-      new answer is stored, whatever has to go for it.
+      of the others, what is asked for less often, which keeps the popular through scans; or as LRU, while that makes
+      more hits. Or a class, or a function, that makes a `pywats_cache.storage.policy.Policy`. By each of them a new
+      answer is stored, whatever goes for it.
     - `clock`: seconds, monotonic; None takes that of the first transport, or the system's.
     - `default_ttl`, `default_tti`, `max_stream_size`: hishel's, for use in hishel's own transports.
 
@@ -189,7 +189,7 @@ class MemoryStorage(HishelFace):
         return AsyncFace(self)
 
     def __bool__(self) -> bool:
-        return True  # even when empty, so that `storage or …` in other code keeps it
+        return True  # an empty storage is one all the same, also to `storage or …` in other code
 
     def __len__(self) -> int:
         return len(self.table.items)

@@ -28,8 +28,9 @@ class SharedStorage(SharingStorage):
 
     A bump is seen by every process at its next request. What is stored holds no credential and no query.
 
-    While the disk fails, requests go to the server and nothing is stored; a warning once a minute says so, and it comes
-    back by itself. But if the key can be neither read nor made at construction, this object shares no records.
+    While the disk does not do as it is told, requests go to the server and nothing is stored; a warning once a minute
+    says so, and it comes back by itself. Only if the key cannot be had when this is made, records stay unshared until
+    a new one is made.
 
     Raises ConfigurationError or ConfigurationTypeError for bad arguments, never for a bad disk.
     """

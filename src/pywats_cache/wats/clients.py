@@ -57,10 +57,10 @@ class pyWATS(VendorWATS):  # noqa: N801 - the vendor's name
 
     - `cache_ttl` (or `cache_ttl_seconds`): seconds; no answer is kept longer, many kinds are kept shorter.
     - `cache_transport`: a `CacheTransport` of your own, with its own policy, storage and next transport.
-    - `cache_storage`: what keeps the answers, in place of `MemoryStorage(max_entries=cache_max_size)`, or its URL:
+    - `cache_storage`: what keeps the answers, in the place of `MemoryStorage(max_entries=cache_max_size)`, or its URL:
       `"sqlite:///cache.db"` is shared with every process that names the same file. None takes the URL in the
       environment variable `PYWATS_CACHE_STORAGE`, if there is one.
-    - `cache_controller`: the policy, in place of `wats_controller(cache_ttl)`.
+    - `cache_controller`: the policy, in the place of `wats_controller(cache_ttl)`.
     - `cache_record`: a file to which a redacted trace is appended, for `pywats-cache simulate`.
 
     Raises ConfigurationError (a ValueError) or ConfigurationTypeError (a TypeError) for a bad one.

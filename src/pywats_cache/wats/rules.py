@@ -27,7 +27,7 @@ def wats_controller(cache_ttl: float = 300.0, **settings: Any) -> Controller:
     - Routes that no rule names go around the cache: the server has GETs that write.
     - Paths are matched without case, as the server does.
     - Empty answers and `null` are not stored, so that "not found" does not last.
-    - `settings`: more settings of the `Controller`, such as `offline="auto"`.
+    - `settings`: further ones of `Controller`, such as `offline="auto"`.
     - A 401 drops all that the caller's credentials hold, a 403 that path.
     """
     return Controller(
