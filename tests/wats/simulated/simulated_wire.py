@@ -11,6 +11,21 @@ from wats_requests import Sender, Wire
 from pywats_cache.testing.simulated_wats import SimulatedWATS
 
 PRODUCT = "/api/Product/PN-1000"
+LONG = 10.0
+"""Seconds after which something is taken not to happen any more."""
+
+
+class Pauses:
+    """What a server waits for: `begun` is set when it begins to, and `end` ends it, however long it should last."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+        self.begun, self.end = threading.Event(), threading.Event()
+
+    def wait(self, seconds: float) -> None:
+        self.seconds.append(seconds)
+        self.begun.set()
+        assert self.end.wait(LONG)
 
 
 class InThread:
@@ -31,7 +46,7 @@ class InThread:
             self._outcome = error
 
     def result(self) -> Any:
-        self._thread.join(10)
+        self._thread.join(LONG)
         assert not self._thread.is_alive(), "the request was not answered"
         return self._outcome
 

@@ -6,10 +6,9 @@ import http.client
 import json
 import socket
 import threading
-import time
 
 import pytest
-from simulated_wire import PRODUCT, InThread, get, put_product
+from simulated_wire import LONG, PRODUCT, InThread, get, put_product
 from wats_requests import Sender
 
 from pywats_cache.testing.simulated_wats import SimulatedWATS
@@ -38,15 +37,13 @@ def test_fault_for_ever_ends_with_clear_faults(server: SimulatedWATS, sender: Se
     assert sender.get(PRODUCT)[0] == 200
 
 
-def test_hang_ends_with_release(server: SimulatedWATS):
+def test_hang_ends_with_release(server: SimulatedWATS, hanging: threading.Event):
     server.hang("GET", PRODUCT)
-    hanging = InThread(server, get(PRODUCT))
-    while not server.request_count:
-        time.sleep(0.005)
-    time.sleep(0.05)
+    request = InThread(server, get(PRODUCT))
+    assert hanging.wait(LONG)
     assert server.requests[0].status is None
     server.release()
-    assert hanging.result()[0] == 200
+    assert request.result()[0] == 200
 
 
 def test_break_body_sends_half_and_closes(server: SimulatedWATS, sender: Sender):
@@ -111,19 +108,25 @@ def test_restart_keeps_port_and_data_and_stop_refuses(server: SimulatedWATS):
             assert json.loads(sender.get(PRODUCT)[2])["name"] == "Kept"
 
 
-def test_stop_cuts_held_and_hanging_requests():
-    with SimulatedWATS() as server:
-        gate = server.hold("GET", "/api/Asset", before=False)
-        server.hang("GET", PRODUCT)
-        server.latency_for("GET", "/api/App/Levels", 60)
+def test_stop_cuts_held_and_hanging_requests(
+    server: SimulatedWATS, hanging: threading.Event, monkeypatch: pytest.MonkeyPatch
+):
+    slow, pause = threading.Event(), server._stopping.wait
+    monkeypatch.setattr(server._stopping, "wait", lambda seconds: (slow.set(), pause(seconds)))
+    gate = server.hold("GET", "/api/Asset", before=False)
+    server.hang("GET", PRODUCT)
+    server.latency_for("GET", "/api/App/Levels", 60)
+    try:
         waiting = [InThread(server, get(target)) for target in ("/api/Asset", PRODUCT, "/api/App/Levels")]
-        assert gate.arrived.wait(5)
-        while server.request_count < 3:
-            time.sleep(0.005)
-        started = time.monotonic()
-        server.stop()
-        assert time.monotonic() - started < 3
+        assert all(event.wait(LONG) for event in (gate.arrived, hanging, slow))
+        stopping = threading.Thread(target=server.stop, daemon=True)
+        stopping.start()
+        stopping.join(LONG)
+        assert not stopping.is_alive()
         assert all(isinstance(one.result(), (http.client.HTTPException, OSError)) for one in waiting)
+    finally:
+        server.latency_for("GET", "/api/App/Levels", None)
+        server.restart()
 
 
 def test_close_leaves_no_thread_behind():

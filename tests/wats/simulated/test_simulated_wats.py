@@ -6,11 +6,10 @@ import gzip
 import http.client
 import json
 import threading
-import time
 from typing import Any
 
 import pytest
-from simulated_wire import PRODUCT, InThread, get, put_product
+from simulated_wire import LONG, PRODUCT, InThread, Pauses, get, put_product
 from wats_requests import Sender, Wire, request_for
 
 from pywats_cache.testing._wats_call import Route
@@ -225,28 +224,26 @@ def test_log_tells_what_arrived(server: SimulatedWATS, sender: Sender):
     assert (server.requests, server.request_count, server.count()) == ((), 0, 0)
 
 
-def test_latency_is_spent_after_the_data_is_read(server: SimulatedWATS, sender: Sender):
+def test_latency_is_spent_after_the_data_is_read(server: SimulatedWATS, sender: Sender, pauses: Pauses):
     server.latency_for("GET", "/api/Product/{part_number}", 0.6)
     try:
         reading = InThread(server, get(PRODUCT))
-        while not server.request_count:
-            time.sleep(0.005)
-        time.sleep(0.1)
+        assert pauses.begun.wait(LONG)
         assert sender.send(put_product(name="Later"))[0] == 200
         assert server.requests[0].status is None, "the read was answered before the write"
+        pauses.end.set()
         assert json.loads(reading.result()[2])["name"] == "Widget 0"
-        assert (server.requests[0].seconds or 0.0) >= 0.6
+        assert pauses.seconds == [0.6]
     finally:
         server.latency_for("GET", "/api/Product/{part_number}", None)
 
 
-def test_latency_can_be_changed_at_any_time(server: SimulatedWATS, sender: Sender):
-    server.latency = 0.05
-    sender.get(PRODUCT)
-    server.latency = 0.0
-    sender.get(PRODUCT)
-    slow, fast = (record.seconds or 0.0 for record in server.requests)
-    assert slow >= 0.05 > fast
+def test_latency_can_be_changed_at_any_time(server: SimulatedWATS, sender: Sender, pauses: Pauses):
+    pauses.end.set()
+    for seconds in (0.05, 0.0, 0.1, 0.0):
+        server.latency = seconds
+        sender.get(PRODUCT)
+    assert pauses.seconds == [0.05, 0.1]
 
 
 # Data behind the clients' backs.
@@ -283,7 +280,11 @@ def test_same_seed_gives_the_same_identifiers():
     assert ids[0] == ids[1] != ids[2]
 
 
-def test_report_takes_effect_after_process_delay(server: SimulatedWATS, sender: Sender):
+def test_report_takes_effect_after_process_delay(
+    server: SimulatedWATS, sender: Sender, monkeypatch: pytest.MonkeyPatch
+):
+    timers: list[threading.Timer] = []
+    monkeypatch.setattr(threading.Timer, "start", lambda timer: timers.append(timer))
     route = next(route for route in WRITES if route.template == "/api/Report/WSJF")
     headers = get("/api/Report/Query/Header?reportType=U")
     before = sender.send(headers)[2]
@@ -291,10 +292,8 @@ def test_report_takes_effect_after_process_delay(server: SimulatedWATS, sender: 
     try:
         assert sender.send(request_for(route, server))[0] == 200
         assert sender.send(headers)[2] == before
-        deadline = time.monotonic() + 5
-        while sender.send(headers)[2] == before:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        assert [timer.interval for timer in timers] == [0.15]
+        timers[0].function()
         assert len(json.loads(sender.send(headers)[2])) == len(json.loads(before)) + 1
     finally:
         server.process_delay = 0.0
