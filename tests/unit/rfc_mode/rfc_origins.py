@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -19,14 +18,6 @@ def unchanged(origin: Any, **named: str) -> None:
     """From now on the server answers with a 304."""
     headers = {name.replace("_", "-"): value for name, value in named.items()}
     origin.reply = lambda _: origin.http.Response(304, headers=headers)
-
-
-def eventually(condition: Callable[[], bool]) -> None:
-    """Wait for a refresh."""
-    end = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.001)
 
 
 def breaks(origin: Any) -> None:

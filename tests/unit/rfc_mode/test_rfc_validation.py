@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from rfc_origins import Make, Outcome, Said, breaks, eventually, unchanged
+from held_refreshes import HeldRefreshes
+from rfc_origins import Make, Outcome, Said, breaks, unchanged
 
 from pywats_cache import Controller
 from pywats_cache.testing import FakeClock
@@ -99,10 +100,12 @@ def test_stale_while_revalidate_from_the_answer(
     client: Any, origin: Any, says: Said, clock: FakeClock, outcome: Outcome
 ) -> None:
     says(cache_control="max-age=10, stale-while-revalidate=5")
+    held = HeldRefreshes(client.cache)
     client.get("/a")
     clock.advance(15)
     assert outcome(client.get("/a"))[:2] == ("stale", "while-revalidate")
-    eventually(lambda: client.get("/a").text == "2")
+    held.go()
+    assert client.get("/a").text == "2"
     clock.advance(16)
     assert client.get("/a").text == "3"
 
