@@ -33,7 +33,7 @@ SHORT = st.sampled_from([0.0, 1.5, 6.0, 29.0])
 
 
 def is_affected(read: str, write: str) -> bool:
-    """DESIGN §5: what is below the path of the write, its collection, and what its rule says."""
+    """docs/explanation/coherence.md: what is below the path of the write, its collection, and what its rule says."""
     path = read.partition("?")[0]
     below = path == write or path.startswith(write + "/")
     collection = path == (write.rpartition("/")[0] or "/")

@@ -1,4 +1,4 @@
-"""What a write dirties, against DESIGN §5 written down again in a few lines."""
+"""What a write dirties, against docs/explanation/coherence.md written down again in a few lines."""
 
 from __future__ import annotations
 
