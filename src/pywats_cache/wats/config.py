@@ -107,7 +107,7 @@ class ClientConfig(_Vendor):  # type: ignore[misc]
         check = _CHECKS.get(key)
         if check is None:
             if key not in self.__dataclass_fields__:
-                raise KeyError(f"{key!r} is not a field of ClientConfig{_meant(key, self.__dataclass_fields__)}")
+                raise KeyError(f"{key!r} is no field of ClientConfig{_meant(key, self.__dataclass_fields__)}")
             super().__setitem__(key, value)
         else:
             check(value)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 from simulated_wire import Pauses
@@ -31,21 +29,6 @@ def pauses(server: SimulatedWATS, monkeypatch: pytest.MonkeyPatch) -> Pauses:
     pauses = Pauses()
     monkeypatch.setattr(server._stopping, "wait", pauses.wait)
     return pauses
-
-
-@pytest.fixture
-def hanging(server: SimulatedWATS, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
-    """Set once a request to `server` hangs."""
-    hangs, original = threading.Event(), server._faults.hanging
-
-    @contextmanager
-    def signalling() -> Iterator[threading.Event]:
-        with original() as released:
-            hangs.set()
-            yield released
-
-    monkeypatch.setattr(server._faults, "hanging", signalling)
-    return hangs
 
 
 @pytest.fixture

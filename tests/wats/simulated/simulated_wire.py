@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from wats_requests import Sender, Wire
@@ -26,6 +28,20 @@ class Pauses:
         self.seconds.append(seconds)
         self.begun.set()
         assert self.end.wait(LONG)
+
+
+def hanging(server: SimulatedWATS) -> threading.Event:
+    """Set once a request to `server` hangs."""
+    hangs, original = threading.Event(), server._faults.hanging
+
+    @contextmanager
+    def signalling() -> Iterator[threading.Event]:
+        with original() as released:
+            hangs.set()
+            yield released
+
+    server._faults.hanging = signalling  # type: ignore[method-assign]
+    return hangs
 
 
 class InThread:

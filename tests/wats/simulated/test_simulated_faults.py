@@ -8,7 +8,7 @@ import socket
 import threading
 
 import pytest
-from simulated_wire import LONG, PRODUCT, InThread, get, put_product
+from simulated_wire import LONG, PRODUCT, InThread, get, hanging, put_product
 from wats_requests import Sender
 
 from pywats_cache.testing.simulated_wats import SimulatedWATS
@@ -37,10 +37,10 @@ def test_fault_for_ever_ends_with_clear_faults(server: SimulatedWATS, sender: Se
     assert sender.get(PRODUCT)[0] == 200
 
 
-def test_hang_ends_with_release(server: SimulatedWATS, hanging: threading.Event):
+def test_hang_ends_with_release(server: SimulatedWATS):
     server.hang("GET", PRODUCT)
-    request = InThread(server, get(PRODUCT))
-    assert hanging.wait(LONG)
+    hangs, request = hanging(server), InThread(server, get(PRODUCT))
+    assert hangs.wait(LONG)
     assert server.requests[0].status is None
     server.release()
     assert request.result()[0] == 200
@@ -108,17 +108,15 @@ def test_restart_keeps_port_and_data_and_stop_refuses(server: SimulatedWATS):
             assert json.loads(sender.get(PRODUCT)[2])["name"] == "Kept"
 
 
-def test_stop_cuts_held_and_hanging_requests(
-    server: SimulatedWATS, hanging: threading.Event, monkeypatch: pytest.MonkeyPatch
-):
-    slow, pause = threading.Event(), server._stopping.wait
+def test_stop_cuts_held_and_hanging_requests(server: SimulatedWATS, monkeypatch: pytest.MonkeyPatch):
+    hangs, slow, pause = hanging(server), threading.Event(), server._stopping.wait
     monkeypatch.setattr(server._stopping, "wait", lambda seconds: (slow.set(), pause(seconds)))
     gate = server.hold("GET", "/api/Asset", before=False)
     server.hang("GET", PRODUCT)
     server.latency_for("GET", "/api/App/Levels", 60)
     try:
         waiting = [InThread(server, get(target)) for target in ("/api/Asset", PRODUCT, "/api/App/Levels")]
-        assert all(event.wait(LONG) for event in (gate.arrived, hanging, slow))
+        assert all(event.wait(LONG) for event in (gate.arrived, hangs, slow))
         stopping = threading.Thread(target=server.stop, daemon=True)
         stopping.start()
         stopping.join(LONG)
