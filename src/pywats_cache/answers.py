@@ -21,7 +21,7 @@ _new = tuple.__new__  # a hit makes one outcome; the constructor of a NamedTuple
 class Answers:
     """Builds Responses of one library. Each is its caller's own: nothing done to it changes the next one's."""
 
-    def __init__(self, library: Library, name: str | None = None) -> None:
+    def __init__(self, library: Library, name: str | None) -> None:
         self.library = library
         self._read = library.byte_stream(b"")
         self.name = name

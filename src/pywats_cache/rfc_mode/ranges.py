@@ -83,7 +83,7 @@ def _if_range_holds(request: Headers, stored: Headers) -> bool:
 def partial_items(stored: Items, part: ByteRange, length: int) -> list[tuple[bytes, bytes, bytes]]:
     """The header fields of the 206 (RFC 9110 §15.3.7); Age is the engine's."""
     return [
-        *_without_length(stored),
+        *(item for item in stored if item[1] not in (b"content-length", b"content-range")),
         (b"Content-Range", b"content-range", b"bytes %d-%d/%d" % (part.start, part.stop - 1, length)),
         (b"Content-Length", b"content-length", b"%d" % (part.stop - part.start)),
     ]
@@ -95,7 +95,3 @@ def unsatisfied_items(length: int) -> list[tuple[bytes, bytes, bytes]]:
         (b"Content-Range", b"content-range", b"bytes */%d" % length),
         (b"Content-Length", b"content-length", b"0"),
     ]
-
-
-def _without_length(items: Items) -> list[tuple[bytes, bytes, bytes]]:
-    return [item for item in items if item[1] not in (b"content-length", b"content-range")]
