@@ -1,13 +1,8 @@
 """Every check of the project, and the demo. `python noxfile.py` needs nothing but Python: it gets nox itself.
 
-python noxfile.py               what CI runs, on the Python that runs it
-python noxfile.py -s demo       the main job against a simulated server
-python noxfile.py -s tests      the test-suite on every Python installed here
-python noxfile.py -s package    wheel and sdist: what is in them, and that they work installed (-- all: on every Python)
-python noxfile.py -s soak       shared stores under random kills, for ten minutes each way
-python noxfile.py -s bench      the benchmark suite (-- quick: in a minute and a half)
-python noxfile.py -s docs       the documentation as a site, in site/
-python noxfile.py -s check -- tests/unit/test_key.py -k sorted     one test
+python noxfile.py       what CI runs, on the Python that runs it
+python noxfile.py -l    every session, with what it does
+python noxfile.py -s check -- tests/unit/test_key.py -k sorted    one test
 """
 
 from __future__ import annotations
