@@ -130,7 +130,7 @@ def test_what_is_wrong_is_said_with_what_to_do(run: Run, station: tuple[str, str
     assert "pywats-cache serve" in gone
     assert "--url must be http://host:port" in run("stats", "--url", "localhost:80", code=2).stderr
     assert "is not an address" in run("stats", "--url", "http://localhost:port", code=2).stderr
-    assert "is not pywats-cache" in run("stats", "--url", f"{station[0]}/health", code=3).stderr
+    assert "is not a pywats-cache service" in run("stats", "--url", f"{station[0]}/health", code=3).stderr
     run("inspect", "--sort", "colour", code=2)
 
 

@@ -90,7 +90,10 @@ class Service:
         except ValueError:
             document = None
         if not isinstance(document, dict) or (response.is_error and "error" not in document):
-            fail(f"what answers at {self.name} is not pywats-cache (status {response.status_code})", UNREACHABLE)
+            fail(
+                f"what answers at {self.name} is not a pywats-cache service (status {response.status_code})",
+                UNREACHABLE,
+            )
         if response.is_error:
             fail(str(document["error"]), USAGE if response.status_code in (400, 413) else REFUSED)
         return document
