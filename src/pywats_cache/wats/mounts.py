@@ -71,17 +71,23 @@ class _AsyncCachingClient(_Reusing, AsyncCacheClient, AsyncLimitedClient):  # ty
     pass
 
 
-class _NextOf(httpx.BaseTransport):
+class _NextOf:
     """The next transport of a cache transport that the user made, whatever it is at the time."""
 
-    def __init__(self, mounted: CacheTransport) -> None:
+    _limited: type[Any]
+
+    def __init__(self, mounted: Any) -> None:
         self._mounted = mounted
 
     @property
     def _next(self) -> Any:
         below = self._mounted.next_transport
         # The transport of another of our clients: one limiter is enough.
-        return below.next_transport if isinstance(below, LimitedTransport) else below
+        return below.next_transport if isinstance(below, self._limited) else below
+
+
+class _SyncNextOf(_NextOf, httpx.BaseTransport):
+    _limited = LimitedTransport
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         response: httpx.Response = self._next.handle_request(request)
@@ -91,16 +97,8 @@ class _NextOf(httpx.BaseTransport):
         self._next.close()
 
 
-class _AsyncNextOf(httpx.AsyncBaseTransport):
-    """The same, asynchronous."""
-
-    def __init__(self, mounted: AsyncCacheTransport) -> None:
-        self._mounted = mounted
-
-    @property
-    def _next(self) -> Any:
-        below = self._mounted.next_transport
-        return below.next_transport if isinstance(below, AsyncLimitedTransport) else below
+class _AsyncNextOf(_NextOf, httpx.AsyncBaseTransport):
+    _limited = AsyncLimitedTransport
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         response: httpx.Response = await self._next.handle_async_request(request)
@@ -108,16 +106,6 @@ class _AsyncNextOf(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         await self._next.aclose()
-
-
-def _parts(cache: CacheOptions, reused: Any) -> dict[str, Any]:
-    """What a transport of ours is made of; one that goes on has it already."""
-    if reused is not None:
-        return {}
-    storage = cache.storage
-    if isinstance(storage, str):
-        storage = storage_from_url(storage, memory_entries=cache.entries)
-    return {"controller": cache.controller, "storage": storage, "record": cache.record}
 
 
 def mount(
@@ -130,15 +118,7 @@ def mount(
     """A sync httpx client with what `cache` asks for; `options` are those of httpx.Client."""
     if not cache.enabled:
         return LimitedClient(limiter, breaker, **options)
-    if cache.transport is not None:
-        given: CacheTransport = cache.transport
-        below = LimitedTransport(_NextOf(given), limiter=limiter, breaker=breaker)
-        shared = CacheTransport._sharing(given._engine, given._outer, transport=below)
-        return _CachingClient(limiter, breaker, transport=shared, **options)
-    parts = _parts(cache, reused)
-    client = _CachingClient(limiter, breaker, reused, **parts, **options)
-    client.cache._closes_storage |= isinstance(cache.storage, str)
-    return client
+    return _caching(_CachingClient, _SyncNextOf, cache, limiter, breaker, reused, options)  # type: ignore[no-any-return]
 
 
 def mount_async(
@@ -151,12 +131,29 @@ def mount_async(
     """The same for an async httpx client."""
     if not cache.enabled:
         return AsyncLimitedClient(limiter, breaker, **options)
-    if cache.transport is not None:
-        given: AsyncCacheTransport = cache.transport
-        below = AsyncLimitedTransport(_AsyncNextOf(given), limiter=limiter, breaker=breaker)
-        shared = AsyncCacheTransport._sharing(given._engine, given._outer, transport=below)
-        return _AsyncCachingClient(limiter, breaker, transport=shared, **options)
-    parts = _parts(cache, reused)
-    client = _AsyncCachingClient(limiter, breaker, reused, **parts, **options)
+    return _caching(_AsyncCachingClient, _AsyncNextOf, cache, limiter, breaker, reused, options)  # type: ignore[no-any-return]
+
+
+def _caching(
+    client_class: type[Any],
+    next_of: type[Any],
+    cache: CacheOptions,
+    limiter: RateLimiter | None,
+    breaker: CircuitBreaker | None,
+    reused: Any,
+    options: dict[str, Any],
+) -> Any:
+    given = cache.transport
+    if given is not None:
+        below = client_class._limited(next_of(given), limiter=limiter, breaker=breaker)
+        shared = client_class._transport_class._sharing(given._engine, given._outer, transport=below)
+        return client_class(limiter, breaker, transport=shared, **options)
+    parts = {}
+    if reused is None:  # else it has them already
+        storage = cache.storage
+        if isinstance(storage, str):
+            storage = storage_from_url(storage, memory_entries=cache.entries)
+        parts = {"controller": cache.controller, "storage": storage, "record": cache.record}
+    client = client_class(limiter, breaker, reused, **parts, **options)
     client.cache._closes_storage |= isinstance(cache.storage, str)
     return client
