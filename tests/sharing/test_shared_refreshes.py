@@ -74,11 +74,12 @@ def origin() -> Origin:
 def process(tmp_path: Path, origin: Origin) -> Iterator[Callable[..., Process]]:
     """Makes a process: `process(controller, tiered=False)`."""
     made: list[Process] = []
+    outer = hishel.SqliteStorage(database_path=tmp_path / "tiered.db")
 
     def make(controller: Controller, *, tiered: bool = False) -> Process:
         storage: Any
         if tiered:
-            storage = TieredStorage(MemoryStorage(), hishel.SqliteStorage(database_path=tmp_path / "tiered.db"))
+            storage = TieredStorage(MemoryStorage(), outer)
         else:
             storage = SharedStorage(tmp_path / "shared.db")
         made.append(Process(storage, controller, origin))
@@ -87,6 +88,7 @@ def process(tmp_path: Path, origin: Origin) -> Iterator[Callable[..., Process]]:
     yield make
     for one in made:
         one.client.close()
+    outer.close()  # what is given to a transport is not closed by it
 
 
 @pytest.mark.parametrize("tiered", [True, False])
