@@ -113,7 +113,8 @@ def parameters() -> set[str]:
     mine += [getattr(wats, name) for name in wats.__all__]
     transport = pywats_cache.CacheTransport
     mine += [Directives, watch, serve, transport.invalidate, transport.warm]
-    theirs = [httpx.Client, httpx.Client.request, requests_cache.CachedSession, requests_cache.CachedSession.request]
+    theirs = [httpx.Client, httpx.Client.request, httpx.HTTPTransport]
+    theirs += [requests_cache.CachedSession, requests_cache.CachedSession.request]
     theirs += [requests_cache.backends.BaseCache.delete, sdk.AsyncHttpClient]
     found = {name for each in mine + theirs if _takes_any(each) for name in inspect.signature(each).parameters}
     hishels = {"rfc", "shared", "supported_methods", "allow_stale", "database_path", "default_ttl"}
