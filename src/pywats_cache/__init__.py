@@ -7,7 +7,14 @@ with CacheClient(base_url="https://wats.example") as client:
     client.get("/api/Product/A").extensions["pywats_cache"]  # CacheOutcome(status="miss", …)
     client.get("/api/Product/A").extensions["pywats_cache"]  # CacheOutcome(status="hit", …)
 ```
-`pyWATS` and `AsyncWATS` (extra `wats`) load when they are first asked for.
+The main names:
+
+- `CacheClient`, `AsyncCacheClient`: httpx clients that cache.
+- `CacheTransport`, `AsyncCacheTransport`: the cache alone, to mount in an httpx client of your own.
+- `Controller` with its rules `Read`, `Write` and `Bypass`: what is cached, and for how long.
+- `MemoryStorage`, `TieredStorage`, `SharedStorage` (SQLite), `RedisSharedStorage`: where answers are kept.
+- `CacheOutcome`, `REASONS`, `CacheStats`: what happened, and why.
+- `pyWATS`, `AsyncWATS` (extra `wats`): the WATS clients with the cache; they load on first use.
 """
 
 from __future__ import annotations

@@ -251,11 +251,11 @@ class AsyncCache(Mounted):
         return response
 
     async def invalidate(self, path: str | None = None, *, tags: tuple[str, ...] = (), soft: bool = False) -> None:
-        """Make stored answers invalid; a fetch that is under way is not served after this returns either.
+        """Make stored answers invalid. A fetch in progress is not served to callers that come after this returns.
 
-        - `path`: a path and all below it (`/api/Product` says nothing of `/api/Production`).
-        - `tags`: what carries one of these tags.
-        - `soft`: make it stale instead: it may be served while it is fetched anew, where the controller allows that.
+        - `path`: a path and everything below it (`/api/Product` does not cover `/api/Production`).
+        - `tags`: everything that carries one of these tags.
+        - `soft`: make it stale instead: it may be served while it is fetched anew, if the controller allows that.
         """
         await self._run(self._invalidate, path, tags, soft)
 
@@ -264,9 +264,10 @@ class AsyncCache(Mounted):
     ) -> Warmed:
         """Fetch ahead what is not fresh: requests, or URLs (with these `headers`), `concurrency` at a time.
 
-        A URL is completed with base_url and headers of the client that made this transport; without one it is absolute.
+        A URL may be relative to the base_url of the client that made this transport, whose headers are sent too;
+        without such a client it must be absolute.
 
-        Single-flight holds, so callers that come meanwhile share the fetches. Errors are counted, not raised.
+        Callers that come in the meantime share these fetches. Errors are counted, not raised.
         """
 
         async def send(item: Any) -> Any:
@@ -281,7 +282,7 @@ class AsyncCache(Mounted):
         return await warm_async(send, items, concurrency, progress)
 
     async def aexplain(self, request: Any) -> Explanation:
-        """`explain`, for which the storage that processes share is asked too, in a worker thread."""
+        """Like `explain`, but also asks a storage that processes share, in a worker thread."""
         explanation: Explanation = await self._run(partial(self._explain, request, asks=True))
         return explanation
 

@@ -40,10 +40,7 @@ ResponseT = TypeVar("ResponseT")
 class CachingClient:
     """Mounts one engine on the default transport and on every other route (proxies, `mounts=`) of a client.
 
-    It goes in front of a client of httpx; all arguments but these are that client's.
-
-    - `controller`, `storage`, `clock`, `record`, `log_hits`: see the transport.
-    - `transport`: the next transport, as everywhere in httpx; a cache transport is used as it is.
+    It goes in front of a client of httpx.
     """
 
     _transport_class: ClassVar[type[Any]]
@@ -63,6 +60,12 @@ class CachingClient:
         transport: Any = None,
         **options: Any,
     ) -> None:
+        """Make the client and mount the cache.
+
+        - `controller`, `storage`, `clock`, `record`, `log_hits`: see `CacheTransport`.
+        - `transport`: the next transport, as everywhere in httpx; a cache transport is used as it is.
+        - `options`: all other arguments of the httpx client.
+        """
         self._cache_parts = {"controller": controller, "storage": storage, "clock": clock, "record": record}
         if log_hits is not False:
             self._cache_parts["log_hits"] = log_hits

@@ -27,30 +27,31 @@ class Controller:
                       Bypass("/api/Production/SerialNumbers/**")], ttl=300.0)
     ```
 
-    A literal path beats a template beats `**`; a write dirties the union of all write rules that match it.
+    The most specific pattern wins: a literal path, then a template (`{id}`), then `**`. A write dirties the tags of all
+    write rules that match it.
 
     - `ttl`: seconds an answer stays fresh where no rule says otherwise; 0 stores nothing.
-    - `unmatched`: what a GET without a rule does: `"cache"` it for `ttl`, or `"bypass"`.
-      An unsafe method without a rule always dirties its implicit path tags (RFC 9111 §4.4).
-    - `partition`: header names that separate answers on top of the credentials, or a function
-      `headers -> str` that replaces the rule on purpose (a rotating token of the same user).
-    - `drop_on`: status codes that end trust: 401 drops what the caller's partition holds, any other that path.
+    - `unmatched`: what happens to a GET without a rule: `"cache"` stores it for `ttl`, `"bypass"` does not.
+      A write without a rule still dirties everything at and below its path, and its collection (RFC 9111 §4.4).
+    - `partition`: header names that separate answers in addition to the credentials, or a function
+      `headers -> str` that replaces the credentials on purpose (a rotating token of the same user).
+    - `drop_on`: status codes that drop stored answers: 401 all of the caller's credentials, others those of the path.
     - `store_empty`: False keeps empty and `null` bodies out of the storage.
-    - `ignore_case`: match paths without case.
+    - `ignore_case`: ignore case when rules are matched against paths.
     - `join_timeout`: seconds a caller waits for another's fetch of the same key before it goes to the server itself.
-    - `stale_while_revalidate`, `stale_if_error`, `refresh_ahead`: as in `Read`, for routes that do not say;
-      `stale_if_error=None` is 0, and an hour in RFC mode, for RFC 9111 §4.2.4 allows it while the server fails.
+    - `stale_while_revalidate`, `stale_if_error`, `refresh_ahead`: as in `Read`, for routes whose rule does not say;
+      `stale_if_error=None` means 0, in RFC mode an hour, which RFC 9111 §4.2.4 allows while the server fails.
     - `offline`: `"auto"` serves what is stored, up to `offline_for` seconds after its TTL, while the server cannot be
-      reached, and then asks it at most every `down_for` seconds; `"only"` never goes to the network (a 504 is made for
-      what is not stored, and for writes); None: errors reach the caller.
-    - `jitter`: part of the TTL (0 to 1) by which each entry's is shortened at random, so that entries stored together
-      do not expire together.
+      reached, and asks it at most every `down_for` seconds; `"only"` never uses the network (what is not stored, and
+      every write, gets a 504 made by the cache); None: errors reach the caller.
+    - `jitter`: the largest fraction of the TTL (0 to 1) by which an entry's is shortened at random, so that entries
+      stored together do not expire together.
     - `cache_status`: the name of this cache in a `Cache-Status` response header (RFC 9211); None: no header.
-    - `rfc9111`: True follows what answers and requests say, as a private cache of RFC 9111 does, instead of TTLs. Of
-      `ttl`, here and in rules, only 0 counts then: such a route goes around the cache. Rules still give tags, bypass,
-      the partition and what writes dirty; the windows for stale answers hold where an answer names and forbids none.
-      `statuses`, `ignore_no_store`, `negative_ttl`, `adaptive` and `jitter` mean nothing then.
-      Coherence is the same as ever, so a write of unknown outcome, a 5xx included, still dirties.
+    - `rfc9111`: True follows the headers of answers and requests, as a private cache of RFC 9111 does, instead of TTLs.
+      Of `ttl`, here and in rules, only 0 matters then: such a route bypasses the cache. Rules still say what to tag,
+      bypass and dirty, and `partition` applies; the windows for stale answers apply where an answer neither sets nor
+      forbids one. `statuses`, `ignore_no_store`, `negative_ttl`, `adaptive` and `jitter` have no effect.
+      Coherence does not change: a write of unknown outcome, a 5xx included, still dirties.
 
     What a write dirtied, an unknown outcome included, is never served stale.
 

@@ -29,9 +29,9 @@ class Explanation:
     - `key`: the digest that names the answer; `partition`: that of the credentials, "" without any.
     - `tags`: what the answer carries, or what the write would dirty.
     - `stored`: whether there is a stored answer; then `age`, `ttl`, `left` (seconds) and its `validators`.
-    - `dirtied_by`: the tag that was dirtied after it was fetched, if any; `softened`: a soft purge hit it.
-    - `settling`: a write to one of the tags may still be taking effect; `in_flight`: a fetch is under way.
-    - `memory_only`: this is what memory knows; the storage behind it may know more, and was not asked.
+    - `dirtied_by`: the tag that was dirtied after it was fetched, if any; `softened`: a soft invalidation applies.
+    - `settling`: a write to one of the tags may still be taking effect; `in_flight`: a fetch is in progress.
+    - `memory_only`: only memory was asked; the storage behind it may know more.
     """
 
     status: str

@@ -19,12 +19,12 @@ BACKGROUND = "pywats_cache.background"
 class Directives(NamedTuple):
     """The directives of one request. On a write only `tags` has a meaning; on a bypass, only `only_if_cached`.
 
-    - `bypass`: leave the cache alone: nothing looked up, nothing stored (a write still dirties).
+    - `bypass`: do not use the cache: nothing is looked up, nothing stored (a write still dirties).
     - `refresh`: fetch a new answer and store it.
-    - `ttl`: seconds the answer of this request stays fresh, instead of the rule's.
+    - `ttl`: seconds, instead of the rule's TTL: an older answer is not served, and a new one stays fresh that long.
     - `tags`: more tags for the answer; on a write, more tags that it dirties.
     - `key`: names the answer instead of method, URL and body (credentials still separate it).
-    - `only_if_cached`: a stored answer, or a 504 made here (RFC 9111 §5.2.1.7).
+    - `only_if_cached`: a stored answer, or a 504 made by the cache (RFC 9111 §5.2.1.7).
     """
 
     bypass: bool = False

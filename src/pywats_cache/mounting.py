@@ -35,20 +35,7 @@ __all__ = ["Mounted"]
 
 
 class Mounted:
-    """A transport with an engine.
-
-    - `transport`: the next transport, which goes to the network; None: one of httpx's own with its defaults.
-    - `controller`: the policy; None: `Controller()`, every GET for 300 s.
-    - `storage`: where answers are kept, or its URL (`sqlite:///cache.db`, `memory://`); None: a `MemoryStorage()` of
-      its own. Transports given the same storage share answers, flights and invalidation, and should have the same
-      controller.
-    - `clock`: a function that gives seconds, monotonic; None: the system's clock, time asleep counted.
-
-    - `record`: a file to which a redacted trace is appended (see `recording`), at most 64 MiB.
-    - `log_hits`: tell hits to the debug log too; without it they are only counted.
-
-    Raises ConfigurationError or ConfigurationTypeError, naming the parameter.
-    """
+    """A transport with an engine; safe to use from any number of threads, an async one in one event loop at a time."""
 
     _library: ClassVar[Library]
     _next_class: ClassVar[type[Any]]
@@ -70,6 +57,19 @@ class Mounted:
         record: str | os.PathLike[str] | None = None,
         log_hits: bool = False,
     ) -> None:
+        """Check the parts and put them together.
+
+        - `transport`: the next transport, which goes to the network; None: one of httpx's own with its defaults.
+        - `controller`: the policy; None: `Controller()`, every GET for 300 s.
+        - `storage`: where answers are kept, or its URL (`sqlite:///cache.db`, `redis://…`, `memory://`); None: a
+          `MemoryStorage()` of its own. Transports given the same storage share answers, fetches and invalidation, and
+          should have the same controller.
+        - `clock`: a monotonic function that returns seconds; None: the system's clock, which also counts sleep.
+        - `record`: a file to which a redacted trace is appended (see `simulation`), at most 64 MiB.
+        - `log_hits`: write hits to the debug log too; otherwise they are only counted.
+
+        Raises ConfigurationError or ConfigurationTypeError, naming the parameter.
+        """
         if clock is not None and not callable(clock):
             raise ConfigurationTypeError(f"clock must be a function that returns seconds, not {clock!r}")
         if controller is not None and not isinstance(controller, Controller):
@@ -187,7 +187,7 @@ class Mounted:
 
     @property
     def stats(self) -> CacheStats:
-        """A snapshot of what happened so far."""
+        """A snapshot of what has happened so far."""
         return self._engine.stats
 
     @property
@@ -217,8 +217,9 @@ class Mounted:
     def explain(self, request: Any) -> Explanation:
         """Say what would happen to `request` now, and why. Nothing is sent, counted or changed.
 
-        A sync transport asks a storage that processes share too, which blocks. An async one never does: what only the
-        storage may know the result leaves open (`memory_only`), and `aexplain` tells.
+        `request` is one that `client.build_request(…)` made. A sync transport also asks a storage that processes share,
+        which blocks. An async one never does: its result says where the storage may know more (`memory_only`), and
+        `aexplain` asks it.
         """
         return self._explain(request, asks=not self._is_async)
 
@@ -231,7 +232,7 @@ class Mounted:
         return explain_from_memory(self._engine, request)
 
     def doctor(self) -> list[Finding]:
-        """What the requests so far say is wrong with this cache, in words; [] if nothing is."""
+        """What is wrong with this cache, judging by the requests so far, in words; [] if nothing is."""
         from .diagnosis import findings
 
         return findings(self._engine)

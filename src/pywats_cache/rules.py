@@ -65,21 +65,21 @@ class _Rule:
 class Read(_Rule):
     """Requests whose answers may be stored: `Read("/api/Process/**", ttl=1800, tags=("process",))`.
 
-    - `pattern`: a path; `{name}` or `*` is any one segment, a last `**` any number of them.
+    - `pattern`: a path; `{name}` or `*` stands for one segment, a final `**` for any number of segments.
     - `ttl`: seconds an answer stays fresh, counted from when its request was sent; None: the controller's.
-    - `tags`: names that a write may dirty, on top of the implicit ones of the path.
-    - `methods`: `("POST",)` for a query with its filter in the body: it is keyed by a digest of the body.
+    - `tags`: names by which writes and `invalidate` reach its answers, in addition to their paths.
+    - `methods`: `("POST",)` for a query with its filter in the body; a digest of the body is part of the key then.
     - `statuses`: the status codes that are stored.
     - `bypass_query`: names of query parameters (any case) whose presence bypasses the cache.
-    - `ignore_no_store`: store the answer although it says `Cache-Control: no-store`.
+    - `ignore_no_store`: store the answer even if it says `Cache-Control: no-store`.
     - `stale_while_revalidate`, `stale_if_error`: seconds after its TTL during which an answer is served stale while one
       refresh runs, or when the server fails (RFC 5861); None: the controller's.
-    - `offline_for`: seconds after its TTL during which it is served while the server cannot be reached, where the
-      controller says `offline`; None: the controller's.
+    - `offline_for`: seconds after its TTL during which it is served while the server cannot be reached, if the
+      controller has `offline`; None: the controller's.
     - `negative_ttl`: seconds a 404 or 410 stays fresh; None: they are not stored.
-    - `adaptive`: bounds (least, most) in seconds between which the TTL grows while revalidation says "unchanged" and
-      shrinks when it changed; None: the TTL stays as it is.
-    - `refresh_ahead`: the part of the TTL (0 to 1) after which a hit starts a refresh; None: the controller's.
+    - `adaptive`: bounds (least, most) in seconds between which the TTL grows while validation finds the answer
+      unchanged, and shrinks when it has changed; None: the TTL is fixed.
+    - `refresh_ahead`: the fraction of the TTL (0 to 1) after which a hit starts a refresh; None: the controller's.
 
     Raises ConfigurationError or ConfigurationTypeError for anything else.
     """
@@ -136,15 +136,15 @@ class Read(_Rule):
             raise ConfigurationError("methods of a Read must not name HEAD: it is answered from the stored GET")
         if not self.statuses or 206 in self.statuses:
             raise ConfigurationError(
-                f"statuses must name at least one status, and not 206, which is never stored, not {self.statuses!r}"
+                f"statuses must be one or more status codes except 206, which is never stored, not {self.statuses!r}"
             )
 
 
 class Write(_Rule):
     """Requests that change data: `Write("/api/Report/**", methods=("POST",), dirties=("report", "unit"))`.
 
-    - `dirties`: tags of stored answers that this write makes invalid, on top of the implicit ones: everything
-      below its path, and its collection (the parent path, with any query).
+    - `dirties`: tags of stored answers that this write makes invalid, in addition to everything at and below its
+      path, and its collection (the parent path, with any query).
     - `settle`: seconds after the answer during which the server may still be applying the write: reads of the
       dirtied tags are fetched, but neither stored nor joined. None: only when the outcome is unknown.
     """
@@ -164,7 +164,7 @@ class Write(_Rule):
 
 
 class Bypass(_Rule):
-    """Requests that the cache leaves alone, neither stored nor dirtying: `Bypass("/api/Auth/**")`."""
+    """Requests that do not use the cache, neither stored nor dirtying anything: `Bypass("/api/Auth/**")`."""
 
     __slots__ = ()
 
@@ -200,11 +200,12 @@ class Decision(NamedTuple):
 
 
 def check_part(name: str, value: object) -> float:
-    """Check that `value` is a part from 0 to 1 and return it as a float."""
-    part = seconds(name, value)
-    if part > 1:
-        raise ConfigurationError(f"{name} must be a part from 0 to 1, not {value!r}")
-    return part
+    """Check that `value` is a fraction from 0 to 1 and return it as a float."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ConfigurationTypeError(f"{name} must be a fraction from 0 to 1, not {value!r}")
+    if not 0 <= value <= 1:
+        raise ConfigurationError(f"{name} must be a fraction from 0 to 1, not {value!r}")
+    return float(value)
 
 
 def _check_bounds(value: object) -> tuple[float, float]:

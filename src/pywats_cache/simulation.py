@@ -21,7 +21,7 @@ _CACHEABLE = frozenset({"hit", "stale", "revalidated", "miss", "collapsed"})
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What to try: bounds, a TTL in seconds for every answer (None: the TTL each had), and what goes first.
+    """What to try: bounds, a TTL in seconds for every answer (None: the TTL each had), and an eviction policy.
 
     - `policy`: as `MemoryStorage` takes it.
     """
@@ -34,7 +34,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a setting would have come to. `saved_seconds`: by what the fetch of each entry took, where that is known."""
+    """What a setting would have achieved. `saved_seconds` counts what the fetch of each entry took, if known."""
 
     setting: Setting
     requests: int
@@ -48,7 +48,7 @@ class Outcome:
 
     @property
     def hit_rate(self) -> float:
-        """The part of the cacheable requests that would have been hits; 0.0 without any."""
+        """The fraction of the cacheable requests that would have been hits; 0.0 if there were none."""
         return self.hits / self.requests if self.requests else 0.0
 
 

@@ -11,10 +11,10 @@ OUTCOMES = ("hits", "stale", "revalidated", "misses", "collapsed", "bypassed")
 
 
 class CacheStats(NamedTuple):
-    """A snapshot of the counters. Every request counts in exactly one of the first six, but for one that is refused.
+    """A snapshot of the counters. Every request counts in exactly one of the first six, unless it is refused.
 
-    A bad directive, or an error of the controller's partition function, raises before anything is decided: no count.
-    `hits` to `bypassed` and `lookups` are of the transport; `stores` to `size_bytes` are of its storage, which other
+    A request is refused, and not counted, if a directive is bad or the controller's partition function raises.
+    `hits` to `bypassed` and `lookups` belong to the transport, `stores` to `size_bytes` to its storage, which other
     transports may share.
     """
 
@@ -25,7 +25,7 @@ class CacheStats(NamedTuple):
     collapsed: int = 0
     bypassed: int = 0
     lookups: int = 0
-    """Of all these, those that were over before the client built a request: hits, stale answers and joins."""
+    """How many of all these were answered before the client built a request: hits, stale answers and joins."""
     stores: int = 0
     evictions: int = 0
     expirations: int = 0
@@ -33,20 +33,20 @@ class CacheStats(NamedTuple):
     """Writes and calls of `invalidate` that dirtied something."""
     storage_errors: int = 0
     tier_hits: int = 0
-    """Of the hits, those that an outer storage answered."""
+    """How many of the hits an outer storage answered."""
     entries: int = 0
     size_bytes: int = 0
     saved_bytes: int = 0
-    """Bytes that compression saved in all that went to an outer storage."""
+    """Bytes that compression saved in everything written to an outer storage."""
 
     @property
     def requests(self) -> int:
-        """All requests: the calls of the transport and the lookups that answered before it."""
+        """All requests: the calls of the transport, and the lookups that were answered before it."""
         return self.hits + self.stale + self.revalidated + self.misses + self.collapsed + self.bypassed
 
     @property
     def hit_rate(self) -> float:
-        """The part of the cacheable requests that was answered without waiting for an own fetch; 0.0 if none came."""
+        """The fraction of cacheable requests that needed no fetch of their own, 0.0 to 1.0; 0.0 if there were none."""
         answered = self.hits + self.stale + self.collapsed
         cacheable = answered + self.revalidated + self.misses
         return answered / cacheable if cacheable else 0.0

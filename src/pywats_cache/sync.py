@@ -184,11 +184,11 @@ class SyncCache(Mounted):
         return response
 
     def invalidate(self, path: str | None = None, *, tags: tuple[str, ...] = (), soft: bool = False) -> None:
-        """Make stored answers invalid; a fetch that is under way is not served after this returns either.
+        """Make stored answers invalid. A fetch in progress is not served to callers that come after this returns.
 
-        - `path`: a path and all below it (`/api/Product` says nothing of `/api/Production`).
-        - `tags`: what carries one of these tags.
-        - `soft`: make it stale instead: it may be served while it is fetched anew, where the controller allows that.
+        - `path`: a path and everything below it (`/api/Product` does not cover `/api/Production`).
+        - `tags`: everything that carries one of these tags.
+        - `soft`: make it stale instead: it may be served while it is fetched anew, if the controller allows that.
         """
         self._invalidate(path, tags, soft)
 
@@ -197,9 +197,10 @@ class SyncCache(Mounted):
     ) -> Warmed:
         """Fetch ahead what is not fresh: requests, or URLs (with these `headers`), `concurrency` at a time.
 
-        A URL is completed with base_url and headers of the client that made this transport; without one it is absolute.
+        A URL may be relative to the base_url of the client that made this transport, whose headers are sent too;
+        without such a client it must be absolute.
 
-        Single-flight holds, so callers that come meanwhile share the fetches. Errors are counted, not raised.
+        Callers that come in the meantime share these fetches. Errors are counted, not raised.
         """
 
         def send(item: Any) -> Any:

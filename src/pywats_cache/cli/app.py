@@ -15,7 +15,7 @@ app: typer.Typer = typer.Typer(
     name="pywats-cache",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Look at a cache that runs, or at a store on disk or in Redis; tell it what to forget; find out what to set.",
+    help="Look into a running cache, or a store on disk or in Redis; invalidate what is stored; choose settings.",
     epilog="Exit codes: 0 all is well; 1 something was found (doctor, warm); 2 bad input; 3 no service answers, or "
     "there is no store; 4 the service refused, or the store is damaged, locked or of another version.",
 )

@@ -29,14 +29,14 @@ _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
 def simulate(
-    trace: Annotated[Path, typer.Argument(help="A trace that CacheTransport(record=…) made.")],
-    entries: Annotated[str, typer.Option(help="Bounds on entries to try.")] = "100,300,1000,3000,10000",
-    memory: Annotated[str, typer.Option(help="Bounds on bytes to try: 16M,64M.")] = "64M",
-    ttl: Annotated[str, typer.Option(help="Seconds each answer is fresh; `recorded`: as it was.")] = "recorded",
-    policy: Annotated[str, typer.Option(help="What goes first, to try.")] = ",".join(POLICIES),
+    trace: Annotated[Path, typer.Argument(help="A trace recorded with CacheTransport(record=…).")],
+    entries: Annotated[str, typer.Option(help="Values of max_entries to try.")] = "100,300,1000,3000,10000",
+    memory: Annotated[str, typer.Option(help="Values of max_bytes to try: 16M,64M.")] = "64M",
+    ttl: Annotated[str, typer.Option(help="TTLs to try, in seconds; `recorded`: as it was.")] = "recorded",
+    policy: Annotated[str, typer.Option(help="Eviction policies to try.")] = ",".join(POLICIES),
     as_json: AsJson = False,
 ) -> None:
-    """Replay a recorded trace over sizes, TTLs and policies and say what hit rate each would have had."""
+    """Replay a recorded trace with other sizes, TTLs and policies and show the hit rate of each."""
     policies = [part.strip() for part in policy.split(",")]
     if unknown := [name for name in policies if name not in POLICIES]:
         fail(f"--policy must be names separated by commas, of {', '.join(POLICIES)}, not {unknown[0]!r}", USAGE)
@@ -110,13 +110,15 @@ def _numbers(option: str, text: str, *, least: int, words: tuple[str, ...] = ())
 
 def serve(
     target: Annotated[str | None, typer.Argument(help="module:name of a client or transport; or --demo.")] = None,
-    demo: Annotated[bool, typer.Option("--demo", help="A simulated WATS server with traffic, to look at.")] = False,
+    demo: Annotated[bool, typer.Option("--demo", help="Show a simulated WATS server with traffic.")] = False,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8080,
-    token: Annotated[str, typer.Option(envvar="PYWATS_CACHE_TOKEN", help="What changes need; made if not given.")] = "",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0: any that is free.")] = 8080,
+    token: Annotated[
+        str, typer.Option(envvar="PYWATS_CACHE_TOKEN", help="The token that changes need; made up if not given.")
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Serve the figures of a cache, /metrics and the operations on it, until interrupted.
+    """Serve the page of a cache, its figures, /metrics and operations on it, until interrupted.
 
     A station service and a program that calls `pywats_cache.web.serve(client)` do so by themselves.
     """
@@ -155,10 +157,10 @@ def _listen(web: Any, client: Any, host: str, port: int, token: str, as_json: bo
 
 
 def demo(
-    latency: Annotated[float, typer.Option(min=0, help="Of the simulated server, in milliseconds.")] = 20.0,
+    latency: Annotated[float, typer.Option(min=0, help="Latency of the simulated server, in milliseconds.")] = 20.0,
     as_json: AsJson = False,
 ) -> None:
-    """The main job: pyWATS calls against a simulated server, without and with the cache, and a write in between."""
+    """Time pyWATS calls to a simulated server, without and with the cache, and check a read after a write."""
     from .demonstration import compare
 
     began = time.perf_counter()

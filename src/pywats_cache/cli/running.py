@@ -25,7 +25,8 @@ Secret = Annotated[
     str, typer.Option("--token", envvar="PYWATS_CACHE_TOKEN", help="The token of a service, which changes need.")
 ]
 Rules = Annotated[
-    str, typer.Option("--rules", help="For a store: `wats`, or module:name of a Controller. Else every GET is read.")
+    str,
+    typer.Option("--rules", help="For a store: `wats`, or module:name of a Controller. Without: every GET is a read."),
 ]
 Headers = Annotated[
     list[str] | None, typer.Option("--header", help="For a store: a header of the request, as 'Accept: text/plain'.")
@@ -62,7 +63,7 @@ class Sort(str, Enum):
 
 
 def stats(url: Address = DEFAULT, as_json: AsJson = False) -> None:
-    """Hits, misses, memory, time saved and routes of a service; entries, bytes and their state in a store."""
+    """Show hits, misses, memory, time saved and routes of a service; or entries, bytes and their state in a store."""
     with _bar("reading", as_json) as progress:
         found = target_of(url).stats(progress)
     if "store" in found:
@@ -108,13 +109,13 @@ def stats(url: Address = DEFAULT, as_json: AsJson = False) -> None:
 
 def inspect(
     url: Address = DEFAULT,
-    sort: Annotated[Sort | None, typer.Option(help="What comes first: hits, or age for a store.")] = None,
+    sort: Annotated[Sort | None, typer.Option(help="What to sort by; default: hits, for a store age.")] = None,
     match: Annotated[str, typer.Option(help="Only entries whose path or rule contains this.")] = "",
     tag: Annotated[str | None, typer.Option(help="Only entries with this tag.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, help="How many entries to list.")] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """What is stored: path, rule, age, time left, size, hits, tags; in a store, what becomes of it instead of hits."""
+    """List what is stored: path, rule, age, time left, size, tags; and hits, or for a store the state of each entry."""
     with _bar("reading", as_json) as progress:
         found = target_of(url).entries(None if sort is None else sort.value, match, tag, limit, progress)
     is_store = "unreadable" in found
@@ -142,14 +143,14 @@ def inspect(
 
 def explain(
     method: Annotated[str, typer.Argument(help="GET, POST …")],
-    target: Annotated[str, typer.Argument(metavar="URL", help="A URL; for a service, or a path below its base URL.")],
+    target: Annotated[str, typer.Argument(metavar="URL", help="A URL; for a service also a path below its base URL.")],
     url: Address = DEFAULT,
     rules: Rules = "",
     header: Headers = None,
     authorize: Authorize = False,
     as_json: AsJson = False,
 ) -> None:
-    """What would happen to a request now, and why. Nothing is sent to the server."""
+    """Say what would happen to a request now, and why. Nothing is sent to the server."""
     found = target_of(url).explain(method, target, Asking(rules, tuple(header or ()), authorize))
     from ..outcome import REASONS
 
@@ -157,7 +158,7 @@ def explain(
 
 
 def doctor(url: Address = DEFAULT, as_json: AsJson = False) -> None:
-    """What makes the cache useless, or a store, if anything does (then the exit code is 1)."""
+    """Say what makes a cache or a store useless. The exit code is 1 if anything does."""
     with _bar("reading", as_json) as progress:
         found = target_of(url).doctor(progress)
     findings = found["findings"]
@@ -167,9 +168,9 @@ def doctor(url: Address = DEFAULT, as_json: AsJson = False) -> None:
 
 
 def warm(
-    urls: Annotated[list[str] | None, typer.Argument(help="Paths or URLs; none: one a line from --file.")] = None,
-    file: Annotated[Path | None, typer.Option(help="A file of paths or URLs, one a line; - reads stdin.")] = None,
-    concurrency: Annotated[int, typer.Option(min=1, max=64, help="How many at a time.")] = 4,
+    urls: Annotated[list[str] | None, typer.Argument(help="Paths or URLs; or use --file.")] = None,
+    file: Annotated[Path | None, typer.Option(help="A file of paths or URLs, one per line; -: stdin.")] = None,
+    concurrency: Annotated[int, typer.Option(min=1, max=64, help="How many requests at a time.")] = 4,
     url: Address = DEFAULT,
     token: Secret = "",
     rules: Rules = "",
@@ -177,7 +178,7 @@ def warm(
     authorize: Authorize = False,
     as_json: AsJson = False,
 ) -> None:
-    """Fetch ahead what is not fresh. The exit code is 1 if something could not be had."""
+    """Fetch ahead what is not fresh. The exit code is 1 if anything could not be fetched."""
     wanted = [*(urls or []), *(_lines(file) if file is not None else [])]
     if not wanted:
         fail("nothing to warm: give paths or URLs, or --file", USAGE)
@@ -199,8 +200,8 @@ def _lines(file: Path) -> list[str]:
 
 
 def invalidate(
-    path: Annotated[str | None, typer.Argument(help="A path, with all below it: /api/Product")] = None,
-    tag: Annotated[list[str] | None, typer.Option(help="What carries this tag; may be repeated.")] = None,
+    path: Annotated[str | None, typer.Argument(help="A path; includes everything below it: /api/Product")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="Everything with this tag; may be repeated.")] = None,
     soft: Annotated[bool, typer.Option(help="Make it stale instead: it may be served while it is refetched.")] = False,
     url: Address = DEFAULT,
     token: Secret = "",
@@ -223,7 +224,7 @@ def clear(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Forget everything stored."""
+    """Forget everything that is stored."""
     target = target_of(url, token)
     if not yes and sys.stdin.isatty():
         typer.confirm(f"Forget everything that {target.name} has stored?", abort=True, err=True)

@@ -17,8 +17,8 @@ Address = Annotated[
     typer.Option(
         "--url",
         envvar="PYWATS_CACHE_URL",
-        help="A service (http://…), or a store (sqlite:///cache.db, redis://host:6379/0). "
-        "One with a password belongs into PYWATS_CACHE_URL.",
+        help="A service (http://…) or a store (sqlite:///cache.db, redis://host:6379/0). "
+        "Put one with a password into PYWATS_CACHE_URL.",
         show_default=True,
     ),
 ]

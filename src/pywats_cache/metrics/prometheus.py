@@ -35,9 +35,9 @@ _registering = threading.Lock()
 def watch(client: Any, name: str = "default", registry: CollectorRegistry = REGISTRY) -> CacheCollector:
     """Report the figures of `client` under the label `client=name` from now on.
 
-    - `client`: a `CacheTransport`, a `CacheClient`, a `pyWATS`, the async ones, or whatever else has a `.cache`.
+    - `client`: a `CacheTransport`, a `CacheClient`, a `pyWATS`, the async ones, or anything else with a `.cache`.
       It is not kept alive; its figures end with it.
-    - `name`: a name given again is the new client's, so a reload needs nothing else.
+    - `name`: if it is used again, the new client replaces the old one, so a reload needs nothing else.
 
     All clients of a registry share one collector, which this returns. In prometheus_client's multiprocess mode the
     figures are also published for the other processes every few seconds (see `Publisher`).
@@ -61,7 +61,7 @@ def watch(client: Any, name: str = "default", registry: CollectorRegistry = REGI
 
 
 def unwatch(name: str = "default", registry: CollectorRegistry = REGISTRY) -> None:
-    """Report `name` no longer; nothing happens if it was not reported."""
+    """Stop reporting `name`; nothing happens if it was not reported."""
     with _registering:
         _registered(registry)._watched.pop(name, None)
 

@@ -31,14 +31,14 @@ MAX_VARYING = 4096
 class MemoryStorage(HishelFace):
     """Keeps answers in memory: `MemoryStorage(max_entries=1000, max_bytes=64 << 20, max_entry_bytes=8 << 20)`.
 
-    - `max_entries`, `max_bytes`: never exceeded, at any moment; what has to go goes in O(1).
-      Bytes count bodies (as received and, where encoded, decoded), headers and a fixed sum for the objects.
-    - `max_entry_bytes`: what is larger is not stored (never more than `max_bytes`).
-    - `policy`: what goes first. `"lru"`: the least recently used. `"w-tinylfu"`: of the oldest newcomer and the oldest
-      of the others, what is asked for less often, which keeps the popular through scans; or as LRU, while that makes
-      more hits. Or a class, or a function, that makes a `pywats_cache.storage.policy.Policy`. By each of them a new
-      answer is stored, whatever goes for it.
-    - `clock`: seconds, monotonic; None takes that of the first transport, or the system's.
+    - `max_entries`, `max_bytes`: never exceeded, at any moment; an eviction costs O(1).
+      Bytes count bodies (as received and, if encoded, decoded), headers and a fixed sum for the objects.
+    - `max_entry_bytes`: larger answers are not stored (never more than `max_bytes`).
+    - `policy`: what is evicted first. `"lru"`: the least recently used. `"w-tinylfu"`: of the oldest newcomer and the
+      oldest of the others, the one that is asked for less often, which keeps popular answers through scans; or like
+      LRU, while that gives more hits. Or a class or function that makes a `pywats_cache.storage.policy.Policy`. With
+      any of them a new answer is always stored.
+    - `clock`: a monotonic function that returns seconds; None: that of the first transport, or the system's.
     - `default_ttl`, `default_tti`, `max_stream_size`: hishel's, for use in hishel's own transports.
 
     It carries the epoch, the dirtied tags and the flights, so transports that share one storage are coherent with
@@ -139,7 +139,7 @@ class MemoryStorage(HishelFace):
             return True
 
     def resize(self, max_entries: int) -> None:
-        """Set another bound on entries; if there are more, some go by the policy. Raises as the constructor."""
+        """Change the bound on entries; if there are more, the policy evicts some. Raises as the constructor does."""
         most = whole("max_entries", max_entries, least=1)
         with self.lock:
             self.max_entries = most

@@ -67,13 +67,13 @@ class RedisSharedStorage(SharingStorage):
     - `url`: as redis-py takes it: `redis://host:6379/0`, `rediss://…` for TLS, `unix:///socket`.
     - `memory`: the hot part; None: a `MemoryStorage()`. It belongs to this storage from now on.
     - `digest_key`: at least 16 characters or bytes, the same on all machines; None: the environment variable
-      `PYWATS_CACHE_DIGEST_KEY`. Without it no record is shared, for keys would not agree; writes still are.
-    - `max_lag`: seconds by which a process may lag behind a write of another one.
+      `PYWATS_CACHE_DIGEST_KEY`. Without either no record is shared, since keys would not agree; what writes dirty is.
+    - `max_lag`: seconds by which a process may lag behind another one's write.
     - `on_unreachable`: what becomes of a write while the server cannot be reached: `"continue"` sends it (this process
       stops using the cache and the others are bounded by the TTL until it can tell them), `"fail"` raises StorageError.
-    - `prefix`: of all keys, to keep several caches on one server apart.
+    - `prefix`: what the names of all keys begin with, to keep several caches on one server apart.
 
-    Raises ConfigurationError or ConfigurationTypeError for bad arguments, never for a server that is away.
+    Raises ConfigurationError or ConfigurationTypeError for bad arguments, never because the server is away.
     """
 
     def __init__(

@@ -26,11 +26,11 @@ class SharedStorage(SharingStorage):
     - `memory`: the hot part; None: a `MemoryStorage()`. It belongs to this storage from now on.
     - `max_entries`, `max_bytes`: bounds of the file.
 
-    A bump is seen by every process at its next request. What is stored holds no credential and no query.
+    A write is seen by every process at its next request. What is stored holds no credential and no query.
 
-    While the disk does not do as it is told, requests go to the server and nothing is stored; a warning once a minute
-    says so, and it comes back by itself. Only if the key cannot be had when this is made, records stay unshared until
-    a new one is made.
+    While the disk fails, requests go to the server and nothing is stored; a warning once a minute says so, and it
+    recovers by itself. Only if the key cannot be read when this object is made, records stay unshared until a new one
+    is made.
 
     Raises ConfigurationError or ConfigurationTypeError for bad arguments, never for a bad disk.
     """

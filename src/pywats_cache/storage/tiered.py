@@ -38,9 +38,9 @@ class TieredStorage:
 
     What reaches `outer` holds no credential and no query: keys are digests keyed by this storage's own secret,
     request headers are not kept, and each record has a checksum that only this storage can make. A record that it did
-    not write, or that a write has dirtied since, is never served. A failure of `outer` counts, is logged once a
-    minute and sends the request to the server. A forked child does without `outer`: what it inherited is its parent's
-    connection.
+    not write, or that a write has dirtied since, is never served. A failure of `outer` is counted, logged once a minute
+    at most, and sends the request to the server. A forked child does not use `outer`, because the connection that it
+    inherited is its parent's.
 
     Raises ConfigurationTypeError for anything else.
     """

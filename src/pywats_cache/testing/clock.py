@@ -10,7 +10,7 @@ __all__ = ["FakeClock"]
 
 
 class FakeClock:
-    """Time that passes only when told: `CacheTransport(clock=FakeClock())`.
+    """A clock that moves only when told to: `CacheTransport(clock=FakeClock())`.
 
     ```python
     clock = FakeClock()

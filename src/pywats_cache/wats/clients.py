@@ -53,17 +53,19 @@ class pyWATS(VendorWATS):  # noqa: N801 - the vendor's name
     api.product.get_product("PN-1000")
     api.cache.stats.hit_rate
     ```
-    The arguments are those of the vendor, and these:
+    It takes the vendor's arguments, and these:
 
-    - `cache_ttl` (or `cache_ttl_seconds`): seconds; no answer is kept longer, many kinds are kept shorter.
+    - `enable_cache`: False: no cache; `api.cache` is None then.
+    - `cache_ttl` (or `cache_ttl_seconds`): seconds; no answer is kept for longer, many kinds for less.
+    - `cache_max_size`: entries in memory at most.
     - `cache_transport`: a `CacheTransport` of your own, with its own policy, storage and next transport.
-    - `cache_storage`: what keeps the answers, in the place of `MemoryStorage(max_entries=cache_max_size)`, or its URL:
-      `"sqlite:///cache.db"` is shared with every process that names the same file. None takes the URL in the
-      environment variable `PYWATS_CACHE_STORAGE`, if there is one.
-    - `cache_controller`: the policy, in the place of `wats_controller(cache_ttl)`.
+    - `cache_storage`: what keeps the answers, instead of `MemoryStorage(max_entries=cache_max_size)`, or its URL:
+      `"sqlite:///cache.db"` is shared with every process that names the same file. None: the URL in the environment
+      variable `PYWATS_CACHE_STORAGE`, if it is set.
+    - `cache_controller`: the policy, instead of `wats_controller(cache_ttl)`.
     - `cache_record`: a file to which a redacted trace is appended, for `pywats-cache simulate`.
 
-    Raises ConfigurationError (a ValueError) or ConfigurationTypeError (a TypeError) for a bad one.
+    Raises ConfigurationError (a ValueError) or ConfigurationTypeError (a TypeError) for a bad argument.
     """
 
     _http_client: ThreadHttpClient
@@ -206,8 +208,7 @@ class AsyncWATS(pywats.AsyncWATS):
     async with AsyncWATS(base_url="https://wats.example", token="…") as api:
         await api.product.get_product("PN-1000")
     ```
-    The arguments are those of the vendor, and the same five as those of `pyWATS`; `cache_transport` is an
-    `AsyncCacheTransport`.
+    It takes the same arguments as `pyWATS`; `cache_transport` is an `AsyncCacheTransport`.
     """
 
     _http_client: AsyncHttpClient

@@ -36,7 +36,7 @@ _POOL = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepaliv
 
 
 class AsyncHttpClient(Awaitable, sdk_async.AsyncHttpClient):
-    """The SDK's AsyncHttpClient with the cache mounted; on asyncio and trio.
+    """The SDK's AsyncHttpClient with the cache mounted, on asyncio and trio.
 
     ```python
     async with AsyncHttpClient(base_url="https://wats.example", token="…") as client:

@@ -53,13 +53,13 @@ def check_options(
 ) -> CacheOptions:
     """Check the cache arguments of a client, whether the cache is on or off.
 
-    - `enable_cache`: False mounts nothing; the other arguments are checked all the same.
-    - `cache_ttl`: seconds, the ceiling over the TTL of every route; `cache_ttl_seconds` is its other name.
+    - `enable_cache`: False: no cache; the other arguments are checked nevertheless.
+    - `cache_ttl`: seconds, the upper limit for the TTL of every route; `cache_ttl_seconds` is another name for it.
     - `cache_max_size`: entries at most.
     - `cache_transport`: a cache transport of the caller's (`transport_class`), with its own policy and storage;
       limiter and breaker come between it and its next transport.
-    - `cache_storage`, `cache_controller`: used in the place of ours. No storage given: the URL in the environment
-      variable PYWATS_CACHE_STORAGE, if there is one. With a URL, `cache_max_size` bounds its memory.
+    - `cache_storage`, `cache_controller`: used instead of ours. No storage given: the URL in the environment variable
+      PYWATS_CACHE_STORAGE, if it is set. With a URL, `cache_max_size` bounds its memory.
     - `cache_record`: a file for a redacted trace, as `CacheTransport(record=…)`.
 
     Raises ConfigurationError (a ValueError) or ConfigurationTypeError (a TypeError) that names parameter, value and

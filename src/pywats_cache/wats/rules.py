@@ -22,13 +22,13 @@ def wats_rules(cache_ttl: float = 300.0) -> tuple[Rule, ...]:
 
 
 def wats_controller(cache_ttl: float = 300.0, **settings: Any) -> Controller:
-    """The policy for a WATS server; `cache_ttl` (seconds) is a ceiling over the TTL of each route.
+    """The policy for a WATS server; `cache_ttl` (seconds) is the upper limit for the TTL of each route.
 
-    - Routes that no rule names go around the cache: the server has GETs that write.
-    - Paths are matched without case, as the server does.
+    - Routes that no rule names bypass the cache, because the server has GETs that write.
+    - Case in paths is ignored, as the server does.
     - Empty answers and `null` are not stored, so that "not found" does not last.
-    - `settings`: further ones of `Controller`, such as `offline="auto"`.
-    - A 401 drops all that the caller's credentials hold, a 403 that path.
+    - A 401 drops all stored answers of the caller's credentials, a 403 those of its path.
+    - `settings`: other settings of `Controller`, such as `offline="auto"`.
     """
     return Controller(
         wats_rules(cache_ttl),
