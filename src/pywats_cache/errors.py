@@ -84,6 +84,13 @@ def words(name: str, value: object) -> tuple[str, ...]:
     return result
 
 
+def text(name: str, value: object, example: str) -> str:
+    """Check that `value` is a string and return it; `example` is one that is allowed."""
+    if not isinstance(value, str):
+        raise ConfigurationTypeError(f"{name} must be a string such as {example!r}, not {value!r}")
+    return value
+
+
 def flag(name: str, value: object) -> bool:
     """Check that `value` is True or False and return it."""
     if not isinstance(value, bool):

@@ -11,7 +11,7 @@ import hishel
 from .clock import Clock, monotonic
 from .controller import Controller
 from .engine import Engine
-from .errors import ConfigurationError, ConfigurationTypeError, flag, words
+from .errors import ConfigurationError, ConfigurationTypeError, flag, text, words
 from .forking import renew_in_child
 from .storage.memory import MemoryStorage
 from .storage.tiered import TieredStorage
@@ -226,6 +226,11 @@ class Mounted:
     def _explain(self, request: Any, *, asks: bool) -> Explanation:
         from .diagnosis import explain, explain_from_memory
 
+        if not isinstance(request, self._library.request):
+            raise ConfigurationTypeError(
+                f"request must be a Request of {self._library.name}, as client.build_request('GET', url) makes, "
+                f"not {request!r}"
+            )
         shared = self._outer if is_shared(self._outer) else None
         if self._outer is None or (shared is not None and asks):
             return explain(self._engine, request, shared)
@@ -238,9 +243,7 @@ class Mounted:
         return findings(self._engine)
 
     def _invalidate(self, path: str | None, tags: tuple[str, ...], soft: bool) -> None:
-        if path is not None and not isinstance(path, str):
-            raise ConfigurationTypeError(f"path must be a string such as '/api/Product', not {path!r}")
-        if path is not None and (not path.startswith("/") or "?" in path or "#" in path):
+        if path is not None and (not text("path", path, "/api/Product").startswith("/") or "?" in path or "#" in path):
             raise ConfigurationError(f"path must start with '/' and have no query, as '/api/Product', not {path!r}")
         tags = words("tags", tags)
         if path is None and not tags:

@@ -50,8 +50,10 @@ class _Rule:
         return hash((type(self), self._fields()))
 
     def __repr__(self) -> str:
-        given = ", ".join(f"{name}={value!r}" for name, value in self._fields() if name != "pattern")
-        return f"{type(self).__name__}({self.pattern!r}, {given})"
+        make: Any = type(self)
+        plain = dict(make(self.pattern)._fields())
+        given = "".join(f", {name}={value!r}" for name, value in self._fields() if value != plain[name])
+        return f"{type(self).__name__}({self.pattern!r}{given})"
 
     def __setattr__(self, name: str, value: object) -> None:
         if hasattr(self, name):

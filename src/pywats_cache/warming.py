@@ -55,9 +55,16 @@ class _Tally:
         return Warmed(self._total, self._fetched, self._fresh, self._failed)
 
 
+def _wanted(items: Iterable[Any]) -> list[Any]:
+    """`items` as a list; one URL alone would be taken apart into its characters."""
+    if isinstance(items, (str, bytes)) or not isinstance(items, Iterable):
+        raise ConfigurationTypeError(f"items must be a list of URLs or requests, not {items!r}")
+    return list(items)
+
+
 def warm(send: Callable[[Any], Any], items: Iterable[Any], concurrency: int, progress: Progress | None) -> Warmed:
     """Send each item by `send`, at most `concurrency` at a time; an error counts as failed and stops nothing."""
-    wanted = list(items)
+    wanted = _wanted(items)
     tally = _Tally(len(wanted), progress)
 
     def one(item: Any) -> None:
@@ -79,7 +86,7 @@ async def warm_async(
     send: Callable[[Any], Awaitable[Any]], items: Iterable[Any], concurrency: int, progress: Progress | None
 ) -> Warmed:
     """The same with tasks. Cancelled, it stops what it began."""
-    wanted = list(items)
+    wanted = _wanted(items)
     tally = _Tally(len(wanted), progress)
     limit = anyio.Semaphore(whole("concurrency", concurrency, least=1))
 

@@ -9,7 +9,7 @@ from typing import Any
 import hishel
 import pytest
 
-from pywats_cache import Controller, MemoryStorage, Read, TieredStorage, Write
+from pywats_cache import ConfigurationTypeError, Controller, MemoryStorage, Read, TieredStorage, Write
 
 
 def explain(client: Any, method: str, url: str, **options: Any) -> Any:
@@ -18,6 +18,11 @@ def explain(client: Any, method: str, url: str, **options: Any) -> Any:
 
 def codes(client: Any) -> list[str]:
     return [finding.code for finding in client.cache.doctor()]
+
+
+def test_what_is_explained_must_be_a_request(client: Any) -> None:
+    with pytest.raises(ConfigurationTypeError, match=r"request must be a Request of .*, not '/a'"):
+        client.cache.explain("/a")
 
 
 def test_an_explanation_sends_counts_and_changes_nothing(client: Any, origin: Any) -> None:

@@ -1,4 +1,4 @@
-"""The page's socket: who asks before the server runs waits, and a port has one owner from the start."""
+"""Serving the page: who asks before the server runs waits, a port has one owner, and a bad argument is named."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import pytest
 
 pytest.importorskip("uvicorn")
 
+from pywats_cache import CacheTransport, CachingError
+from pywats_cache.web import serve
 from pywats_cache.web.serving import Listener
 
 
@@ -48,3 +50,19 @@ def test_a_listener_that_never_ran_lets_its_port_go(listener: Listener) -> None:
     listener.stop_thread()
     with pytest.raises(OSError, match="refused"):
         socket.create_connection((listener.host, listener.port), timeout=20)
+
+
+@pytest.mark.parametrize(
+    ("argument", "says"),
+    [
+        ({"port": -1}, "port must be a whole number >= 0, not -1"),
+        ({"port": 65536}, "port must be from 0 to 65535, not 65536"),
+        ({"port": "8080"}, "port must be a whole number >= 0, not '8080'"),
+        ({"host": 5}, "host must be a string such as '127.0.0.1', not 5"),
+        ({"name": None}, "name must be a string such as 'station', not None"),
+        ({"token": 5}, "token must be a string, not a int"),
+    ],
+)
+def test_a_bad_argument_is_named(argument: dict[str, Any], says: str) -> None:
+    with pytest.raises(CachingError, match=says):
+        serve(CacheTransport(), **{"port": 0, **argument})

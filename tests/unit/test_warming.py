@@ -52,6 +52,14 @@ def test_errors_are_counted_and_stop_nothing(lib: SimpleNamespace, origin: Any) 
         assert client.cache.warm(["/down", "/broken", "/ok"]) == Warmed(3, 1, 0, 2)
 
 
+def test_one_url_alone_is_not_taken_apart(lib: SimpleNamespace, origin: Any) -> None:
+    with (
+        lib.CacheClient(transport=origin.transport) as client,
+        pytest.raises(ConfigurationTypeError, match="items must be a list of URLs or requests, not '/a'"),
+    ):
+        client.warm("/a")
+
+
 def test_no_more_than_concurrency_run_at_once(lib: SimpleNamespace, origin: Any) -> None:
     both, lock = threading.Barrier(2), threading.Lock()
     running, most = 0, 0

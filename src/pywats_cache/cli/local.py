@@ -139,8 +139,10 @@ def serve(
 def _listen(web: Any, client: Any, host: str, port: int, token: str, as_json: bool) -> None:
     try:
         listener = web.serve(client, host=host, port=port, token=token)
-    except (OSError, CachingError) as error:
+    except OSError as error:
         fail(f"cannot listen on {host}:{port}: {error}", USAGE)
+    except CachingError as error:
+        fail(str(error), USAGE)
     document = {"url": listener.url, "token": token}
     text = (
         json.dumps(document)

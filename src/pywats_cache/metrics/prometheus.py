@@ -12,7 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.utils import floatToGoString
 from prometheus_client.values import ValueClass
 
-from ..errors import ConfigurationError, ConfigurationTypeError
+from ..errors import ConfigurationError, ConfigurationTypeError, text
 from ..figures import Figures, measure
 from ..mounting import Mounted
 from .families import HISTOGRAM, OF_CLIENT, OF_STORAGE, Family
@@ -44,9 +44,7 @@ def watch(client: Any, name: str = "default", registry: CollectorRegistry = REGI
 
     Raises ConfigurationError or ConfigurationTypeError.
     """
-    if not isinstance(name, str):
-        raise ConfigurationTypeError(f"name must be a string such as 'station', not {name!r}")
-    if not name:
+    if not text("name", name, "station"):
         raise ConfigurationError("name must not be empty")
     engine = engine_of(client)
     with _registering:

@@ -115,13 +115,15 @@ def _redis(parts: SplitResult) -> StorageURL:
             try:
                 options[name] = seconds(name, float(value), positive=True)
             except ValueError:
-                raise ConfigurationError("parameter max_lag must be a number of seconds > 0") from None
+                raise ConfigurationError(f"parameter max_lag must be a number of seconds > 0, not {value!r}") from None
         elif name in ("on_unreachable", "prefix"):
             options[name] = value
         else:
             theirs.append((name, value))
     if options.get("on_unreachable", "fail") not in ("continue", "fail"):
-        raise ConfigurationError("parameter on_unreachable must be 'continue' or 'fail'")
+        raise ConfigurationError(
+            f"parameter on_unreachable must be 'continue' or 'fail', not {options['on_unreachable']!r}"
+        )
     if not parts.hostname:
         raise ConfigurationError("redis:// must name a host, as redis://127.0.0.1:6379/0")
     try:
@@ -145,8 +147,10 @@ def _options(query: str, names: tuple[str, ...]) -> dict[str, Any]:
         if name == "policy" and name not in found:
             found[name] = policy_named(value)
             continue
-        if not value.isascii() or not value.isdigit() or name in found:
-            raise ConfigurationError(f"parameter {name} must be one whole number >= 1")
+        if name in found:
+            raise ConfigurationError(f"parameter {name} must be given once")
+        if not value.isascii() or not value.isdigit():
+            raise ConfigurationError(f"parameter {name} must be a whole number >= 1, not {value!r}")
         found[name] = whole(name, int(value), least=1)
     return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..errors import ConfigurationError, ConfigurationTypeError, text, whole
 from .app import build_app
 from .guard import LOOPBACK, Guard
 from .serving import Listener
@@ -19,18 +20,30 @@ def serve(
 
     - `client`: a `CacheTransport`, a `CacheClient`, a `pyWATS`, the async ones (which are not warmed from here).
     - `port`: 0 takes any that is free; `.url` says which.
-    - `/metrics` is Prometheus text where prometheus-client is installed, else JSON.
+    - `host`: the address to listen on; a loopback address answers only to its own names.
+    - `name`: what the page and the metrics call the cache.
+    - `token`: what a request that changes something must bring; None or "": changes are off.
 
-    Raises OSError where the port is taken, ConfigurationTypeError for another kind of client.
+    `/metrics` is Prometheus text where prometheus-client is installed, else JSON.
+
+    Raises OSError if it cannot listen there, ConfigurationError or ConfigurationTypeError for a bad argument.
     """
+    if whole("port", port, least=0) > 65535:
+        raise ConfigurationError(f"port must be from 0 to 65535, not {port!r}")
+    text("host", host, LOOPBACK[0])
+    text("name", name, "station")
+    if token is not None and not isinstance(token, str):
+        raise ConfigurationTypeError(f"token must be a string, not a {type(token).__name__}")  # not shown: a secret
     subject = Subject(client, name, elsewhere=True)
-    app = build_app(lambda: subject, Guard(LOOPBACK if host in LOOPBACK else None, token), exposition=_text(subject))
+    app = build_app(
+        lambda: subject, Guard(LOOPBACK if host in LOOPBACK else None, token), exposition=_exposition(subject)
+    )
     listener = Listener(app, port, host)
     listener.start_thread()
     return listener
 
 
-def _text(subject: Subject) -> Any:
+def _exposition(subject: Subject) -> Any:
     try:
         from prometheus_client import CollectorRegistry, generate_latest
 
@@ -39,10 +52,10 @@ def _text(subject: Subject) -> Any:
         return lambda: None
     registry = CollectorRegistry()
 
-    def text() -> bytes | None:
+    def exposition() -> bytes | None:
         if subject.transport is None:
             return None
         watch(subject.transport, subject.name, registry)
         return generate_latest(registry)
 
-    return text
+    return exposition
