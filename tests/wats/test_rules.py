@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pytest
 from sdk_calls import KNOWN_FAILURES, arguments, service, service_methods
 
-from pywats_cache import pyWATS
+from pywats_cache import Bypass, CachingError, Read, pyWATS
 from pywats_cache.wats import ROUTES, wats_controller, wats_rules
 
 
@@ -76,3 +77,21 @@ def test_every_call_of_the_sdk_has_a_rule(server) -> None:
                 if controller.decide(request.method, request.path).rule in ("default", "unmatched"):
                     unlisted.add((domain, name, request.method, request.path))
     assert unlisted == set()
+
+
+def test_a_rule_of_the_user_replaces_the_built_in_one_and_nothing_else() -> None:
+    mine = [Read("/api/product/{number}", ttl=900, tags=("product",)), Bypass("/api/Asset", methods=("GET",))]
+    controller, built_in = wats_controller(60, rules=mine), wats_controller(60)
+    assert controller.decide("GET", "/api/Product/A").ttl == 900
+    assert controller.decide("GET", "/api/Asset").kind == "bypass"
+    for route in ROUTES:
+        path = route.path.replace("{", "x").replace("}", "x")
+        if controller.decide(route.method, path).rule not in [rule.pattern for rule in mine]:
+            assert controller.decide(route.method, path) == built_in.decide(route.method, path), route
+    assert (controller.unmatched, controller.drop_on) == (built_in.unmatched, built_in.drop_on)
+
+
+@pytest.mark.parametrize("rules", [5, ["/api/Product"], [Read("/a"), Bypass("/a")]])
+def test_bad_rules_of_the_user_are_named(rules: Any) -> None:
+    with pytest.raises(CachingError, match="rules must"):
+        wats_controller(rules=rules)

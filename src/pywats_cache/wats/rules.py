@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from ..controller import Bypass, Controller, Read, Rule, Write
@@ -21,17 +22,22 @@ def wats_rules(cache_ttl: float = 300.0) -> tuple[Rule, ...]:
     return tuple(_rule(route, ceiling) for route in distinct.values())
 
 
-def wats_controller(cache_ttl: float = 300.0, **settings: Any) -> Controller:
+def wats_controller(cache_ttl: float = 300.0, *, rules: Iterable[Rule] = (), **settings: Any) -> Controller:
     """The policy for a WATS server; `cache_ttl` (seconds) is the upper limit for the TTL of each route.
 
     - Routes that no rule names bypass the cache, because the server has GETs that write.
     - Case in paths is ignored, as the server does.
     - Empty answers and `null` are not stored, so that "not found" does not last.
     - A 401 drops all stored answers of the caller's credentials, a 403 those of its path.
+    - `rules`: yours; each takes the place of the built-in rule for its route and methods, with its tags, and its TTL
+      is not limited by `cache_ttl`.
     - `settings`: other settings of `Controller`, such as `offline="auto"`.
     """
+    ours = Controller(rules).rules  # which checks them
+    taken = {(_shape(rule.pattern), method) for rule in ours for method in rule.methods}
+    kept = [r for r in wats_rules(cache_ttl) if not taken.issuperset((_shape(r.pattern), m) for m in r.methods)]
     return Controller(
-        wats_rules(cache_ttl),
+        (*kept, *ours),
         ttl=seconds("cache_ttl", cache_ttl, infinite=True),
         **{"unmatched": "bypass", "ignore_case": True, "store_empty": False, "drop_on": (401, 403), **settings},
     )
