@@ -1,4 +1,4 @@
-"""The main job, in a minute: the same pyWATS script without and with the cache, against a simulated WATS server.
+"""The same pyWATS script without and with the cache, against a simulated WATS server.
 
 Run it with `python noxfile.py -s demo`. No account, no server, nothing to set up.
 """
@@ -63,7 +63,7 @@ def write_and_read(server: SimulatedWATS) -> list[str]:
         api.product.update_product(product)
         lines.append(f"  {'write':<6} {product.name!r}")
         product = api.product.get_product(part_number)
-        lines.append(f"  {'read':<6} {product.name!r:<28} fetched anew, for the write dirtied it")
+        lines.append(f"  {'read':<6} {product.name!r:<28} fetched anew, because the write dirtied it")
     return lines
 
 
@@ -82,9 +82,9 @@ def main() -> None:
         rate = "-" if run.hit_rate is None else f"{run.hit_rate:.0%}"
         print(f"  {run.name:<20} {run.requests:>24} {run.seconds:>9.2f} {rate:>9}")
     bare, cached = runs
-    print(f"\n  {bare.seconds / cached.seconds:.0f} times faster, {bare.requests - cached.requests} requests less.")
+    print(f"\n  {bare.seconds / cached.seconds:.0f} times faster, {bare.requests - cached.requests} fewer requests.")
     print("\nA write is seen at once:\n")
-    print("\n".join(lines), "\n")
+    print("\n".join(lines))
 
 
 if __name__ == "__main__":

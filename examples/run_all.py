@@ -24,7 +24,7 @@ FACTS: dict[str, tuple[str, ...]] = {
         r"hits 10, misses 2, hit rate 83%",
         r"PN-1000 +hit +fresh",
         r"products .* 60 s +300 s +1800 s",
-        r"get_product +'renamed in step 6' +fetched, for the write dirtied it",
+        r"get_product +'renamed in step 6' +fetched, because the write dirtied it",
         r"the server saw 1 request$",
         r"bypass \(httpx\) +1 request$",
         r"enable_cache=False, three calls +3 requests, and api.cache is None",

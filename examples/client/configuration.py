@@ -90,7 +90,7 @@ def of_any_client(server: SimulatedWATS, folder: Path) -> None:
     for what, settings in given.items():
         with CacheClient(base_url=server.base_url, **settings) as client:
             row(what, client.cache)
-    print("  Statistics are asked for by POST, which is a write unless a rule says that it only reads.")
+    print("  Statistics are queried by POST, which counts as a write unless a rule says that it only reads.")
 
 
 def of_the_environment() -> None:

@@ -1,6 +1,6 @@
-"""Caching in eight steps: from a script that asks the server each time to one that does not, and stays right.
+"""Caching in eight steps: from a script that asks the server each time to one that need not, and is still right.
 
-Run it with `python examples/getting_started/05_caching_performance.py`: it brings its own WATS server, on loopback.
+Run it with `python examples/getting_started/05_caching_performance.py`: it starts its own WATS server, on 127.0.0.1.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def ask_why(server: SimulatedWATS, api: pywats_cache.pyWATS) -> None:
 
 
 def read_the_policy() -> None:
-    step(5, "Each route has a TTL of its own, and cache_ttl is the ceiling over all of them")
+    step(5, "Each route has a TTL of its own, and cache_ttl is the upper limit for all of them")
     print(f"  {'':<40} {'cache_ttl=60':>12} {'300 (default)':>14} {'3600':>6}")
     ceilings = [wats_controller(seconds) for seconds in (60, 300, 3600)]
     for what, method, path in (
@@ -115,15 +115,15 @@ def write_and_read(server: SimulatedWATS, api: pywats_cache.pyWATS) -> None:
     for again in ("", " again"):
         server.reset_log()
         read = api.product.get_product(PART_NUMBER)
-        how = "fetched, for the write dirtied it" if server.request_count else "a hit on the new value"
+        how = "fetched, because the write dirtied it" if server.request_count else "a hit on the new value"
         print(f"  get_product{again:<6} {read.name!r:<22} {how}")
         assert read.name == "renamed in step 6"
     kept = wire(server, api.process.get_processes)
-    print(f"  get_processes    {requests(kept)}: what the write cannot have changed stays")
+    print(f"  get_processes    {requests(kept)}: what the write cannot have changed is kept")
 
 
 def many_at_once(server: SimulatedWATS, api: pywats_cache.pyWATS) -> None:
-    step(7, f"{CALLERS} threads ask for the same cold thing: one request")
+    step(7, f"{CALLERS} threads ask for the same uncached thing: one request")
     before = api.cache.stats
     ready = threading.Barrier(CALLERS)
 
@@ -147,11 +147,11 @@ def many_at_once(server: SimulatedWATS, api: pywats_cache.pyWATS) -> None:
 
 
 def turn_it_off(server: SimulatedWATS, api: pywats_cache.pyWATS) -> None:
-    step(8, "Leave it out: for one request, for one subject, or altogether")
+    step(8, "Skip, invalidate or clear the cache, or turn it off")
     headers = {"Authorization": f"Basic {server.token}"}
     path = f"/api/Product/{PART_NUMBER}"
     client = httpx.Client(transport=api.cache, base_url=server.base_url, headers=headers)
-    for what, directive in (("as ever", {}), ("refresh", {"refresh": True}), ("bypass", {"bypass": True})):
+    for what, directive in (("as usual", {}), ("refresh", {"refresh": True}), ("bypass", {"bypass": True})):
         sent = wire(server, lambda use=directive: client.get(path, extensions={"pywats_cache": use}))
         print(f"  {what + ' (httpx)':<34} {requests(sent)}")
 

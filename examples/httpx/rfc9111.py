@@ -91,7 +91,7 @@ def ask(origin: Origin, client: httpx.Client, what: str, path: str, **headers: s
 
 def lessons(origin: Origin, client: CacheClient, clock: FakeClock) -> None:
     """What the server says, and what follows."""
-    print("1. max-age=60: fresh for a minute; then a validation, and 304 costs no body")
+    print("1. max-age=60: fresh for a minute, then validated; a 304 has no body")
     ask(origin, client, "first", "/logo")
     clock.advance(59)
     ask(origin, client, "after 59 s", "/logo")
@@ -110,7 +110,7 @@ def lessons(origin: Origin, client: CacheClient, clock: FakeClock) -> None:
     ask(origin, client, "validate it, whatever its age", "/logo", Cache_Control="no-cache")
     ask(origin, client, "what is stored, or nothing", "/logo", Cache_Control="only-if-cached")
 
-    print("\n4. stale-while-revalidate=600: past its lifetime it is served at once, and validated behind the caller")
+    print("\n4. stale-while-revalidate=600: past its lifetime it is served at once, and validated in the background")
     ask(origin, client, "first", "/weather")
     clock.advance(120)
     origin.version = 2
@@ -120,7 +120,7 @@ def lessons(origin: Origin, client: CacheClient, clock: FakeClock) -> None:
     while (response := client.get("/weather")).extensions["pywats_cache"].status == "stale":
         pass  # until the validation is through
     assert "v2" in response.text
-    print(f"  {'behind the caller':<32} server: {origin.sent[-1]}")
+    print(f"  {'in the background':<32} server: {origin.sent[-1]}")
 
     print("\n5. no-store: fetched each time")
     ask(origin, client, "first", "/balance")
@@ -136,7 +136,7 @@ def lessons(origin: Origin, client: CacheClient, clock: FakeClock) -> None:
 
 def without_the_server(client: CacheClient) -> None:
     """What may be served when nobody can be asked."""
-    print("\n7. The server is gone: what may be stale is served stale, must-revalidate is a 504 made here")
+    print("\n7. The server is gone: what may be stale is served stale, must-revalidate gets a 504 from the cache")
     for path in ("/logo", "/price"):
         response = client.get(path)
         print(f"  {path:<32} {response.status_code}, {response.headers['Cache-Status']}")

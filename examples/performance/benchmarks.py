@@ -55,7 +55,7 @@ def unavoidable(operations: Sequence[Operation]) -> list[Operation]:
 
 @dataclass(frozen=True)
 class Run:
-    """What one client made of one scenario. `stale`: reads that were older than a write that had returned."""
+    """How one client did in one scenario. `stale`: reads that were older than a write that had returned."""
 
     name: str
     seconds: float
@@ -127,7 +127,7 @@ def measure(server: SimulatedWATS) -> dict[str, list[Run]]:
 
 
 def table(results: dict[str, list[Run]]) -> None:
-    """Print what came of it."""
+    """Print the results."""
     print(f"{'':<26}{'':<14}{'seconds':>8}{'requests':>10}{'hit rate':>10}{'stale reads':>13}{'of the limit':>14}")
     for scenario, runs in results.items():
         limit = runs[-1].seconds
@@ -174,7 +174,7 @@ def main() -> None:
     table(results)
     cached = results["80 % reads, 20 % writes"][1]
     assert cached.stale == 0
-    print("\nA read after a write must reach the server, so no cache that is right gets a higher hit rate in the mix.")
+    print("\nA read after a write must reach the server, so no correct cache can have a higher hit rate in the mix.")
     where = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(tempfile.mkdtemp(), "benchmarks.svg")
     where.write_text(plot(results), encoding="utf-8")
     print(f"Plot: {where}")

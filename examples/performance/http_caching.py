@@ -37,7 +37,7 @@ def show(what: str, response: httpx.Response) -> None:
 
 
 def basics(make: Make, server: SimulatedWATS) -> None:
-    print("1. Basics: the first request fetches, the next are answered here")
+    print("1. Basics: the first request fetches, the next ones are answered from memory")
     with make() as client:
         show(f"GET {PRODUCT}", client.get(PRODUCT))
         show(f"GET {PRODUCT}", client.get(PRODUCT))
@@ -49,7 +49,7 @@ def basics(make: Make, server: SimulatedWATS) -> None:
 
 
 def ttl_per_route(make: Make) -> None:
-    print("\n2. TTL per route: seconds by how fast each kind of data changes")
+    print("\n2. TTL per route: the faster the data changes, the shorter")
     clock = FakeClock()
     reads: dict[str, Callable[[CacheClient], httpx.Response]] = {
         "statistics, 60 s": lambda client: client.post("/api/App/DynamicYield", json={"partNumber": "PN-1000"}),
@@ -131,12 +131,12 @@ def choosing_settings(make: Make) -> None:
         trace = Path(folder, "trace.jsonl")
         with make(record=trace) as client:
             for _ in range(1500):
-                # A few products are asked for often, most of them seldom.
+                # A few products are asked for often, most of them rarely.
                 client.get(f"/api/Product/PN-{1000 + min(199, int(chance.expovariate(1 / 30)))}")
             real = client.cache.stats
-        # Closing the client wrote the trace to its end.
+        # Closing the client has written the rest of the trace.
         outcomes = list(simulate(read_trace(trace), [Setting(n) for n in (10, 25, 50, 100, 200, 1000)]))
-    print(f"  {'max_entries':>13} {'hit rate':>9} {'evictions':>10} {'at most held':>13} {'seconds saved':>14}")
+    print(f"  {'max_entries':>13} {'hit rate':>9} {'evictions':>10} {'peak size':>13} {'seconds saved':>14}")
     best = max(outcome.hit_rate for outcome in outcomes)
     enough = next(outcome for outcome in outcomes if outcome.hit_rate >= best - 0.01)
     for outcome in outcomes:

@@ -167,7 +167,7 @@ def main() -> None:
 
         print(f"\n2. {MACHINES} machines write in turn, {WRITES} times, and the others read until they see it")
         report(writes(machines, "name", WRITES))
-        print("  Writes are pushed. Who has had no news for max_lag no longer relies on its memory, but asks.")
+        print("  Writes are pushed. Without news for max_lag, a machine asks instead of relying on its memory.")
 
         if "REDIS_URL" not in os.environ:
             print("\n3. Valkey dies, and the bound holds: after max_lag everybody asks WATS itself")

@@ -74,7 +74,7 @@ class Process:
 
 
 def warm_start(server: SimulatedWATS, where: tuple[str, ...]) -> None:
-    print("1. A process that starts finds what another one fetched, though that one has ended")
+    print("1. A new process finds what another one fetched, even though that one has ended")
     for name in ("first", "second"):
         before = server.request_count
         with Process(*where) as process:

@@ -170,8 +170,7 @@ def demo(
         found = compare(latency / 1000.0)
     found["took"] = time.perf_counter() - began
     rows = (
-        (row["what"], seconds(row["without"]), seconds(row["with"]), f"{row['times']:.0f} times")
-        for row in found["rows"]
+        (row["what"], seconds(row["without"]), seconds(row["with"]), f"{row['times']:.0f}x") for row in found["rows"]
     )
     say(
         found,
