@@ -30,6 +30,20 @@ def test_no_time_and_no_factor_is_written_by_hand(name: str) -> None:
     assert A_TIME.findall(prose) == []
 
 
+def test_the_page_on_eviction_has_the_newest_results() -> None:
+    newest = max((ROOT / "benchmarks" / "results").glob("*-policies.md"))
+    page = (ROOT / "docs" / "explanation" / "eviction.md").read_text("utf-8")
+    assert f"benchmarks/results/{newest.name}" in page
+    results = newest.read_text("utf-8")
+    measured: list[list[str]] = []
+    for room in (1, 10):
+        rows = re.findall(rf"^\| .*room for {room}% of the keys (\|.*)$", results, re.MULTILINE)
+        shares = [re.findall(r"(\| |\blru: |s3-fifo: )([\d.]+)%", row) for row in rows]
+        measured.append([" ".join(dict(share)[name] for name in ("lru: ", "s3-fifo: ", "| ")) for share in shares])
+    told = [" ".join(re.findall(r"([\d.]+) %", row)) for row in re.findall(r"^\| .+ % \|$", page, re.MULTILINE)]
+    assert told == [f"{small} {large}" for small, large in zip(*measured, strict=True)]
+
+
 def test_the_readme_tells_how_many_requests_the_demo_makes() -> None:
     with SimulatedWATS() as server:
         bare, cached = (measure("", server, enable_cache=cached) for cached in (False, True))
