@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
+from .controller import Controller
 from .door import Door, Pending
 from .errors import ConfigurationTypeError
 from .mounting import Mounted
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from typing import TypedDict
 
     from .clock import Clock
-    from .controller import Controller
     from .engine import Engine
     from .mounting import AnyStorage
     from .storage.entry import StoredResponse
@@ -78,6 +78,9 @@ class CachingClient:
             given = [name for name, part in self._cache_parts.items() if part is not None]
             if given:
                 raise ConfigurationTypeError(f"{given[0]} must not be given beside a transport that caches already")
+        for name in options.keys() & Controller.__init__.__annotations__.keys():
+            right = f"controller=Controller({name}={options[name]!r})"
+            raise ConfigurationTypeError(f"{name} must be given to the controller: {right}")
         super().__init__(transport=transport, **options)  # type: ignore[call-arg]
         for pattern, mounted in self._mounts.items():
             if mounted is not None and not isinstance(mounted, Mounted):

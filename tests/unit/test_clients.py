@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pywats_cache import CacheOutcome, CachingError, Controller, MemoryStorage
+from pywats_cache import CacheOutcome, CachingError, ConfigurationTypeError, Controller, MemoryStorage
 from pywats_cache.testing import FakeClock
 
 Outcome = Callable[[Any], CacheOutcome]
@@ -88,6 +88,11 @@ def test_a_bad_argument_is_refused_by_name(lib: SimpleNamespace, options: Any) -
     for make in (lib.CacheClient, lib.AsyncCacheClient):
         with pytest.raises(TypeError, match=next(iter(options))):
             make(**options)
+
+
+def test_a_setting_of_the_policy_says_where_it_belongs(lib: SimpleNamespace) -> None:
+    with pytest.raises(ConfigurationTypeError, match=r"ttl must be given to the controller: .*Controller\(ttl=60\)"):
+        lib.CacheClient(ttl=60)
 
 
 def test_arguments_of_the_library_reach_its_client(lib: SimpleNamespace) -> None:
