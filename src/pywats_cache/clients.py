@@ -77,7 +77,9 @@ class CachingClient:
                 )
             given = [name for name, part in self._cache_parts.items() if part is not None]
             if given:
-                raise ConfigurationTypeError(f"{given[0]} must not be given beside a transport that caches already")
+                raise ConfigurationTypeError(
+                    f"{given[0]} must not be given together with a transport that caches already"
+                )
         for name in options.keys() & Controller.__init__.__annotations__.keys():
             right = f"controller=Controller({name}={options[name]!r})"
             raise ConfigurationTypeError(f"{name} must be given to the controller: {right}")

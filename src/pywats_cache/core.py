@@ -142,7 +142,7 @@ class Core:
         elif now < latest - CLOCK_SLACK:
             self.storage.latest = now
             self.storage.coherence.bump_all_soon()
-            logger.warning("the clock went back by %.1f s: all that was stored before is dropped", latest - now)
+            logger.warning("the clock went back by %.1f s: everything stored before is dropped", latest - now)
         return now
 
     def variant(self, request: Any, key: str) -> str:

@@ -157,14 +157,14 @@ class Finding:
 
 
 _NOT_STORED = {
-    "no-store": "the answers say Cache-Control: no-store (a rule with ignore_no_store=True stores them all the same)",
+    "no-store": "the answers say Cache-Control: no-store (a rule with ignore_no_store=True stores them nevertheless)",
     "set-cookie": "the answers set a cookie",
     "vary-any": "the answers say Vary: *",
     "status": "the answers have a status code that no rule stores",
     "too-large": "the answers are larger than max_entry_bytes",
     "stream": "the answers are event streams",
     "empty": "the answers are empty or null",
-    "incomplete": "the bodies are not read to their end",
+    "incomplete": "the bodies are not read to the end",
     "settling": "writes keep their tags in a settle window",
     "overtaken": "writes to the same tags come in between",
 }
@@ -183,7 +183,7 @@ def findings(engine: Engine) -> list[Finding]:
         return found
     if stats.bypassed == requests:
         top = reasons.most_common(1)[0][0] if reasons else "rule-bypass"
-        found.append(Finding("all-bypassed", f"all {requests} requests went around the cache, mostly: {top}"))
+        found.append(Finding("all-bypassed", f"all {requests} requests bypassed the cache, mostly: {top}"))
     fetched = stats.misses + stats.revalidated
     for reason, words in _NOT_STORED.items():
         count = reasons[reason]
@@ -191,9 +191,7 @@ def findings(engine: Engine) -> list[Finding]:
             found.append(Finding(reason, f"{count} of {fetched} answers were not stored: {words}"))
     for (rule, name), (misses, different) in sorted(values.items()):
         if misses >= ENOUGH and different >= min(misses, MAX_VALUES) * 0.9:
-            text = (
-                f"every query of rule {rule!r} is another: parameter {name!r} had {different} values in {misses} misses"
-            )
+            text = f"every query of rule {rule!r} differs: parameter {name!r} had {different} values in {misses} misses"
             found.append(Finding("unique-query", text + " (a time stamp? round it, or leave it out)"))
     for rule, (gap, ttl) in sorted(gaps.items()):
         if reasons["expired"] >= ENOUGH and gap > ttl and stats.hits * 2 < stats.misses:

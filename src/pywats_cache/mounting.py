@@ -149,7 +149,8 @@ class Mounted:
             return storage
         if not isinstance(storage, TieredStorage):
             raise ConfigurationTypeError(
-                f"storage must be a MemoryStorage, a TieredStorage or a hishel storage, or a URL, not {storage!r}"
+                "storage must be a MemoryStorage, SharedStorage, RedisSharedStorage, TieredStorage or hishel storage, "
+                f"or a URL, not {storage!r}"
             )
         if storage.is_async != self._is_async:
             kind, wanted = (
@@ -244,7 +245,7 @@ class Mounted:
 
     def _invalidate(self, path: str | None, tags: tuple[str, ...], soft: bool) -> None:
         if path is not None and (not text("path", path, "/api/Product").startswith("/") or "?" in path or "#" in path):
-            raise ConfigurationError(f"path must start with '/' and have no query, as '/api/Product', not {path!r}")
+            raise ConfigurationError(f"path must start with '/' and have no query, like '/api/Product', not {path!r}")
         tags = words("tags", tags)
         if path is None and not tags:
             raise ConfigurationTypeError("invalidate needs a path, or tags; clear() forgets everything")

@@ -112,7 +112,7 @@ def findings(made: Survey) -> list[Finding]:
     for bound, number in (("max_entries", entries), ("max_bytes", figures.get("counted_bytes"))):
         most = figures.get(bound)
         if most and number is not None and number >= FULL * most:
-            add("full", f"{number} of {bound}={most}: the least recently used records go")
+            add("full", f"{number} of {bound}={most}: the least recently used records are evicted")
     if figures.get("set_aside"):
         add("set-aside", f"damaged or foreign files were set aside; remove them: {', '.join(figures['set_aside'])}")
     if figures.get("readable_by_others"):

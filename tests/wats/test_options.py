@@ -33,7 +33,12 @@ def make(client: type, **options: object):
         ("cache_max_size", "10", TypeError, "a whole number >= 1"),
         ("enable_cache", "no", TypeError, "True or False"),
         ("enable_cache", 1, TypeError, "True or False"),
-        ("cache_storage", {}, TypeError, "a MemoryStorage, a TieredStorage or a hishel storage"),
+        (
+            "cache_storage",
+            {},
+            TypeError,
+            "a MemoryStorage, SharedStorage, RedisSharedStorage, TieredStorage or hishel storage",
+        ),
         ("cache_controller", {}, TypeError, "Controller"),
         ("cache_transport", httpx.MockTransport(lambda request: httpx.Response(200)), TypeError, "CacheTransport"),
     ],
@@ -68,9 +73,9 @@ def test_cache_ttl_seconds_is_cache_ttl(client: type) -> None:
 
 
 def test_what_one_brings_decides_what_it_decides() -> None:
-    with pytest.raises(TypeError, match="cache_max_size must not be given beside cache_storage"):
+    with pytest.raises(TypeError, match="cache_max_size must not be given together with cache_storage"):
         make(pyWATS, cache_storage=MemoryStorage(), cache_max_size=1000)
-    with pytest.raises(TypeError, match="cache_ttl must not be given beside cache_controller"):
+    with pytest.raises(TypeError, match="cache_ttl must not be given together with cache_controller"):
         make(pyWATS, cache_controller=Controller(), cache_ttl=60)
     cache = CacheTransport(httpx.MockTransport(lambda request: httpx.Response(200)))
     for name, value in {
@@ -80,7 +85,7 @@ def test_what_one_brings_decides_what_it_decides() -> None:
         "cache_storage": MemoryStorage(),
         "cache_controller": Controller(),
     }.items():
-        with pytest.raises(TypeError, match=f"{name} must not be given beside cache_transport"):
+        with pytest.raises(TypeError, match=f"{name} must not be given together with cache_transport"):
             make(pyWATS, cache_transport=cache, **{name: value})
     with pytest.raises(TypeError, match="cache_transport must be a"):
         make(AsyncWATS, cache_transport=cache)

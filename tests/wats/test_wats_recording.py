@@ -48,5 +48,5 @@ def test_async_wats_records_too(tmp_path: Path) -> None:
 
 
 def test_a_transport_of_your_own_records_by_itself(tmp_path: Path) -> None:
-    with pytest.raises(TypeError, match="cache_record must not be given beside cache_transport"):
+    with pytest.raises(TypeError, match="cache_record must not be given together with cache_transport"):
         pyWATS(base_url="http://x", token="t", cache_transport=CacheTransport(), cache_record=tmp_path / "t")

@@ -98,8 +98,8 @@ def check_options(
     elif cache_storage is not None:
         if not isinstance(cache_storage, _STORAGES) and not is_shared(cache_storage):
             raise ConfigurationTypeError(
-                "cache_storage must be a MemoryStorage, a TieredStorage or a hishel storage, or a URL, "
-                f"not {cache_storage!r}"
+                "cache_storage must be a MemoryStorage, SharedStorage, RedisSharedStorage, TieredStorage or hishel "
+                f"storage, or a URL, not {cache_storage!r}"
             )
         _exclude(given, "cache_storage", ("cache_max_size",))
     else:
@@ -124,4 +124,4 @@ def default_storage_url() -> str | None:
 def _exclude(given: dict[str, bool], governs: str, others: tuple[str, ...]) -> None:
     for name in others:
         if given[name]:
-            raise ConfigurationTypeError(f"{name} must not be given beside {governs}, which decides it")
+            raise ConfigurationTypeError(f"{name} must not be given together with {governs}, which decides it")
