@@ -125,6 +125,7 @@ def test_what_is_wrong_is_said_with_what_to_do(run: Run, station: tuple[str, str
     assert "path must start with '/'" in run("invalidate", "api", code=2).stderr
     assert "cannot be read" in run("warm", "--file", "missing.txt", code=2).stderr
     assert "changes need the token" in run("clear", "--token", "wrong", code=4).stderr
+    assert "changes need the token" in run("invalidate", "/api/Product", "--token", "", code=4).stderr
     gone = run("stats", "--url", "http://127.0.0.1:9", code=3).stderr
     assert "no service answers at http://127.0.0.1:9" in gone
     assert "pywats-cache serve" in gone

@@ -71,7 +71,7 @@ class Service:
         return self._answer("GET", path, params={k: value for k, value in parameters.items() if value is not None})
 
     def _tell(self, path: str, document: dict[str, Any], timeout: float = TIMEOUT) -> dict[str, Any]:
-        headers = {"Authorization": f"Bearer {self._token}"}
+        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}  # an empty one httpx would not send
         return self._answer("POST", path, json=document, headers=headers, timeout=timeout)
 
     def _answer(self, method: str, path: str, *, timeout: float = TIMEOUT, **options: Any) -> dict[str, Any]:
