@@ -77,11 +77,7 @@ def process(tmp_path: Path, origin: Origin) -> Iterator[Callable[..., Process]]:
     outer = hishel.SqliteStorage(database_path=tmp_path / "tiered.db")
 
     def make(controller: Controller, *, tiered: bool = False) -> Process:
-        storage: Any
-        if tiered:
-            storage = TieredStorage(MemoryStorage(), outer)
-        else:
-            storage = SharedStorage(tmp_path / "shared.db")
+        storage: Any = TieredStorage(MemoryStorage(), outer) if tiered else SharedStorage(tmp_path / "shared.db")
         made.append(Process(storage, controller, origin))
         return made[-1]
 
