@@ -212,6 +212,9 @@ def test_a_body_is_never_taken_for_a_variant(body: bytes, kind: str) -> None:
     assert preparer.with_body(prepared, body).key not in variants
 
 
-@given(prefix=st.text("xyz-", max_size=3), name=st.sampled_from(["token", "Auth", "COOKIE", "api-key", "Secret"]))
+@given(
+    prefix=st.text("xyz-", max_size=3),
+    name=st.sampled_from(["token", "Auth", "COOKIE", "api-key", "api_key", "JWT", "Secret"]),
+)
 def test_whatever_sounds_like_a_credential_is_one(prefix: str, name: str) -> None:
     assert is_credential(f"{prefix}{name}")

@@ -28,6 +28,13 @@ SECRET = b"s" * 32
         "X-Session-Id",
         "X-Secret",
         "X-Access-Key",
+        "api_key",
+        "X-Access_Key",
+        "X-App-Key",
+        "X-Master-Key",
+        "X-JWT-Assertion",
+        "X-Bearer",
+        "CB-ACCESS-PASSPHRASE",
         "Signature",
     ],
 )
