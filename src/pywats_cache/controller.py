@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, Final, Literal
 
 from .errors import ConfigurationError, ConfigurationTypeError, flag, seconds, words
@@ -156,6 +157,10 @@ class Controller:
         if hasattr(self, "_is_set_up"):
             raise AttributeError(f"a Controller does not change; make a new one with {name}={value!r}")
         super().__setattr__(name, value)
+
+    def __reduce__(self) -> tuple[Callable[[], Controller], tuple[()]]:
+        # Made anew of its parameters, for other processes and copies: what is worked out from the rules names objects.
+        return partial(type(self), **{name: getattr(self, name) for name in Controller.__slots__ if name[0] != "_"}), ()
 
     def decide(self, method: str, path: str) -> Decision:
         """What the rules say of `method` (upper case) and the raw `path` (without query).

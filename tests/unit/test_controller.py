@@ -254,3 +254,27 @@ def test_a_partition_that_no_header_can_match_is_refused(name: str) -> None:
 def test_a_controller_is_immutable() -> None:
     with pytest.raises(AttributeError):
         Controller().ttl = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda value: pickle.loads(pickle.dumps(value))])
+def test_a_copy_of_a_controller_decides_as_it_does(copied: Callable[[Controller], Controller]) -> None:
+    controller = Controller(
+        [Read("/a/{id}", 5, ("t",)), Write("/a/**", dirties=("t",)), Bypass("/b")],
+        ttl=7,
+        partition=("X-Tenant",),
+        drop_on=(401,),
+        ignore_case=True,
+        stale_if_error=3,
+        offline="auto",
+        jitter=0.5,
+    )
+    other = copied(controller)
+    assert isinstance(other, Controller)
+    for name in Controller.__slots__:
+        if name[0] != "_":
+            assert getattr(other, name) == getattr(controller, name), name
+    for method in ("GET", "POST"):
+        for path in ("/a/1", "/A/1/2", "/b", "/c"):
+            assert other.decide(method, path) == controller.decide(method, path)
+    with pytest.raises(AttributeError):
+        other.ttl = 3  # type: ignore[misc]
