@@ -248,7 +248,8 @@ class Door:
             client._headers,
             *client._headers._list,
         )
-        if seen != self._seen or seen[0] is not self._seen[0]:
+        # Params in another order are equal, and another query. They and the URL do not change; others take their place.
+        if seen != self._seen or seen[0] is not self._seen[0] or seen[1] is not self._seen[1]:
             self._memo = {}
             self._seen = seen
         own = client.__dict__
@@ -307,7 +308,7 @@ def _arguments(method: str, url: str, params: Any, headers: Any, content: Any, j
             if type(name) is not str or type(value) not in _PLAIN:
                 return None
             parts += (name, value, type(value))
-    parts.append(None)
+    parts.append(params is None)  # empty params take away the query of the URL, none leave it
     if headers is not None:
         if type(headers) is not dict:
             return None

@@ -72,6 +72,8 @@ def much_the_same(draw: Any, calls: list[dict[str, Any]]) -> dict[str, Any]:
     if part in ("params", "headers") and isinstance(value, dict) and value:
         name = draw(st.sampled_from(sorted(value, key=repr)))
         call[part] = {**value, name: nearly(value[name]) if part == "params" else "w"}
+    elif part in ("params", "headers") and not value:
+        call[part] = {} if value is None else None
     elif part == "json":
         call[part] = draw(JSON)
     elif part == "content":

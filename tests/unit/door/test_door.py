@@ -81,6 +81,23 @@ def test_values_of_parameters_count_with_their_type(client: Any) -> None:
     assert [client.get("/a", params=params).text for params in sent] == texts
 
 
+def test_empty_params_take_the_query_away_and_none_leave_it(client: Any) -> None:
+    calls: list[dict[str, Any]] = [{"headers": {}}, {"params": {}}, {"headers": {"X": "1"}}]
+    calls.append({"params": {}, "headers": {"X": "1"}})
+    for _ in range(3):
+        assert [client.get("/a?b=1", **call).text for call in calls] == ["1", "2", "1", "2"]
+
+
+@pytest.mark.parametrize("rfc9111", [False, True])
+def test_the_order_of_the_clients_params_counts(make: Make, origin: Any, rfc9111: bool) -> None:
+    origin.reply = {"headers": {"Cache-Control": "max-age=60"}}
+    client = make(controller=Controller(rfc9111=rfc9111))
+    for params, text in (([("a", "1"), ("a", "2")], "1"), ([("a", "2"), ("a", "1")], "2")):
+        client.params = params
+        assert [client.get("/a").text for _ in range(3)] == [text] * 3
+    assert lookups(client) > 0
+
+
 def test_headers_of_one_call_are_part_of_the_key(client: Any) -> None:
     client.get("/a", headers={"Authorization": "one"})
     assert client.get("/a", headers={"Authorization": "two"}).text == "2"
