@@ -62,17 +62,21 @@ class LookedUp(StoredBody):
     _pattern: Any
     """The request, or the one to copy it from the first time."""
     _own: bool
+    _timeouts: Callable[[], dict[str, float | None] | None] | None = None
+    """What gives those of its caller, where the call named some."""
 
     @property
     def _request(self) -> Any:
         if not self._own:
-            pattern = self._pattern
+            pattern, extensions, timeouts = self._pattern, self._pattern.extensions, self._timeouts
+            if timeouts is not None:
+                extensions = {**extensions, "timeout": timeouts() or extensions["timeout"]}
             self._own = True
             self._pattern = type(pattern)(
                 pattern.method,
                 pattern.url,
                 headers=pattern.headers,
-                extensions=pattern.extensions,
+                extensions=extensions,
                 content=pattern.content or None,
             )
         return self._pattern
@@ -83,6 +87,7 @@ class LookedUp(StoredBody):
 
     def __getstate__(self) -> dict[str, Any]:
         _ = self._request
+        self._timeouts = None  # done with, and no pickle can hold it
         library: Any = super()  # object has no __getstate__ before Python 3.11
         state: dict[str, Any] = library.__getstate__()
         return state

@@ -17,6 +17,7 @@ from __future__ import annotations
 import datetime
 import logging
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .directives import DEADLINE, EXTENSION
@@ -130,6 +131,8 @@ class Door:
         if found.__class__ is tuple:
             entry, pattern, age = found
             response = engine.answers.looked_up(entry, "hit", "fresh", age, pattern)
+            if options and "timeout" in options:
+                response._timeouts = partial(engine.library.timeouts, options["timeout"])
         elif "timeout" in options:  # what it waits for, or sends, would have the client's
             return None
         else:

@@ -83,6 +83,7 @@ LIBRARY = Library(
     byte_stream=httpx.ByteStream,
     tee=_Tee,
     async_tee=_AsyncTee,
+    timeouts=lambda given: None if given is httpx.USE_CLIENT_DEFAULT else httpx.Timeout(given).as_dict(),
     encode_json=lambda json: b"".join(encode_json(json)[1]),
     not_sent=(httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol),
     unreachable=(httpx.TimeoutException, httpx.NetworkError, httpx.RemoteProtocolError, httpx.ProxyError),

@@ -87,6 +87,7 @@ LIBRARY = Library(
     byte_stream=httpx2.ByteStream,
     tee=_Tee,
     async_tee=_AsyncTee,
+    timeouts=lambda given: None if given is httpx2.USE_CLIENT_DEFAULT else httpx2.Timeout(given).as_dict(),
     encode_json=lambda json: b"".join(encode_json(json)[1]),
     not_sent=(httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol),
     unreachable=(httpx2.TimeoutException, httpx2.NetworkError, httpx2.RemoteProtocolError, httpx2.ProxyError),

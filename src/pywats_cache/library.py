@@ -14,6 +14,7 @@ class Library(NamedTuple):
     """What the engine and the transports take from a library.
 
     - `cached_response`: its Response with `StoredBody` in front; `looked_up_response`: with `LookedUp`.
+    - `timeouts`: the timeouts of a request whose caller gave these; None: the client's.
     - `not_sent`: exceptions that prove that no byte of a request was sent.
     - `unreachable`: exceptions that say that the server cannot be reached, or does not answer.
     """
@@ -28,6 +29,7 @@ class Library(NamedTuple):
     tee: type[Any]
     async_tee: type[Any]
     encode_json: Callable[[Any], bytes]
+    timeouts: Callable[[Any], dict[str, float | None] | None]
     not_sent: tuple[type[BaseException], ...]
     unreachable: tuple[type[BaseException], ...]
 

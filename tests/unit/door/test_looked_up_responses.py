@@ -39,6 +39,18 @@ def test_the_request_of_a_lookup_is_the_callers_own(client: Any) -> None:
     assert one.request is one.request
 
 
+@pytest.mark.parametrize("timeout", [None, 1.5, (1, 2, 3, 4), "client's"])
+def test_the_request_of_a_lookup_has_the_timeouts_of_its_call(client: Any, lib: SimpleNamespace, timeout: Any) -> None:
+    timeout = lib.http.USE_CLIENT_DEFAULT if timeout == "client's" else timeout
+    for _ in range(2):
+        client.get("/a")
+    found, sent = client.get("/a", timeout=timeout), client.request("GET", "/a", timeout=timeout)
+    assert lookups(client) == 2
+    assert found.request.extensions == sent.request.extensions
+    assert client.get("/a").request.extensions == client.request("GET", "/a").request.extensions
+    assert pickle.loads(pickle.dumps(client.get("/a", timeout=timeout))).text == "1"
+
+
 def test_the_response_of_a_lookup_survives_pickling(client: Any, origin: Any) -> None:
     origin.reply = {"json": {"a": [1]}}
     client.get("/a", headers={"X-Mine": "1"})
