@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import random
 import time
 from typing import Any
@@ -129,7 +128,6 @@ class Arrivals(Staleness):
             with self.storage.lock:
                 self.diary.noted(why_not)
         answer = self.answers.first(entry, why_not or fetch.reason, response, stored=why_not is None)
-        answer._elapsed = datetime.timedelta(seconds=fetch.took)
         answer.extensions = {**response.extensions, EXTENSION: answer.extensions[EXTENSION]}
         return answer
 
@@ -288,11 +286,9 @@ class Arrivals(Staleness):
         why_not = self._keep(fetch, entry)
         self.count(fetch, "revalidated")
         age = 0.0 if fetch.dated is None else self.now() - fetch.dated
-        answer = self.answer(
+        return self.answer(
             fetch.request, fetch.prepared, entry, "revalidated", "not-modified", age, stored=why_not is None
         )
-        answer._elapsed = datetime.timedelta(seconds=time.perf_counter() - fetch.sent)
-        return answer
 
     def confirms(self, fetch: Fetch, stale: StoredResponse, received: dict[str, list[str]]) -> bool:
         """Whether a 304 to our validators speaks of what is stored."""

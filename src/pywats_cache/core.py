@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import logging
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
@@ -173,6 +174,8 @@ class Core:
 
     def answered_request(self, request: Any, response: Any, took: float, *, lookup: bool = False) -> None:
         """A request, or a lookup, got its answer after `took` seconds, by another way than as a plain hit."""
+        if "_elapsed" in response.__dict__:  # made here; to any other the client gives its own
+            response._elapsed = datetime.timedelta(seconds=took)
         self.journal.answered(request, response, took)
 
     def dirtied(self, tags: Iterable[str] | None, reason: str, rule: str = "") -> None:

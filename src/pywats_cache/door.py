@@ -14,9 +14,7 @@ builds it, and the engine prepares it.
 
 from __future__ import annotations
 
-import datetime
 import logging
-import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -68,11 +66,10 @@ class First:
 class Pending:
     """A lookup that `transport` has to finish by following `step`: wait for another's fetch, or start a refresh."""
 
-    __slots__ = ("_began", "_door", "step", "transport")
+    __slots__ = ("_door", "step", "transport")
 
     def __init__(self, door: Door, step: Join | Stale, transport: Any) -> None:
         self._door: Door = door
-        self._began: float = time.perf_counter()
         self.step: Any = step
         self.transport: Any = transport
 
@@ -80,7 +77,6 @@ class Pending:
         """Make `response` ready for the caller. If it is None, `options` tell the ordinary way not to wait again."""
         if response is not None:
             response.default_encoding = self._door._client._default_encoding
-            response.elapsed = datetime.timedelta(seconds=time.perf_counter() - self._began)
             return response
         options["extensions"] = {DEADLINE: self.step.deadline}
         return None

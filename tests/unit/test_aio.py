@@ -129,6 +129,7 @@ async def test_concurrent_tasks_of_one_key_are_one_request(
     assert [response.text for response in callers.results.values()] == ["1"] * 10
     statuses = sorted(outcome(response).status for response in callers.results.values())
     assert statuses == ["collapsed"] * 9 + ["miss"]
+    assert all(response.elapsed.total_seconds() > 0 for response in callers.results.values())
     assert gate.count == 1
 
 

@@ -97,7 +97,7 @@ def test_the_answer_of_a_joiner_is_its_own(callers: Callers, origin: Any, joined
     one.headers["x-poison"] = "1"
     assert "x-poison" not in two.headers
     assert {one.request.headers["x-mine"], two.request.headers["x-mine"]} == {"0", "1"}
-    assert one.elapsed.total_seconds() >= 0
+    assert one.elapsed.total_seconds() > 0
 
 
 def test_other_keys_do_not_wait(callers: Callers, origin: Any) -> None:
