@@ -132,7 +132,7 @@ class Departures(Staleness):
         storage = self.storage
         flights = storage.flights
         with storage.lock:
-            if key in flights.open or key in flights.promised or not self.may_refresh(key, now):
+            if flights.get(key, now) is not None or key in flights.promised or not self.may_refresh(key, now):
                 return response
             step = Stale(response, request, None if lasting else parts(request), prepared, key, entry)
             flights.promise(key, step)
@@ -144,15 +144,13 @@ class Departures(Staleness):
         None: a newer answer is there or on its way, or none could be stored, because a write may be taking effect.
         """
         storage, prepared, key, entry = self.storage, stale.prepared, stale.key, stale.entry
-        request = _for_background(stale)
+        request, now = _for_background(stale), self.now()
         with storage.lock:
             flights = storage.flights
             flights.redeem(key, stale)
-            if flights.get(key) is not None or storage.find(key) is not entry:
+            if flights.get(key, now) is not None or storage.find(key) is not entry:
                 return None
-            fetch = self._take_off(
-                request, prepared, key, self.now(), NOBODY, "while-revalidate", solo=False, background=True
-            )
+            fetch = self._take_off(request, prepared, key, now, NOBODY, "while-revalidate", solo=False, background=True)
             stale.flight = fetch.flight
         if not fetch.flight.storable:
             return None

@@ -119,7 +119,7 @@ def _explained(engine: Engine, request: Any, shared: SharingStorage | None, asks
         prepared.tags,
         entry.ttl if entry is not None else engine.stated_ttl(prepared),
         settling=settling,
-        in_flight=storage.flights.get(key) is not None,
+        in_flight=storage.flights.get(key, now) is not None,
         **details,
     )
 

@@ -154,7 +154,7 @@ class Engine(Lookups, Arrivals, Writes):
                 return self._forward(request, prepared, "head", "miss")
             owner = self._owner()
             solo = storage.flights.is_solitary(key, now)
-            flight = storage.flights.get(key)
+            flight = storage.flights.get(key, now)
             if flight is not None and not solo and not prepared.refresh:
                 if flight.is_held_by(owner):
                     solo, reason = True, "own-flight"

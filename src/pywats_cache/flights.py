@@ -22,6 +22,8 @@ __all__ = ["Flight", "FlightTable", "Landing"]
 MAX_SOLITARY = 4096
 SOLITARY_SECONDS = 10.0
 """How long a key whose answer turned out uncacheable is not collapsed."""
+LOST_SECONDS = 600.0
+"""How long a flight counts as under way. Who drops a streamed response and never closes it lands none."""
 
 Owner = tuple[int, Hashable]
 """Thread, and the task in it (None for synchronous code)."""
@@ -117,9 +119,10 @@ class FlightTable:
         self.promised: dict[str, object] = {}
         self._solitary: dict[str, float] = {}
 
-    def get(self, key: str) -> Flight | None:
-        """The flight that others may join under `key`."""
-        return self.open.get(key)
+    def get(self, key: str, now: float) -> Flight | None:
+        """The flight that others may join under `key`, unless it is lost."""
+        flight = self.open.get(key)
+        return None if flight is None or now - flight.began > LOST_SECONDS else flight
 
     def add(self, flight: Flight) -> None:
         """Open `flight`; one of the same key that began earlier goes on for its own joiners, out of the table."""

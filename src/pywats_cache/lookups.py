@@ -47,14 +47,14 @@ class Lookups(Departures):
                 with self.storage.lock:
                     self.counters.lookups += 1
                     self.counters.stale += 1
-                    is_under_way = key in self.storage.flights.open  # as nearly always; saves the steps below
+                    is_under_way = self.storage.flights.get(key, now) is not None  # as nearly always; saves steps
                 response = self.answers.looked_up(entry, "stale", reason, age, request)
                 if is_under_way or reason == "offline":
                     return response
                 return self._with_refresh(request, prepared, key, entry, now, response, lasting=True)
         flights = self.storage.flights
         with self.storage.lock:
-            flight = flights.get(key)
+            flight = flights.get(key, now)
             if (
                 flight is None
                 or prepared.only_if_cached

@@ -137,7 +137,7 @@ MUTANTS: dict[str, tuple[type[Any], str, list[Replacement]]] = {
         "_land",
         [(r"self\.storage\.flights\.remove\(flight\)", "pass")],
     ),
-    "nobody joins": (Engine, "_looked", [(r"flight = storage\.flights\.get\(key\)", "flight = None")]),
+    "nobody joins": (Engine, "_looked", [(r"flight = storage\.flights\.get\(key, now\)", "flight = None")]),
     "a joiner takes an answer without looking at Vary": (
         Engine,
         "_brought",
@@ -229,7 +229,7 @@ MUTANTS: dict[str, tuple[type[Any], str, list[Replacement]]] = {
     "each stale answer starts a refresh": (
         Engine,
         "_with_refresh",
-        [(r"key in flights\.open or key in flights\.promised or ", "")],
+        [(r"flights\.get\(key, now\) is not None or key in flights\.promised or ", "")],
     ),
     "a refresh that failed is tried again at once": (
         Engine,

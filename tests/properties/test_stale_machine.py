@@ -227,7 +227,7 @@ class StaleMachine(RuleBasedStateMachine):
         table = self.client.cache._engine.storage.flights
         keys = [stale.key for stale in self.refreshes.waiting]
         # A write makes one that is under way old; only then may there be a second.
-        keys += [fetch.flight.key for fetch in self.under_way if table.get(fetch.flight.key) is fetch.flight]
+        keys += [fetch.flight.key for fetch in self.under_way if table.open.get(fetch.flight.key) is fetch.flight]
         assert len(keys) == len(set(keys)) == len(table)
 
     def teardown(self) -> None:

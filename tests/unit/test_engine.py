@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 
 from pywats_cache import REASONS, Bypass, CacheOutcome, Controller, MemoryStorage, Read, Write
+from pywats_cache.flights import LOST_SECONDS
+from pywats_cache.steps import Fetch, Join, Stale
 from pywats_cache.testing import FakeClock
 
 Make = Callable[..., Any]
@@ -180,6 +183,30 @@ def test_an_error_of_the_next_transport_reaches_the_caller_and_nothing_is_stored
     origin.reply = {}
     assert client.get("/a").text == "2"
     assert len(client.cache.storage.flights) == 0
+
+
+@pytest.mark.parametrize("window", [0.0, math.inf])
+def test_a_streamed_response_that_was_dropped_holds_nobody_up_for_good(
+    cached: Callable[..., Any], origin: Any, clock: FakeClock, outcome: Outcome, window: float
+) -> None:
+    client = cached(Controller(ttl=60.0, stale_while_revalidate=window))
+    engine, request = client._transport._engine, client.build_request("GET", "/a")
+    engine._owner = lambda: (0, None)
+    lost = engine.begin(request)
+    assert isinstance(lost, Fetch)
+    engine._owner = lambda: (1, None)
+    join = engine.begin(request)
+    assert isinstance(join, Join)
+    mine = engine.rejoin(join)  # it waits no longer
+    response = origin.http.Response(200, text="1")
+    engine.arrived(mine, response)
+    engine.finished(mine, response, b"1")
+    assert outcome(engine.begin(request))[:2] == ("hit", "fresh")
+    clock.advance(LOST_SECONDS + 1)
+    step = engine.begin(request)
+    assert isinstance(step, Stale if window else Fetch)
+    fetch = engine.refresh(step) if window else step
+    assert engine.storage.flights.get(fetch.flight.key, engine.now()) is fetch.flight
 
 
 def test_a_caller_in_the_middle_of_a_fetch_may_ask_for_the_same(client: Any, origin: Any, outcome: Outcome) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Hashable
 
 import pytest
 
-from pywats_cache.flights import MAX_SOLITARY, SOLITARY_SECONDS, Flight, FlightTable, Landing
+from pywats_cache.flights import LOST_SECONDS, MAX_SOLITARY, SOLITARY_SECONDS, Flight, FlightTable, Landing
 
 
 def fly(key: str = "k", owner: tuple[int, Hashable] = (1, None)) -> Flight:
@@ -70,10 +70,17 @@ def test_a_flight_removes_only_itself() -> None:
     table.add(old)
     table.add(new)
     table.remove(old)
-    assert table.get("k") is new
+    assert table.get("k", 0.0) is new
     table.remove(new)
-    assert table.get("k") is None
+    assert table.get("k", 0.0) is None
     assert len(table) == 0
+
+
+def test_a_flight_that_nobody_landed_is_lost_after_a_while() -> None:
+    table, flight = FlightTable(), fly()
+    table.add(flight)
+    assert table.get("k", LOST_SECONDS) is flight
+    assert table.get("k", LOST_SECONDS + 1) is None
 
 
 def test_an_uncacheable_key_is_solitary_for_a_while() -> None:
