@@ -124,6 +124,8 @@ class Arrivals(Staleness):
             self.release(fetch)
             return self._undecoded(fetch, response, raw or b"", "too-large")
         entry, why_not = self._store(fetch, response, content if raw is None else raw, content)
+        if raw is None and fetch.encoded:
+            fetch.stored = None  # an outer storage keeps bodies as received, and would decode this one again
         if why_not is not None:
             with self.storage.lock:
                 self.diary.noted(why_not)

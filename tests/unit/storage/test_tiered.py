@@ -72,6 +72,22 @@ def test_what_memory_let_go_is_found_in_the_outer(client: Any, origin: Any, outc
     assert origin.count == 3
 
 
+def test_a_body_that_is_only_there_decoded_stays_in_memory(client: Any, origin: Any, outcome: Outcome) -> None:
+    def read(request: Any) -> Any:
+        zipped = origin.http.ByteStream(gzip.compress(request.url.raw_path))
+        response = origin.http.Response(200, headers={"Content-Encoding": "gzip"}, stream=zipped)
+        response.read()
+        response.stream = origin.http.Response(200, content=iter([])).stream
+        return response
+
+    origin.reply = read
+    assert [client.get("/a").text for _ in range(2)] == ["/a", "/a"]
+    assert client.get("/b").text == "/b"
+    again = client.get("/a")
+    assert (again.text, *outcome(again)[:2]) == ("/a", "miss", "unknown")
+    assert client.cache.stats.storage_errors == 0
+
+
 def test_everything_of_an_answer_comes_back(client: Any, origin: Any) -> None:
     raw = gzip.compress(b'{"a": 1}')
     headers = [("Content-Type", "application/json"), ("Content-Encoding", "gzip"), ("X-Two", "1"), ("X-Two", "\xe4")]
