@@ -295,9 +295,10 @@ class AsyncCache(Mounted):
 
     async def _end(self) -> None:
         await self._tasks.close()
+        self._prepare()
         await self._run(self._close_files)  # which writes to files and waits for a thread
 
     async def aclose(self) -> None:
-        """Cancel the refreshes and close the next transport."""
+        """Cancel the refreshes and close the next transport. Whoever goes on to use it, as the next client may, can."""
         await self._end()
         await self.next_transport.aclose()

@@ -224,9 +224,10 @@ class SyncCache(Mounted):
     def _end_refreshes(self) -> None:
         for stale in self._threads.close():
             self._engine.unrefreshed(stale)
+        self._prepare()
 
     def close(self) -> None:
-        """End the refreshes and close the next transport."""
+        """End the refreshes and close the next transport. Whoever goes on to use it, as the next client may, can."""
         self._end_refreshes()
         self._close_files()
         self.next_transport.close()

@@ -423,3 +423,40 @@ def test_what_the_server_answers_otherwise_is_not_served_stale_again(
     assert client.get("/a").extensions["pywats_cache"].stored
     clock.advance(11)
     assert client.get("/a").extensions["pywats_cache"].status == "stale"
+
+
+# ── a transport that outlives its clients ─────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_next_client_of_a_transport_has_refreshes_too(lib: SimpleNamespace, origin: Any, clock: Any) -> None:
+    asked, others = threading.Semaphore(0), threading.enumerate()
+
+    def reply(request: Any) -> Any:
+        asked.release()
+        return origin.http.Response(200, text=str(origin.count))
+
+    origin.reply = reply
+    transport = lib.CacheTransport(origin.transport, controller=SWR, clock=clock)
+    for count in range(3):
+        with lib.http.Client(transport=transport, base_url="http://origin") as client:
+            assert client.get("/a").text == str(count or 1)
+            assert asked.acquire(timeout=30)
+        for worker in set(threading.enumerate()) - {*others}:
+            worker.join(30)
+        clock.advance(11)
+    assert origin.count == 3
+
+
+@pytest.mark.anyio
+async def test_the_next_async_client_of_a_transport_has_refreshes_too(
+    lib: SimpleNamespace, origin: Any, clock: Any
+) -> None:
+    transport = lib.AsyncCacheTransport(origin.transport, controller=SWR, clock=clock)
+    for count in range(3):
+        async with lib.http.AsyncClient(transport=transport, base_url="http://origin") as client:
+            assert (await client.get("/a")).text == str(count or 1)
+            with anyio.fail_after(30):
+                while len(transport.storage.flights):
+                    await anyio.lowlevel.checkpoint()
+            clock.advance(11)
+    assert origin.count == 3
