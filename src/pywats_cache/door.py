@@ -213,7 +213,10 @@ class Door:
         prepared, pattern = known
         engine = self._engine
         if json is not None or content is not None:
-            body = self._body(content, json)
+            try:
+                body = self._body(content, json)
+            except Exception:  # noqa: BLE001 - as above
+                return None
             if body:
                 prepared = engine.preparer.with_body(prepared, body)
         entry_key = prepared.key

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from types import SimpleNamespace
 from typing import Any
 
@@ -208,6 +209,17 @@ def test_a_write_and_a_head_are_no_lookups(client: Any) -> None:
     assert client.lookup("PUT", "/a") is None
     assert client.lookup("HEAD", "/a") is None
     assert client.lookup("OPTIONS", "/a") is None
+
+
+def test_a_body_that_cannot_be_sent_is_left_to_the_client(make: Make) -> None:
+    client = make(controller=Controller([Read("/q", methods=("POST",))]))
+    client.post("/q", json={"a": 1})
+    client.post("/q", content="a")
+    assert client.lookup("POST", "/q", json={"a": 1}) is not None
+    assert client.lookup("POST", "/q", content="a") is not None
+    for json in (object(), math.nan):
+        assert client.lookup("POST", "/q", json=json) is None
+    assert client.lookup("POST", "/q", content="\ud800") is None
 
 
 def test_what_cannot_be_a_request_is_left_to_the_client(client: Any) -> None:
