@@ -45,6 +45,7 @@ _DECISIVE = frozenset(
     ]
 )
 _CONDITIONAL = (b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since", b"if-range")
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 _OVERRIDES = (b"x-http-method", b"x-http-method-override", b"x-method-override")
 
 Fields = tuple[tuple[bytes, bytes], ...]
@@ -203,9 +204,10 @@ class Preparer:
         origin = f"{url.scheme}://{host}" if url.port is None else f"{url.scheme}://{host}:{url.port}"
         path = url.path or "/"
         decision = self._controller.decide(method, path)
-        if asked.host != request.url.netloc and asked.host:
+        site = asked.host.decode("latin-1").lower().removesuffix(_DEFAULT_PORTS.get(url.scheme, ""))
+        if site and site != request.url.netloc.decode("latin-1"):
             # An address with a Host header of its own asks another site than the address alone.
-            origin = f"{origin} ({asked.host.decode('latin-1').lower()})"
+            origin = f"{origin} ({site})"
         if asked.overridden and decision.kind == "read":
             decision = Decision("write", decision.rule)
         partition = asked.partition

@@ -56,6 +56,15 @@ def test_a_host_header_of_its_own_asks_another_site(client: Any) -> None:
     assert client.get("/a", headers={"Host": "origin"}).text == "1"
 
 
+@pytest.mark.parametrize("host", ["ORIGIN", "origin:80", "Origin:80"])
+def test_a_host_header_that_spells_the_same_site_otherwise_asks_no_other(client: Any, host: str) -> None:
+    client.get("/a")
+    assert client.get("/a", headers={"Host": host}).text == "1"
+    client.put("/a", headers={"Host": host})
+    assert client.get("/a").text == "3"
+    assert client.get("/a", headers={"Host": "origin:443"}).text == "4"
+
+
 def test_a_target_of_its_own_goes_around_the_cache(client: Any, outcome: Outcome) -> None:
     client.get("/a")
     response = client.get("/a", extensions={"target": b"/b"})
