@@ -62,8 +62,10 @@ class AsyncCache(Mounted):
         return self
 
     async def __aexit__(self, *error: Any) -> None:
-        await self._end()
-        await self.next_transport.__aexit__(*error)
+        try:
+            await self._end()
+        finally:  # a client that is left because of a cancellation gives its connections back too
+            await self.next_transport.__aexit__(*error)
 
     async def handle_async_request(self, request: Any) -> Any:
         """Answer `request` from the cache or by the next transport. A hit does not suspend."""
@@ -294,11 +296,14 @@ class AsyncCache(Mounted):
         self._tasks = Tasks(self._refresh, self._engine.unrefreshed)
 
     async def _end(self) -> None:
-        await self._tasks.close()
+        tasks = self._tasks
         self._prepare()
+        await tasks.close()
         await self._run(self._close_files)  # which writes to files and waits for a thread
 
     async def aclose(self) -> None:
         """Cancel the refreshes and close the next transport. Whoever goes on to use it, as the next client may, can."""
-        await self._end()
-        await self.next_transport.aclose()
+        try:
+            await self._end()
+        finally:
+            await self.next_transport.aclose()

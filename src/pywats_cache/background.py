@@ -151,7 +151,7 @@ class Tasks:
                 soon(cancellable.cancel)
             except RuntimeError:  # that loop has ended
                 pass
-        await anyio.lowlevel.checkpoint()
+        await anyio.lowlevel.cancel_shielded_checkpoint()
 
 
 def _never() -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -423,3 +424,33 @@ async def test_closing_the_transport_closes_the_next(lib: SimpleNamespace) -> No
     async with lib.http.AsyncClient(transport=lib.AsyncCacheTransport(Next())):
         assert calls == ["close", "enter"]
     assert calls == ["close", "enter", "exit"]
+
+
+@pytest.mark.parametrize("way", ["left", "closed"])
+@pytest.mark.parametrize("mounted", [True, False])
+async def test_a_client_that_is_cancelled_closes_its_next_transport(
+    lib: SimpleNamespace, tmp_path: Path, way: str, mounted: bool
+) -> None:
+    closed = []
+
+    class Next(lib.http.AsyncBaseTransport):
+        async def handle_async_request(self, request: Any) -> Any:
+            return lib.http.Response(200)
+
+        async def aclose(self) -> None:
+            closed.append(True)
+
+    if mounted:
+        client = lib.http.AsyncClient(transport=lib.AsyncCacheTransport(Next()))
+    else:
+        client = lib.AsyncCacheClient(transport=Next(), storage=f"sqlite:///{tmp_path / 'cache.db'}")
+    with anyio.CancelScope() as scope:
+        if way == "closed":
+            scope.cancel()
+            await client.aclose()
+        else:
+            async with client:
+                await client.get("http://origin/a")
+                scope.cancel()
+                await anyio.sleep_forever()
+    assert closed
