@@ -239,17 +239,22 @@ class AsyncCache(Mounted):
         except BaseException as error:  # cancelled, too: the server may have done it
             await self._run(engine.forward_failed, forward, error)
             raise
-        if announce or engine.tells_others(forward.prepared, response):
-            gathered = await self._run(engine.with_news, engine.forwarded, forward, response)
-        else:
-            gathered = await self._with_news(engine.forwarded, forward, response)
-        if gathered is not None:
-            fetch, collector = gathered
-            save = self._saver(fetch)
-            if collector is not None:
-                response.stream = self._library.async_tee(response.stream, collector, save)
-            elif save is not None:
-                await save()
+        try:
+            if announce or engine.tells_others(forward.prepared, response):
+                gathered = await self._run(engine.with_news, engine.forwarded, forward, response)
+            else:
+                gathered = await self._with_news(engine.forwarded, forward, response)
+            if gathered is not None:
+                fetch, collector = gathered
+                save = self._saver(fetch)
+                if collector is not None:
+                    response.stream = self._library.async_tee(response.stream, collector, save)
+                elif save is not None:
+                    await save()
+        except BaseException:  # cancelled while others are told, by `task.cancel()`, which no shield keeps out
+            with anyio.CancelScope(shield=True):
+                await response.aclose()
+            raise
         return response
 
     async def invalidate(self, path: str | None = None, *, tags: tuple[str, ...] = (), soft: bool = False) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -275,6 +276,39 @@ async def test_a_cancelled_read_of_a_body_closes_the_response(lib: SimpleNamespa
         group.cancel_scope.cancel()
     assert closed
     assert len(transport.storage.flights) == 0
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_write_that_is_cancelled_while_others_are_told_of_it_closes_the_response(
+    lib: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed, telling, told = [], threading.Event(), threading.Event()
+
+    class Body(lib.http.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield b"x"
+
+        async def aclose(self) -> None:
+            closed.append(True)
+
+    next_transport = lib.http.MockTransport(lambda request: lib.http.Response(200, stream=Body()))
+    transport = lib.AsyncCacheTransport(next_transport, storage=f"sqlite:///{tmp_path / 'cache.db'}")
+    forwarded = transport._engine.forwarded
+
+    def slow(*arguments: Any) -> Any:
+        telling.set()
+        assert told.wait(30)
+        return forwarded(*arguments)
+
+    monkeypatch.setattr(transport._engine, "forwarded", slow)
+    async with lib.http.AsyncClient(transport=transport) as client:
+        write = asyncio.ensure_future(client.put("http://host/a"))
+        await until(telling.is_set)
+        write.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await write
+        told.set()
+    assert closed
 
 
 async def test_a_hit_does_not_suspend(client: Any, gate: Gate) -> None:
