@@ -183,15 +183,20 @@ class AsyncCache(Mounted):
             if save is not None:
                 await save()
         except BaseException as error:
-            if isinstance(error, Exception):
-                answer = await self._with_news(engine.failed, fetch, error)
-            else:  # cancelled, and nothing may stand in
-                answer = engine.storage.coherence.without_io(engine.failed, fetch, error)
-            if outer is not None:
-                await outer.asave(fetch, engine.now())
-            if response is not None:
-                with anyio.CancelScope(shield=True):
-                    await response.aclose()
+            at_once = engine.storage.coherence.without_io
+            try:
+                if isinstance(error, Exception):  # else cancelled, and nothing may stand in
+                    await self._hear()
+                answer = at_once(engine.failed, fetch, error)
+            except BaseException as cancelled:  # by `task.cancel()`, which no shield keeps out
+                at_once(engine.failed, fetch, cancelled)
+                raise
+            finally:
+                if outer is not None:
+                    await outer.asave(fetch, engine.now())
+                if response is not None:
+                    with anyio.CancelScope(shield=True):
+                        await response.aclose()
             if answer is None:
                 raise
             return answer

@@ -311,6 +311,36 @@ async def test_a_write_that_is_cancelled_while_others_are_told_of_it_closes_the_
     assert closed
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_failed_fetch_that_is_cancelled_while_it_asks_what_others_did_lands_its_flight(
+    lib: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asking, answered = threading.Event(), threading.Event()
+
+    def refuse(request: Any) -> Any:
+        monkeypatch.setattr(type(coherence), "is_current", lambda self: False)
+        monkeypatch.setattr(type(coherence), "refresh", slow)
+        raise lib.http.ConnectError("refused")
+
+    def slow(self: Any) -> int:
+        asking.set()
+        assert answered.wait(30)
+        return 0
+
+    transport = lib.AsyncCacheTransport(lib.http.MockTransport(refuse), storage=f"sqlite:///{tmp_path / 'cache.db'}")
+    coherence = transport._engine.storage.coherence
+    client = lib.http.AsyncClient(transport=transport)
+    read = asyncio.ensure_future(client.get("http://host/a"))
+    await until(asking.is_set)
+    read.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await read
+    answered.set()
+    assert len(transport._engine.storage.flights) == 0
+    monkeypatch.undo()
+    await client.aclose()
+
+
 async def test_a_hit_does_not_suspend(client: Any, gate: Gate) -> None:
     gate.open()
     await client.get("/a")
