@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -278,69 +276,6 @@ async def test_a_cancelled_read_of_a_body_closes_the_response(lib: SimpleNamespa
     assert len(transport.storage.flights) == 0
 
 
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_a_write_that_is_cancelled_while_others_are_told_of_it_closes_the_response(
-    lib: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    closed, telling, told = [], threading.Event(), threading.Event()
-
-    class Body(lib.http.AsyncByteStream):
-        async def __aiter__(self) -> AsyncIterator[bytes]:
-            yield b"x"
-
-        async def aclose(self) -> None:
-            closed.append(True)
-
-    next_transport = lib.http.MockTransport(lambda request: lib.http.Response(200, stream=Body()))
-    transport = lib.AsyncCacheTransport(next_transport, storage=f"sqlite:///{tmp_path / 'cache.db'}")
-    forwarded = transport._engine.forwarded
-
-    def slow(*arguments: Any) -> Any:
-        telling.set()
-        assert told.wait(30)
-        return forwarded(*arguments)
-
-    monkeypatch.setattr(transport._engine, "forwarded", slow)
-    async with lib.http.AsyncClient(transport=transport) as client:
-        write = asyncio.ensure_future(client.put("http://host/a"))
-        await until(telling.is_set)
-        write.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await write
-        told.set()
-    assert closed
-
-
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_a_failed_fetch_that_is_cancelled_while_it_asks_what_others_did_lands_its_flight(
-    lib: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asking, answered = threading.Event(), threading.Event()
-
-    def refuse(request: Any) -> Any:
-        monkeypatch.setattr(type(coherence), "is_current", lambda self: False)
-        monkeypatch.setattr(type(coherence), "refresh", slow)
-        raise lib.http.ConnectError("refused")
-
-    def slow(self: Any) -> int:
-        asking.set()
-        assert answered.wait(30)
-        return 0
-
-    transport = lib.AsyncCacheTransport(lib.http.MockTransport(refuse), storage=f"sqlite:///{tmp_path / 'cache.db'}")
-    coherence = transport._engine.storage.coherence
-    client = lib.http.AsyncClient(transport=transport)
-    read = asyncio.ensure_future(client.get("http://host/a"))
-    await until(asking.is_set)
-    read.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await read
-    answered.set()
-    assert len(transport._engine.storage.flights) == 0
-    monkeypatch.undo()
-    await client.aclose()
-
-
 async def test_a_hit_does_not_suspend(client: Any, gate: Gate) -> None:
     gate.open()
     await client.get("/a")
@@ -488,33 +423,3 @@ async def test_closing_the_transport_closes_the_next(lib: SimpleNamespace) -> No
     async with lib.http.AsyncClient(transport=lib.AsyncCacheTransport(Next())):
         assert calls == ["close", "enter"]
     assert calls == ["close", "enter", "exit"]
-
-
-@pytest.mark.parametrize("way", ["left", "closed"])
-@pytest.mark.parametrize("mounted", [True, False])
-async def test_a_client_that_is_cancelled_closes_its_next_transport(
-    lib: SimpleNamespace, tmp_path: Path, way: str, mounted: bool
-) -> None:
-    closed = []
-
-    class Next(lib.http.AsyncBaseTransport):
-        async def handle_async_request(self, request: Any) -> Any:
-            return lib.http.Response(200)
-
-        async def aclose(self) -> None:
-            closed.append(True)
-
-    if mounted:
-        client = lib.http.AsyncClient(transport=lib.AsyncCacheTransport(Next()))
-    else:
-        client = lib.AsyncCacheClient(transport=Next(), storage=f"sqlite:///{tmp_path / 'cache.db'}")
-    with anyio.CancelScope() as scope:
-        if way == "closed":
-            scope.cancel()
-            await client.aclose()
-        else:
-            async with client:
-                await client.get("http://origin/a")
-                scope.cancel()
-                await anyio.sleep_forever()
-    assert closed
