@@ -323,7 +323,7 @@ def test_without_a_name_there_is_no_cache_status(client: Any) -> None:
     ("make", "message"),
     [
         (lambda: Controller(offline="never"), "offline must be 'auto', 'only' or None, not 'never'"),
-        (lambda: Controller(jitter=1.5), "jitter must be a part from 0 to 1, not 1.5"),
+        (lambda: Controller(jitter=1.5), "jitter must be a fraction from 0 to 1, not 1.5"),
         (lambda: Controller(refresh_ahead=-1), "refresh_ahead must be"),
         (lambda: Controller(stale_if_error=float("nan")), "stale_if_error must be"),
         (lambda: Controller(down_for=-1), "down_for must be"),
