@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from anyio import to_thread
 
-from ..errors import ConfigurationTypeError
+from ..errors import ConfigurationError, ConfigurationTypeError
 from ..figures import Figures, measure
 from ..mounting import Mounted
 
@@ -82,11 +82,15 @@ class Subject:
         return self._mounted().doctor()
 
     async def explain(self, method: str, url: str) -> Explanation:
-        """What would happen to a request of this client now."""
+        """What would happen to a request of this client now. Raises ConfigurationError for what is no URL."""
         mounted, http = self._mounted(), self._http
         build = getattr(http, "build_request", None) or mounted._library.request
+        try:
+            request = build(method.upper(), url)
+        except Exception as error:  # its InvalidURL, whichever library it is, is no ValueError
+            raise ConfigurationError(f"url cannot be used: {error}") from error
         # In a thread whatever the client is, for it may ask a storage that processes share.
-        return await to_thread.run_sync(partial(mounted._explain, build(method.upper(), url), asks=True))
+        return await to_thread.run_sync(partial(mounted._explain, request, asks=True))
 
     async def invalidate(self, path: str | None, tags: tuple[str, ...], soft: bool) -> None:
         """As the transport's `invalidate`."""

@@ -1,0 +1,38 @@
+"""What the HTTP face answers to what cannot be used: 400 with a reason, never a traceback in the log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from pywats_cache import CacheClient
+
+pytest.importorskip("uvicorn")
+
+from pywats_cache.web import serve
+
+
+@pytest.fixture
+def http() -> Iterator[httpx.Client]:
+    origin = httpx.MockTransport(lambda request: httpx.Response(200))
+    with CacheClient(base_url="http://wats.example", transport=origin) as client:
+        listener = serve(client, port=0, token="hush")
+        try:
+            with httpx.Client(base_url=listener.url, headers={"Authorization": "Bearer hush"}) as http:
+                yield http
+        finally:
+            listener.stop_thread()
+
+
+@pytest.mark.parametrize("url", ["\0", "http://x:y"])
+def test_what_is_no_url_is_not_explained(http: httpx.Client, url: str) -> None:
+    answer = http.get("/cache/explain", params={"url": url})
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith("url cannot be used: ")
+
+
+def test_json_too_deep_to_read_is_refused(http: httpx.Client) -> None:
+    answer = http.post("/cache/invalidate", content=b"[" * 100_000)
+    assert (answer.status_code, answer.json()) == (400, {"error": "the body must be JSON"})
