@@ -131,6 +131,17 @@ def test_an_unknown_field_is_named(caplog: pytest.LogCaptureFixture) -> None:
     assert "'cache_ttl', which is unknown; did you mean 'cache_ttl_seconds'?" in caplog.text
 
 
+def test_an_unknown_field_is_saved_again(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"station_name": "S1", "of_a_newer_version": {"a": [1]}}), "utf-8")
+    config = ClientConfig.load(path)
+    config.station_name = "S2"
+    config.save()
+    document = json.loads(path.read_text("utf-8"))
+    assert (document["station_name"], document["of_a_newer_version"]) == ("S2", {"a": [1]})
+    assert ClientConfig.load(path) == config
+
+
 def test_load_and_repair_keeps_the_rest(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     ClientConfig(station_name="S1").save(path)
