@@ -102,8 +102,7 @@ class AsyncHttpClient(Awaitable, sdk_async.AsyncHttpClient):
             self._client = self._open()
         return self._client  # type: ignore[no-any-return]
 
-    async def _send(self, request: dict[str, Any]) -> httpx.Response:
-        client = await self._get_client()
+    async def _send(self, client: httpx.AsyncClient, request: dict[str, Any]) -> httpx.Response:
         return await client.request(**request)
 
     async def _change(self, step: Callable[..., object], *arguments: Any) -> None:
@@ -152,8 +151,7 @@ class ThreadHttpClient(Awaitable, sdk_async.AsyncHttpClient):
         if client is not None:
             client.close()
 
-    async def _send(self, request: dict[str, Any]) -> httpx.Response:
-        client = await self._get_client()
+    async def _send(self, client: Any, request: dict[str, Any]) -> httpx.Response:
         answer: httpx.Response = client.request(**request)
         return answer
 
@@ -239,8 +237,12 @@ class HttpClient(Mounting, sdk_sync.HttpClient):
         client: httpx.Client = self._client
         return client
 
-    async def _send(self, request: dict[str, Any]) -> httpx.Response:
-        return self.client.request(**request)
+    async def _opened(self) -> httpx.Client:
+        return self.client
+
+    async def _send(self, client: Any, request: dict[str, Any]) -> httpx.Response:
+        answer: httpx.Response = client.request(**request)
+        return answer
 
     async def _sleep(self, seconds: float, deadline: Deadline | None) -> None:
         sleep_here(seconds, None)

@@ -79,6 +79,9 @@ class Mounting(Exchange):
 class Awaitable(Mounting):
     """The asynchronous face, whether over an async client or over a sync one."""
 
+    async def _opened(self) -> Any:
+        return await self._get_client()  # type: ignore[attr-defined]
+
     async def _make_request(
         self,
         method: str,

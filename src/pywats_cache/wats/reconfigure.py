@@ -59,24 +59,28 @@ def reconfigure(api: AsyncWATS, base_url: str, token: str, settings: CacheSettin
       `cache_max_size` go, the least recently used first; a lower `cache_ttl_seconds` holds for what is stored already.
     - It does not stay where it could be wrong: the cache was off meanwhile, or is kept elsewhere now.
 
-    Calls under way end on the old client.
+    Calls under way end on the old client. Raises what the new one cannot be made for; then nothing has changed.
     """
     client: Any = api._http_client
-    left, old = client._client, client.cache
+    left, old, parts = client._client, client.cache, vars(client).copy()
     kept = old.storage if old is not None and settings.enabled and settings.url == before.url else None
+    url = base_url.rstrip("/").removesuffix("/api")
+    try:
+        client.base_url, client.token = url, token
+        client._headers = {**client._headers, "Authorization": f"Basic {token}"}
+        client._client = client._mounted = client._storage = None
+        client._start(settings.options(kept))
+    except BaseException:
+        vars(client).update(parts)
+        raise
     if kept is not None:
         getattr(kept, "memory", kept).resize(settings.entries)
-    url = base_url.rstrip("/").removesuffix("/api")
-    if url != client.base_url:
+    if url != parts["base_url"]:
         for domain in _DOMAINS:
             setattr(api, f"_{domain}", None)
         if client._circuit_breaker is not None:
             client._circuit_breaker.reset()
-    api._base_url = client.base_url = url
-    api._token = client.token = token
-    client._headers["Authorization"] = f"Basic {token}"
-    client._client = client._mounted = client._storage = None
-    client._start(settings.options(kept))
+    api._base_url, api._token = url, token
     if old is not None and client.cache is not None:
         client.cache._take_over(old)
         client.cache._closes_storage = True  # also one that was kept: each was made for this client
