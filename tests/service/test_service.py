@@ -241,6 +241,38 @@ def test_a_retry_over_a_reload_stays_at_the_server_it_began_with(
         asyncio.run(check(other))
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [({"enable_cache": False}, {}), ({}, {"cache_storage_url": "sqlite:///{}"}), ({}, {"cache_ttl_seconds": 50})],
+    ids=["off and on", "another storage", "the same storage"],
+)
+def test_a_write_over_a_reload_dirties_the_cache_of_now(
+    before: dict[str, Any], after: dict[str, Any], path: Path, wats: SimulatedWATS, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    after = {
+        name: value.format(path.with_name("cache.db")) if name == "cache_storage_url" else value
+        for name, value in after.items()
+    }
+    write(path, wats, **before)
+
+    async def check() -> None:
+        async with running(path, monkeypatch) as (service, _):
+            products = service.api.product
+            product = await products.get_product("PN-1000")
+            product.name = "New"
+            gate = wats.hold("PUT", "/api/Product")
+            call = asyncio.create_task(products.update_product(product))
+            await asyncio.to_thread(gate.arrived.wait, 20)
+            write(path, wats, **after)
+            assert await service.reload()
+            await products.get_product("PN-1000")
+            gate.release()
+            await call
+            assert (await products.get_product("PN-1000")).name == "New"
+
+    asyncio.run(check())
+
+
 def test_connections_of_before_a_reload_are_closed(
     path: Path, wats: SimulatedWATS, monkeypatch: pytest.MonkeyPatch
 ) -> None:
