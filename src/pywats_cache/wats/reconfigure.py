@@ -8,7 +8,7 @@ from ..httpx import AsyncCacheTransport
 from ..storage.url import parse_storage_url
 from .config import ClientConfig
 from .options import DEFAULT_MAX_SIZE, DEFAULT_TTL, CacheOptions, check_options, default_storage_url
-from .rules import wats_controller
+from .rules import prefix_of, wats_controller
 
 if TYPE_CHECKING:
     from .clients import AsyncWATS
@@ -35,21 +35,21 @@ class CacheSettings:
         parsed = parse_storage_url(self.url) if self.url else None
         return int(parsed.options.get("max_entries", self.size)) if parsed and parsed.scheme == "memory" else self.size
 
-    def arguments(self, storage: Any = None) -> dict[str, Any]:
+    def arguments(self, base_url: str, storage: Any = None) -> dict[str, Any]:
         """The arguments, with a storage that is there already or with a new one."""
         given = {"cache_storage": self.url or None, "cache_max_size": self.size} if storage is None else {}
         return {
             "enable_cache": self.enabled,
             "cache_storage": storage,
-            "cache_controller": wats_controller(self.ttl, offline=self.offline or None),
+            "cache_controller": wats_controller(self.ttl, prefix=prefix_of(base_url), offline=self.offline or None),
             **given,
         }
 
-    def options(self, storage: Any = None) -> CacheOptions:
+    def options(self, base_url: str, storage: Any = None) -> CacheOptions:
         """The same, checked."""
         defaults = {"cache_ttl": DEFAULT_TTL, "cache_max_size": DEFAULT_MAX_SIZE}
         unset = {"cache_ttl_seconds": None, "cache_transport": None}
-        return check_options(AsyncCacheTransport, **{**defaults, **unset, **self.arguments(storage)})
+        return check_options(AsyncCacheTransport, **{**defaults, **unset, **self.arguments(base_url, storage)})
 
 
 def reconfigure(api: AsyncWATS, base_url: str, token: str, settings: CacheSettings, before: CacheSettings) -> Any:
@@ -69,7 +69,7 @@ def reconfigure(api: AsyncWATS, base_url: str, token: str, settings: CacheSettin
         client.base_url, client.token = url, token
         client._headers = {**client._headers, "Authorization": f"Basic {token}"}
         client._client = client._mounted = client._storage = None
-        client._start(settings.options(kept))
+        client._start(settings.options(url, kept))
     except BaseException:
         vars(client).update(parts)
         raise

@@ -125,7 +125,7 @@ class AsyncClientService(_Vendor):  # type: ignore[misc]
                 base_url=address,
                 token=token,
                 instance_id=self.instance_id,
-                **self._settings.arguments(),
+                **self._settings.arguments(address),
             )
             self._wire_metrics()
             await self.api.__aenter__()
