@@ -1,4 +1,4 @@
-"""What the HTTP face answers to what cannot be used: 400 with a reason, never a traceback in the log."""
+"""What the HTTP face answers to what it cannot or must not do: 400 with a reason."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ from pywats_cache.web import serve
 
 @pytest.fixture
 def http() -> Iterator[httpx.Client]:
-    origin = httpx.MockTransport(lambda request: httpx.Response(200))
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert request.url.host == "wats.example"
+        return httpx.Response(200)
+
+    origin = httpx.MockTransport(answer)
     with CacheClient(base_url="http://wats.example", transport=origin) as client:
         listener = serve(client, port=0, token="hush")
         try:
@@ -31,6 +35,16 @@ def test_what_is_no_url_is_not_explained(http: httpx.Client, url: str) -> None:
     answer = http.get("/cache/explain", params={"url": url})
     assert answer.status_code == 400
     assert answer.json()["error"].startswith("url cannot be used: ")
+
+
+def test_no_other_origin_is_warmed(http: httpx.Client) -> None:
+    """It would get the client's credentials."""
+    for url in ("http://evil.example/a", "https://wats.example/a", "http://wats.example:81/a"):
+        answer = http.post("/cache/warm", json={"urls": ["/a", url]})
+        assert answer.status_code == 400
+        assert answer.json()["error"] == f"urls must be at http://wats.example, not at {url.removesuffix('/a')}"
+    answer = http.post("/cache/warm", json={"urls": ["/a", "http://wats.example/b", "//evil.example/c", "\0"]})
+    assert answer.json() == {"total": 4, "fetched": 3, "fresh": 0, "failed": 1}
 
 
 def test_json_too_deep_to_read_is_refused(http: httpx.Client) -> None:

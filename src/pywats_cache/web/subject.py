@@ -103,15 +103,37 @@ class Subject:
         await _done(mounted.clear)
 
     async def warm(self, urls: Iterable[str], concurrency: int) -> Warmed:
-        """Fetch ahead what is not fresh; URLs without a host are relative to the client's base URL."""
+        """Fetch ahead what is not fresh; URLs without a host are relative to the client's base URL.
+
+        Raises ConfigurationError for a URL of another origin than that, which must not get the client's credentials.
+        """
+        urls = list(urls)
+        self._check_origin(urls)
         if self._elsewhere and self._mounted()._is_async:
             raise LookupError("an async client can be warmed in its own event loop only")
         warm: Any = getattr(self._http, "warm", None) or getattr(self._mounted(), "warm")  # noqa: B009
-        result: Warmed = await _done(lambda: warm(list(urls), concurrency=concurrency))
+        result: Warmed = await _done(lambda: warm(urls, concurrency=concurrency))
         return result
+
+    def _check_origin(self, urls: list[str]) -> None:
+        http = self._http
+        base = getattr(http, "base_url", None)
+        if base is None or not base.host:
+            return
+        for url in urls:
+            try:
+                target = http.build_request("GET", url).url
+            except Exception:  # noqa: BLE001, S112 - it cannot be sent anywhere, and counts as failed
+                continue
+            if _origin(target) != _origin(base):
+                raise ConfigurationError(f"urls must be at {_origin(base)}, not at {_origin(target)}")
 
 
 async def _done(call: Any) -> Any:
     """The result of a call that may be sync (then in a thread: it may block) or async."""
     result = await to_thread.run_sync(call)
     return await result if inspect.isawaitable(result) else result
+
+
+def _origin(url: Any) -> str:
+    return f"{url.scheme}://{url.netloc.decode('ascii')}"
