@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from pywats_cache import CacheClient
+from pywats_cache import CacheClient, Controller, Write
 
 pytest.importorskip("uvicorn")
 
@@ -18,10 +18,12 @@ from pywats_cache.web import serve
 def http() -> Iterator[httpx.Client]:
     def answer(request: httpx.Request) -> httpx.Response:
         assert request.url.host == "wats.example"
+        assert request.url.path != "/log"
         return httpx.Response(200)
 
     origin = httpx.MockTransport(answer)
-    with CacheClient(base_url="http://wats.example", transport=origin) as client:
+    controller = Controller([Write("/log", methods=("GET",))])
+    with CacheClient(base_url="http://wats.example", transport=origin, controller=controller) as client:
         listener = serve(client, port=0, token="hush")
         try:
             with httpx.Client(base_url=listener.url, headers={"Authorization": "Bearer hush"}) as http:
@@ -45,6 +47,11 @@ def test_no_other_origin_is_warmed(http: httpx.Client) -> None:
         assert answer.json()["error"] == f"urls must be at http://wats.example, not at {url.removesuffix('/a')}"
     answer = http.post("/cache/warm", json={"urls": ["/a", "http://wats.example/b", "//evil.example/c", "\0"]})
     assert answer.json() == {"total": 4, "fetched": 3, "fresh": 0, "failed": 1}
+
+
+def test_what_may_write_is_not_warmed(http: httpx.Client) -> None:
+    answer = http.post("/cache/warm", json={"urls": ["/a", "/log?id=1"]})
+    assert (answer.status_code, answer.json()) == (400, {"error": "urls must be cached, and /log is not: /log"})
 
 
 def test_json_too_deep_to_read_is_refused(http: httpx.Client) -> None:

@@ -105,27 +105,30 @@ class Subject:
     async def warm(self, urls: Iterable[str], concurrency: int) -> Warmed:
         """Fetch ahead what is not fresh; URLs without a host are relative to the client's base URL.
 
-        Raises ConfigurationError for a URL of another origin than that, which must not get the client's credentials.
+        Raises ConfigurationError for what the rules do not read, for it may write, and for a URL of another origin than
+        that one, which must not get the client's credentials.
         """
         urls = list(urls)
-        self._check_origin(urls)
+        self._check_that_all_are_reads(urls)
         if self._elsewhere and self._mounted()._is_async:
             raise LookupError("an async client can be warmed in its own event loop only")
         warm: Any = getattr(self._http, "warm", None) or getattr(self._mounted(), "warm")  # noqa: B009
         result: Warmed = await _done(lambda: warm(urls, concurrency=concurrency))
         return result
 
-    def _check_origin(self, urls: list[str]) -> None:
-        http = self._http
+    def _check_that_all_are_reads(self, urls: list[str]) -> None:
+        mounted, http = self._mounted(), self._http
+        build = getattr(http, "build_request", None) or mounted._library.request
         base = getattr(http, "base_url", None)
-        if base is None or not base.host:
-            return
         for url in urls:
             try:
-                target = http.build_request("GET", url).url
+                target = build("GET", url).url
             except Exception:  # noqa: BLE001, S112 - it cannot be sent anywhere, and counts as failed
                 continue
-            if _origin(target) != _origin(base):
+            decision = mounted.controller.decide("GET", target.raw_path.decode("ascii").partition("?")[0])
+            if decision.kind != "read":
+                raise ConfigurationError(f"urls must be cached, and {target.path} is not: {decision.rule}")
+            if base is not None and base.host and _origin(target) != _origin(base):
                 raise ConfigurationError(f"urls must be at {_origin(base)}, not at {_origin(target)}")
 
 
