@@ -372,6 +372,20 @@ def test_changes_need_the_token_and_the_own_site(
     asyncio.run(check())
 
 
+def test_a_service_that_waits_for_the_server_can_be_stopped(path: Path, wats: SimulatedWATS) -> None:
+    async def check() -> None:
+        service = AsyncClientService(f"test-{os.getpid()}", path, health_port=0)
+        with wats.hold("GET", "/api/App/Version") as gate:
+            running = asyncio.create_task(service.run())
+            await asyncio.to_thread(gate.arrived.wait, 20)
+            service.request_shutdown()
+            stopped, _ = await asyncio.wait({running}, timeout=20)
+            assert stopped
+        assert service.status.value == "Stopped"
+
+    asyncio.run(check())
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_program_is_scraped_reloaded_and_stopped(path: Path, wats: SimulatedWATS, number: int) -> None:

@@ -92,6 +92,7 @@ class AsyncClientService(_Vendor):  # type: ignore[misc]
         self._health_port = port
         self._leaving: set[asyncio.Task[None]] = set()
         self._failure: Exception | None = None
+        self._starting: asyncio.Task[Any] | None = None
         self.reloads: int = 0
         """How often a changed configuration was applied."""
 
@@ -108,12 +109,21 @@ class AsyncClientService(_Vendor):  # type: ignore[misc]
         except Exception as error:
             self._failure = error
             raise
+        finally:
+            self._starting = None
 
     async def run(self) -> None:
         """Run until it is told to stop. Raises what kept it from starting, which the vendor's only logs."""
+        self._starting = asyncio.current_task()
         await super().run()
         if self._failure is not None:
             raise self._failure
+
+    def request_shutdown(self) -> None:
+        """End `run`, also while it still waits for the server, which may take minutes."""
+        super().request_shutdown()
+        if self._starting is not None:
+            self._starting.cancel()
 
     async def _initialize_api(self) -> None:
         logger.info("connecting to the server")
