@@ -37,11 +37,12 @@ class CacheSettings:
 
     def arguments(self, base_url: str, storage: Any = None) -> dict[str, Any]:
         """The arguments, with a storage that is there already or with a new one."""
+        prefix = prefix_of(base_url.rstrip("/").removesuffix("/api"))  # as the SDK's clients have it
         given = {"cache_storage": self.url or None, "cache_max_size": self.size} if storage is None else {}
         return {
             "enable_cache": self.enabled,
             "cache_storage": storage,
-            "cache_controller": wats_controller(self.ttl, prefix=prefix_of(base_url), offline=self.offline or None),
+            "cache_controller": wats_controller(self.ttl, prefix=prefix, offline=self.offline or None),
             **given,
         }
 

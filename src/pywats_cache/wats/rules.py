@@ -52,9 +52,9 @@ def wats_controller(
 
 
 def prefix_of(base_url: str) -> str:
-    """The path that a server lies under, as rules have it: '' at the root."""
-    path = httpx.URL(base_url).raw_path.decode("ascii").partition("?")[0]
-    return path.rstrip("/").removesuffix("/api")
+    """The path that a server lies under, as rules have it: '' at the root, and where none can be told."""
+    path = httpx.URL(base_url).raw_path.decode("ascii").partition("?")[0].rstrip("/")
+    return path if path.startswith("/") and "*" not in path else ""
 
 
 def _pattern(path: str) -> str:
