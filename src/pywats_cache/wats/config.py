@@ -131,7 +131,7 @@ class ClientConfig(_Vendor):  # type: ignore[misc]
         if not isinstance(data, dict):
             raise ConfigurationTypeError(f"the configuration must be a JSON object, not a {type(data).__name__}")
         known = _public(cls)
-        unknown = {name: value for name, value in data.items() if name not in known}
+        unknown = {name: value for name, value in data.items() if name not in cls.__dataclass_fields__}
         for name in unknown:
             logger.warning("the configuration has a field %r, which is unknown%s", name, _meant(name, known))
         config: ClientConfig = super().from_dict({name: value for name, value in data.items() if name in known})
@@ -140,7 +140,8 @@ class ClientConfig(_Vendor):  # type: ignore[misc]
 
 
 def _public(config: Any) -> list[str]:
-    return [one.name for one in fields(config) if not one.name.startswith("_")]
+    # What is in capitals belongs to the version of the SDK, and must not be taken from a file of another one.
+    return [one.name for one in fields(config) if not one.name.startswith("_") and not one.name.isupper()]
 
 
 def _meant(name: str, known: list[str]) -> str:
