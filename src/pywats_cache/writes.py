@@ -71,6 +71,14 @@ class Writes(Core):
         elif forward.intent is not None:
             self.storage.coherence.abandon_write(forward.intent)
 
+    def wrote_elsewhere(self, request: Any) -> None:
+        """A request went around this cache: if it is a write, its outcome is unknown."""
+        prepared = self.preparer.prepare(request)
+        if prepared.kind == "write":
+            outcome = CacheOutcome("bypass", prepared.reason, rule=prepared.rule)
+            forward = Forward(request, prepared, outcome, self.storage.coherence.epoch, self.clock())
+            self._wrote(forward, prepared.tags, unknown=True)
+
     def _not_sent(self, error: BaseException) -> bool:
         return isinstance(error, self.library.not_sent) or getattr(error, "request_not_sent", False) is True
 

@@ -44,7 +44,7 @@ def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
     again.save()
     assert json.loads((tmp_path / "config.json").read_text("utf-8")) == config.to_dict()
     assert config.to_dict()["schema_version"] == "2.0"
-    assert not [name for name in config.to_dict() if name.startswith("_")]
+    assert not [name for name in config.to_dict() if name.startswith("_") or name.isupper()]
 
 
 def test_a_file_of_the_vendor_loads_with_the_defaults(tmp_path: Path) -> None:
@@ -129,6 +129,23 @@ def test_an_unknown_field_is_named(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "pywats_cache"):
         ClientConfig.from_dict({"cache_ttl": 5})
     assert "'cache_ttl', which is unknown; did you mean 'cache_ttl_seconds'?" in caplog.text
+
+
+def test_an_unknown_field_is_saved_again(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"station_name": "S1", "of_a_newer_version": {"a": [1]}}), "utf-8")
+    config = ClientConfig.load(path)
+    config.station_name = "S2"
+    config.save()
+    document = json.loads(path.read_text("utf-8"))
+    assert (document["station_name"], document["of_a_newer_version"]) == ("S2", {"a": [1]})
+    assert ClientConfig.load(path) == config
+
+
+def test_no_constant_of_the_sdk_is_taken_from_a_file(caplog: pytest.LogCaptureFixture) -> None:
+    config = ClientConfig.from_dict({"CURRENT_SCHEMA_VERSION": "1.0", "MIN_SCHEMA_VERSION": "9.0"})
+    assert config.validate() == []
+    assert caplog.text == ""
 
 
 def test_load_and_repair_keeps_the_rest(tmp_path: Path) -> None:

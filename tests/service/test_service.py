@@ -18,7 +18,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from pywats_cache import ConfigurationError, MemoryStorage, SharedStorage, pyWATS
+from pywats_cache import ConfigurationError, ConfigurationTypeError, MemoryStorage, SharedStorage, pyWATS
 from pywats_cache.testing import SimulatedWATS
 from pywats_cache.wats import AsyncClientService, ClientConfig
 
@@ -173,11 +173,144 @@ def test_a_bad_configuration_changes_nothing(
             for backup in path.parent.glob("*.bak"):
                 backup.unlink()
             assert not await service.reload()
+            path.write_text("[]", "utf-8")
+            assert not await service.reload()
+            assert "must be a JSON object" in caplog.text
 
     asyncio.run(check())
     write(path, wats, cache_max_size=0)
     with pytest.raises(ConfigurationError, match="cache_max_size must be a whole number >= 1, not 0"):
         AsyncClientService("bad", path)
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"api_token": ""}, "service_address and api_token must not be empty"),
+        ({"service_address": ""}, "service_address and api_token must not be empty"),
+        ({"api_token": "\N{SNOWMAN}"}, "can't encode character"),
+        ({"registration_enabled": True}, "WATS_REGISTER_TOKEN"),
+    ],
+)
+def test_credentials_that_cannot_be_used_change_nothing(
+    fields: dict[str, Any],
+    why: str,
+    path: Path,
+    wats: SimulatedWATS,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for name in ("PYWATS_SERVER_URL", "PYWATS_API_TOKEN", "WATS_REGISTER_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+
+    async def check() -> None:
+        async with running(path, monkeypatch) as (service, http):
+            await service.api.product.get_product("PN-1000")
+            config = service.config
+            write(path, wats, cache_ttl_seconds=5, **fields)
+            assert not await service.reload()
+            assert why in caplog.text
+            assert service.config is config
+            assert await service.api.product.get_product("PN-1000")
+            assert service.api.cache.stats.hits == 1
+            assert await service.api.get_version()
+            assert (await http.get("/health/details")).json()["details"]["cache"]["ttl_seconds"] == 60
+
+    asyncio.run(check())
+
+
+def test_a_retry_over_a_reload_stays_at_the_server_it_began_with(
+    path: Path, wats: SimulatedWATS, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its credentials are for that one."""
+
+    async def check(other: SimulatedWATS) -> None:
+        async with running(path, monkeypatch) as (service, _):
+            wats.fail("GET", "/api/Product/*", retry_after=0)
+            gate = wats.hold("GET", "/api/Product/*")
+            call = asyncio.create_task(service.api.product.get_product("PN-1000"))
+            await asyncio.to_thread(gate.arrived.wait, 20)
+            write(path, other)
+            assert await service.reload()
+            gate.release()
+            assert await call
+            assert wats.count("GET", "/api/Product/*") == 2
+            assert other.count("GET", "/api/Product/*") == 0
+
+    with SimulatedWATS() as other:
+        asyncio.run(check(other))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [({"enable_cache": False}, {}), ({}, {"cache_storage_url": "sqlite:///{}"}), ({}, {"cache_ttl_seconds": 50})],
+    ids=["off and on", "another storage", "the same storage"],
+)
+def test_a_write_over_a_reload_dirties_the_cache_of_now(
+    before: dict[str, Any], after: dict[str, Any], path: Path, wats: SimulatedWATS, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    after = {
+        name: value.format(path.with_name("cache.db")) if name == "cache_storage_url" else value
+        for name, value in after.items()
+    }
+    write(path, wats, **before)
+
+    async def check() -> None:
+        async with running(path, monkeypatch) as (service, _):
+            products = service.api.product
+            product = await products.get_product("PN-1000")
+            product.name = "New"
+            gate = wats.hold("PUT", "/api/Product")
+            call = asyncio.create_task(products.update_product(product))
+            await asyncio.to_thread(gate.arrived.wait, 20)
+            write(path, wats, **after)
+            assert await service.reload()
+            await products.get_product("PN-1000")
+            gate.release()
+            await call
+            assert (await products.get_product("PN-1000")).name == "New"
+
+    asyncio.run(check())
+
+
+def test_connections_of_before_a_reload_are_closed(
+    path: Path, wats: SimulatedWATS, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pywats_cache.wats import service as module
+
+    monkeypatch.setattr(module, "LEFT_OPEN", 0.0)
+
+    async def check() -> None:
+        async with running(path, monkeypatch) as (service, _):
+            left = service.api.http_client._client
+            assert await service.reload()
+            await asyncio.gather(*service._leaving)
+            assert left.is_closed
+            assert not service._leaving
+
+    asyncio.run(check())
+
+
+def test_a_service_that_started_without_credentials_is_not_ready_with_them(
+    tmp_path: Path, wats: SimulatedWATS, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The vendor's service starts its queue of reports and its converters at its own start only."""
+    for name in ("PYWATS_SERVER_URL", "PYWATS_API_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    write(tmp_path / "config.json", wats, api_token="")
+
+    async def check() -> None:
+        async with running(tmp_path / "config.json", monkeypatch) as (service, http):
+            assert service.api is None
+            write(tmp_path / "config.json", wats)
+            assert await service.reload()
+            assert service.api_status == "Online"
+            answer = await http.get("/health/ready")
+            assert answer.status_code == 503
+            assert "wait for the next start" in answer.json()["reason"]
+            assert answer.json()["reason"] in caplog.text
+
+    asyncio.run(check())
 
 
 def test_answers_can_be_kept_in_a_database(
@@ -239,6 +372,20 @@ def test_changes_need_the_token_and_the_own_site(
     asyncio.run(check())
 
 
+def test_a_service_that_waits_for_the_server_can_be_stopped(path: Path, wats: SimulatedWATS) -> None:
+    async def check() -> None:
+        service = AsyncClientService(f"test-{os.getpid()}", path, health_port=0)
+        with wats.hold("GET", "/api/App/Version") as gate:
+            running = asyncio.create_task(service.run())
+            await asyncio.to_thread(gate.arrived.wait, 20)
+            service.request_shutdown()
+            stopped, _ = await asyncio.wait({running}, timeout=20)
+            assert stopped
+        assert service.status.value == "Stopped"
+
+    asyncio.run(check())
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_program_is_scraped_reloaded_and_stopped(path: Path, wats: SimulatedWATS, number: int) -> None:
@@ -282,9 +429,29 @@ def test_the_program_is_scraped_reloaded_and_stopped(path: Path, wats: Simulated
             process.communicate()
 
 
-def test_a_program_that_cannot_start_says_why(tmp_path: Path, wats: SimulatedWATS) -> None:
-    write(tmp_path / "config.json", wats, cache_ttl_seconds="abc")
-    command = [sys.executable, "-m", "pywats_cache.wats.service", "--config", str(tmp_path / "config.json")]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+@pytest.mark.parametrize(
+    ("fields", "arguments", "environment", "why"),
+    [
+        ({"cache_ttl_seconds": "abc"}, (), {}, "cache_ttl_seconds must be a number of seconds"),
+        ({}, ("--port", "70000"), {}, "health_port must be a port from 0 (any that is free) to 65535, not 70000"),
+        ({}, (), {"PYWATS_HEALTH_PORT": "abc"}, "PYWATS_HEALTH_PORT must be a port"),
+        ({}, ("--log-level", "loud"), {}, "must be a level such as INFO or DEBUG, not 'loud'"),
+        ({"reports_folder": os.devnull + "/reports"}, ("--port", "0"), {}, "the service cannot start"),
+    ],
+)
+def test_a_program_that_cannot_start_says_why(
+    fields: dict[str, Any], arguments: tuple[str, ...], environment: dict[str, str], why: str, path: Path, wats: Any
+) -> None:
+    write(path, wats, **fields)
+    command = [sys.executable, "-m", "pywats_cache.wats.service", "--config", str(path), *arguments]
+    result = subprocess.run(
+        command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60, check=False
+    )
     assert result.returncode == 2
-    assert "cache_ttl_seconds must be a number of seconds" in result.stderr
+    assert why in result.stderr
+
+
+def test_a_file_that_is_no_object_is_refused(path: Path) -> None:
+    path.write_text("[]", "utf-8")
+    with pytest.raises(ConfigurationTypeError, match="the configuration must be a JSON object, not a list"):
+        AsyncClientService("bad", path)

@@ -8,6 +8,7 @@ import json
 
 import httpx
 import pytest
+from pywats.core.exceptions import PyWATSError
 
 from pywats_cache import CacheTransport, Controller, MemoryStorage
 from pywats_cache.wats import HttpClient
@@ -47,6 +48,13 @@ def test_a_hit_equals_the_miss(name: str, encode: bool) -> None:
         assert hit.raw == miss.raw == BODIES[name][0]
         assert (hit.is_success, hit.error_message) == (True, None)
     assert client.cache.stats.lookups == 2
+
+
+def test_json_too_deep_to_read_is_the_same_error_each_time() -> None:
+    client = client_of(b"[" * 100_000, "application/json", False)
+    for _ in range(2):
+        with pytest.raises(PyWATSError, match="HTTP request failed: maximum recursion depth exceeded"):
+            client.get("/a")
 
 
 def test_the_model_is_whole() -> None:

@@ -10,6 +10,7 @@ from sdk_calls import KNOWN_FAILURES, arguments, service, service_methods
 
 from pywats_cache import Bypass, CachingError, Read, pyWATS
 from pywats_cache.wats import ROUTES, wats_controller, wats_rules
+from pywats_cache.wats.rules import prefix_of
 
 
 def test_the_table_has_every_row() -> None:
@@ -43,6 +44,24 @@ def test_cache_ttl_is_a_ceiling() -> None:
     assert controller.decide("GET", "/api/Asset").ttl == 30.0
     assert wats_controller(0).decide("GET", "/api/Asset").ttl == 0.0
     assert wats_controller(float("inf")).decide("GET", "/api/Product/A").ttl == 1800.0
+
+
+@pytest.mark.parametrize(
+    ("base_url", "prefix"),
+    [
+        ("http://wats.example", ""),
+        ("http://wats.example/", ""),
+        ("http://wats.example/our wats/", "/our%20wats"),
+        ("http://wats.example/{a}?b=c", "/%7Ba%7D"),
+        ("http://wats.example/a*", ""),  # no pattern, so no rule applies
+        ("wats.example", ""),
+    ],
+)
+def test_the_path_of_a_base_url_is_a_prefix(base_url: str, prefix: str) -> None:
+    assert prefix_of(base_url) == prefix
+    pattern = wats_rules(60, prefix)[0].pattern
+    assert pattern.startswith(f"{prefix}/api/")
+    pyWATS(base_url=base_url, token="t").close()
 
 
 def test_paths_match_without_case() -> None:

@@ -6,6 +6,7 @@ import inspect
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -24,6 +25,8 @@ from pywats.core.exceptions import (
 from pywats.core.exceptions import TimeoutError as WATSTimeoutError
 
 from pywats_cache import AsyncWATS, CacheTransport, Controller, MemoryStorage, Read, pyWATS
+from pywats_cache.testing import SimulatedWATS
+from pywats_cache.testing._wats_http import Answer, Request
 from pywats_cache.wats import AsyncHttpClient, HttpClient, wats_controller
 from pywats_cache.wats.http import ThreadHttpClient
 
@@ -294,6 +297,28 @@ async def test_sync_and_async_share_a_storage(server) -> None:
             await api.product.update_product(product)
             sync.product.get_product("PN-1000")
             assert server.count("GET", PRODUCT) == 2
+
+
+class BelowAPath(SimulatedWATS):
+    """Behind a proxy, which puts it there."""
+
+    def _respond(self, request: Request) -> Answer:
+        assert request.path.startswith("/wats/api/")
+        return super()._respond(replace(request, path=request.path.removeprefix("/wats")))
+
+
+@pytest.mark.parametrize("suffix", ["/wats", "/wats/", "/wats/api"])
+def test_a_server_below_a_path_has_the_same_rules(suffix: str) -> None:
+    with BelowAPath() as server, pyWATS(base_url=server.base_url + suffix, token=server.token) as api:
+        product = api.product.get_product("PN-1000")
+        api.product.get_product("PN-1000")
+        assert server.count("GET", PRODUCT) == 1
+        product.name = "New"
+        api.product.update_product(product)
+        assert api.product.get_product("PN-1000").name == "New"
+        for _ in range(2):
+            api.report.get_recent_headers()
+        assert server.count("GET", "/api/Report/Query/Header") == 1
 
 
 def test_environment_proxies_are_honoured_below_the_cache(server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -188,11 +188,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, answer: Answer, compress: bool) -> None:
         body, headers = answer.body, dict(answer.headers)
+        if answer.status in _WITHOUT_BODY:
+            body = b""
         if compress and len(body) > _GZIP_FROM and "gzip" in self.headers.get("Accept-Encoding", ""):
             body = gzip.compress(body, 5, mtime=0)
             headers["Content-Encoding"] = "gzip"
         lines = [f"HTTP/1.1 {answer.status} {_REASONS.get(answer.status, '')}", f"Date: {self.date_time_string()}"]
-        if answer.status != HTTPStatus.NO_CONTENT:
+        if answer.status not in _WITHOUT_BODY:
             lines += [f"Content-Type: {answer.content_type}", f"Content-Length: {len(body)}"]
         if compress:
             lines.append("Vary: Accept-Encoding")
@@ -208,4 +210,5 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(head + body)
 
 
+_WITHOUT_BODY = (204, 304)  # what followed their head would be read as the next answer
 _REASONS = {int(status): status.phrase for status in HTTPStatus}

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 from pydantic import BaseModel
 from pywats.core.client import Response
+from pywats.core.exceptions import PyWATSError
 
 from ..storage.entry import StoredResponse
 from ..storage.memory import MemoryStorage
@@ -58,9 +59,11 @@ def _parse(entry: StoredResponse, content: bytes) -> _Parsed:
 
 
 def _data(entry: StoredResponse, content: bytes) -> Any:
-    """What the SDK takes from a body: JSON, else its text, else None."""
+    """What the SDK takes from a body: JSON, else its text, else None. Raises PyWATSError for JSON too deep to read."""
     try:
         return json.loads(content) if content else None
+    except RecursionError as error:
+        raise PyWATSError(f"HTTP request failed: {error}") from error
     except ValueError:
         # The content is decoded, so its encoding must not be named any more.
         headers = [(name, value) for name, lower, value in entry.headers if lower != b"content-encoding"]

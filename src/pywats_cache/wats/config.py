@@ -65,11 +65,13 @@ class ClientConfig(_Vendor):  # type: ignore[misc]
     Files without these load with the defaults. `validate()` names each bad field with its value and what is allowed;
     `config[name] = value` raises that as ConfigurationError (a ValueError) or ConfigurationTypeError (a TypeError);
     `repair()` sets a bad one to its default. Loading itself does not raise for them, for the vendor's
-    `load_and_repair` answers that by overwriting the file. Unknown fields are named in the log.
+    `load_and_repair` answers that by overwriting the file. Unknown fields, of a newer version perhaps, are named in
+    the log, and saved again.
     """
 
     cache_storage_url: str = field(default="", repr=False)  # it may hold a password
     cache_offline: str = ""
+    _unknown: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def cache_problems(self) -> dict[str, str]:
         """By field, what is wrong with it."""
@@ -107,7 +109,7 @@ class ClientConfig(_Vendor):  # type: ignore[misc]
         check = _CHECKS.get(key)
         if check is None:
             if key not in self.__dataclass_fields__:
-                raise KeyError(f"{key!r} is no field of ClientConfig{_meant(key, self.__dataclass_fields__)}")
+                raise KeyError(f"{key!r} is no field of ClientConfig{_meant(key, _public(self))}")
             super().__setitem__(key, value)
         else:
             check(value)
@@ -116,22 +118,32 @@ class ClientConfig(_Vendor):  # type: ignore[misc]
     def to_dict(self) -> dict[str, Any]:
         """As the vendor's, and the fields that it leaves out."""
         data: dict[str, Any] = super().to_dict()
-        for one in fields(self):
-            if not one.name.startswith("_"):
-                data.setdefault(one.name, getattr(self, one.name))
-        return data
+        for name in _public(self):
+            data.setdefault(name, getattr(self, name))
+        return {**self._unknown, **data}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> ClientConfig:
-        """As the vendor's; unknown fields are left out, and named in the log."""
-        known = {one.name for one in fields(cls)}
-        for name in data:
-            if name not in known:
-                logger.warning("the configuration has a field %r, which is unknown%s", name, _meant(name, known))
-        config: ClientConfig = super().from_dict(data)
+        """As the vendor's; unknown fields are named in the log, and kept.
+
+        Raises ConfigurationTypeError for what is no dictionary.
+        """
+        if not isinstance(data, dict):
+            raise ConfigurationTypeError(f"the configuration must be a JSON object, not a {type(data).__name__}")
+        known = _public(cls)
+        unknown = {name: value for name, value in data.items() if name not in cls.__dataclass_fields__}
+        for name in unknown:
+            logger.warning("the configuration has a field %r, which is unknown%s", name, _meant(name, known))
+        config: ClientConfig = super().from_dict({name: value for name, value in data.items() if name in known})
+        config._unknown = unknown
         return config
 
 
-def _meant(name: str, known: Any) -> str:
-    close = difflib.get_close_matches(name, [other for other in known if not other.startswith("_")], 1)
+def _public(config: Any) -> list[str]:
+    # What is in capitals belongs to the version of the SDK, and must not be taken from a file of another one.
+    return [one.name for one in fields(config) if not one.name.startswith("_") and not one.name.isupper()]
+
+
+def _meant(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, 1)
     return f"; did you mean {close[0]!r}?" if close else ""

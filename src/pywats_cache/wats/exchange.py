@@ -56,7 +56,11 @@ class Exchange:
     _storage: MemoryStorage | None = None
     _mounted_headers: dict[str, str]
 
-    async def _send(self, request: dict[str, Any]) -> httpx.Response:
+    async def _opened(self) -> Any:
+        """The httpx client."""
+        raise NotImplementedError
+
+    async def _send(self, client: Any, request: dict[str, Any]) -> httpx.Response:
         raise NotImplementedError
 
     async def _sleep(self, seconds: float, deadline: Deadline | None) -> None:
@@ -114,7 +118,8 @@ class Exchange:
         with Call(self._rate_limiter, breaker, self.base_url, deadline) as call:
             request = self._request(method, endpoint, params, data, headers, directives, call)
             retries = self._retry_config.enabled if retry is None else retry
-            return await self._attempts(request, call, retries)
+            # One client for all attempts: the headers are of its time, and may be for no other server.
+            return await self._attempts(await self._opened(), request, call, retries)
 
     def _request(
         self,
@@ -142,13 +147,13 @@ class Exchange:
             **_payload(params, data),
         }
 
-    async def _attempts(self, request: dict[str, Any], call: Call, retries: bool) -> Response:
+    async def _attempts(self, client: Any, request: dict[str, Any], call: Call, retries: bool) -> Response:
         began = time.time()
         was_sent = False
         for attempt in range(self._retry_config.max_attempts if retries else 1):
             started = time.perf_counter()
             try:
-                answer = await self._send(request)
+                answer = await self._send(client, request)
                 if _came_from_network(answer):
                     was_sent = True
                     self._trace(request, answer, (time.perf_counter() - started) * 1000.0, attempt)

@@ -16,9 +16,10 @@ from pywats.core.retry import RetryConfig
 from pywats.core.throttle import RateLimiter
 
 from ..controller import Controller
-from ..httpx import AsyncCacheTransport, CacheTransport
+from ..httpx import AsyncCacheClient, AsyncCacheTransport, CacheTransport
 from .calling import Deadline, run, sleep_here
 from .http_base import Awaitable, Mounting
+from .limits import Call
 from .mounts import mount, mount_async
 from .options import DEFAULT_MAX_SIZE, DEFAULT_TTL, CacheOptions, check_options
 from .patterns import invalidate_matching
@@ -102,8 +103,21 @@ class AsyncHttpClient(Awaitable, sdk_async.AsyncHttpClient):
             self._client = self._open()
         return self._client  # type: ignore[no-any-return]
 
-    async def _send(self, request: dict[str, Any]) -> httpx.Response:
-        client = await self._get_client()
+    async def _attempts(self, client: Any, request: dict[str, Any], call: Call, retries: bool) -> Response:
+        try:
+            return await super()._attempts(client, request, call, retries)
+        finally:
+            await self._told(client, request)
+
+    async def _told(self, client: Any, request: dict[str, Any]) -> None:
+        """Tell the cache of now of a write that passed another or none, for it was mounted during the call."""
+        if client is self._client or self.cache is None:
+            return
+        passed = client.cache._engine.storage if isinstance(client, AsyncCacheClient) else None
+        if passed is not self._storage:
+            await self.cache._run(self.cache._engine.wrote_elsewhere, client.build_request(**request))
+
+    async def _send(self, client: httpx.AsyncClient, request: dict[str, Any]) -> httpx.Response:
         return await client.request(**request)
 
     async def _change(self, step: Callable[..., object], *arguments: Any) -> None:
@@ -152,8 +166,7 @@ class ThreadHttpClient(Awaitable, sdk_async.AsyncHttpClient):
         if client is not None:
             client.close()
 
-    async def _send(self, request: dict[str, Any]) -> httpx.Response:
-        client = await self._get_client()
+    async def _send(self, client: Any, request: dict[str, Any]) -> httpx.Response:
         answer: httpx.Response = client.request(**request)
         return answer
 
@@ -239,8 +252,12 @@ class HttpClient(Mounting, sdk_sync.HttpClient):
         client: httpx.Client = self._client
         return client
 
-    async def _send(self, request: dict[str, Any]) -> httpx.Response:
-        return self.client.request(**request)
+    async def _opened(self) -> httpx.Client:
+        return self.client
+
+    async def _send(self, client: Any, request: dict[str, Any]) -> httpx.Response:
+        answer: httpx.Response = client.request(**request)
+        return answer
 
     async def _sleep(self, seconds: float, deadline: Deadline | None) -> None:
         sleep_here(seconds, None)

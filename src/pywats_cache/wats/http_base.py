@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from .calling import deadline
 from .exchange import Exchange
 from .patterns import invalidate_matching
+from .rules import prefix_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +37,7 @@ class Mounting(Exchange):
     def _start(self, options: CacheOptions) -> None:
         self._options = options
         self._cache_enabled = options.enabled
+        self._prefix = prefix_of(self.base_url)
         self._client = self._open()
         if options.enabled:
             self._mounted = options.transport or self._client.cache
@@ -65,7 +67,7 @@ class Mounting(Exchange):
         """Seconds for which an answer to this may be stored; 0.0 for what is not cached, or with the cache off."""
         if self._mounted is None:
             return 0.0
-        decision = self._mounted.controller.decide(method, path)
+        decision = self._mounted.controller.decide(method, self._prefix + path)
         return decision.ttl if decision.kind == "read" else 0.0
 
     def _known(self, endpoint: str, params: dict[str, Any] | None, kwargs: dict[str, Any]) -> Response | None:
@@ -78,6 +80,9 @@ class Mounting(Exchange):
 
 class Awaitable(Mounting):
     """The asynchronous face, whether over an async client or over a sync one."""
+
+    async def _opened(self) -> Any:
+        return await self._get_client()  # type: ignore[attr-defined]
 
     async def _make_request(
         self,

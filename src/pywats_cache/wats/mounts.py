@@ -15,6 +15,7 @@ from ..httpx import AsyncCacheClient, AsyncCacheTransport, CacheClient, CacheTra
 from ..storage.url import storage_from_url
 from .limits import AsyncLimitedTransport, LimitedTransport
 from .options import CacheOptions
+from .rules import prefix_of, wats_controller
 
 __all__ = ["AsyncLimitedClient", "LimitedClient", "mount", "mount_async"]
 
@@ -153,7 +154,10 @@ def _caching(
         storage = cache.storage
         if isinstance(storage, str):
             storage = storage_from_url(storage, memory_entries=cache.entries)
-        parts = {"controller": cache.controller, "storage": storage, "record": cache.record}
+        controller = cache.controller
+        if controller is None:
+            controller = wats_controller(cache.ttl, prefix=prefix_of(options["base_url"]))
+        parts = {"controller": controller, "storage": storage, "record": cache.record}
     client = client_class(limiter, breaker, reused, **parts, **options)
     client.cache._closes_storage |= isinstance(cache.storage, str)
     return client

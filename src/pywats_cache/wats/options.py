@@ -13,7 +13,6 @@ from ..errors import ConfigurationTypeError, flag, seconds, whole
 from ..storage.memory import MemoryStorage
 from ..storage.tiered import TieredStorage
 from ..storage.url import STORAGE_VARIABLE, is_shared, parse_storage_url
-from .rules import wats_controller
 
 __all__ = ["DEFAULT_MAX_SIZE", "DEFAULT_TTL", "CacheOptions", "check_options", "default_storage_url"]
 
@@ -28,6 +27,8 @@ _STORAGES = (MemoryStorage, TieredStorage, hishel.BaseStorage, hishel.AsyncBaseS
 class CacheOptions:
     """What a client is to mount: `transport` of the user's, or a controller and a storage for one of ours.
 
+    No `controller`: the WATS rules, with `ttl` (seconds) as their ceiling.
+
     `storage` may be a URL, which may hold a password, so it is not shown; `entries` bounds the memory of that storage.
     """
 
@@ -36,6 +37,7 @@ class CacheOptions:
     controller: Controller | None = None
     storage: Any = field(default=None, repr=False)
     entries: int = DEFAULT_MAX_SIZE
+    ttl: float = DEFAULT_TTL
     record: Any = None
 
 
@@ -106,9 +108,10 @@ def check_options(
         cache_storage = default_storage_url() if enabled else None
     return CacheOptions(
         enabled,
-        controller=wats_controller(ttl) if cache_controller is None else cache_controller,
+        controller=cache_controller,
         storage="memory://" if cache_storage is None else cache_storage,
         entries=size,
+        ttl=ttl,
         record=cache_record,
     )
 

@@ -8,7 +8,7 @@ from ..httpx import AsyncCacheTransport
 from ..storage.url import parse_storage_url
 from .config import ClientConfig
 from .options import DEFAULT_MAX_SIZE, DEFAULT_TTL, CacheOptions, check_options, default_storage_url
-from .rules import wats_controller
+from .rules import prefix_of, wats_controller
 
 if TYPE_CHECKING:
     from .clients import AsyncWATS
@@ -35,21 +35,22 @@ class CacheSettings:
         parsed = parse_storage_url(self.url) if self.url else None
         return int(parsed.options.get("max_entries", self.size)) if parsed and parsed.scheme == "memory" else self.size
 
-    def arguments(self, storage: Any = None) -> dict[str, Any]:
+    def arguments(self, base_url: str, storage: Any = None) -> dict[str, Any]:
         """The arguments, with a storage that is there already or with a new one."""
+        prefix = prefix_of(base_url.rstrip("/").removesuffix("/api"))  # as the SDK's clients have it
         given = {"cache_storage": self.url or None, "cache_max_size": self.size} if storage is None else {}
         return {
             "enable_cache": self.enabled,
             "cache_storage": storage,
-            "cache_controller": wats_controller(self.ttl, offline=self.offline or None),
+            "cache_controller": wats_controller(self.ttl, prefix=prefix, offline=self.offline or None),
             **given,
         }
 
-    def options(self, storage: Any = None) -> CacheOptions:
+    def options(self, base_url: str, storage: Any = None) -> CacheOptions:
         """The same, checked."""
         defaults = {"cache_ttl": DEFAULT_TTL, "cache_max_size": DEFAULT_MAX_SIZE}
         unset = {"cache_ttl_seconds": None, "cache_transport": None}
-        return check_options(AsyncCacheTransport, **{**defaults, **unset, **self.arguments(storage)})
+        return check_options(AsyncCacheTransport, **{**defaults, **unset, **self.arguments(base_url, storage)})
 
 
 def reconfigure(api: AsyncWATS, base_url: str, token: str, settings: CacheSettings, before: CacheSettings) -> Any:
@@ -59,24 +60,28 @@ def reconfigure(api: AsyncWATS, base_url: str, token: str, settings: CacheSettin
       `cache_max_size` go, the least recently used first; a lower `cache_ttl_seconds` holds for what is stored already.
     - It does not stay where it could be wrong: the cache was off meanwhile, or is kept elsewhere now.
 
-    Calls under way end on the old client.
+    Calls under way end on the old client. Raises what the new one cannot be made for; then nothing has changed.
     """
     client: Any = api._http_client
-    left, old = client._client, client.cache
+    left, old, parts = client._client, client.cache, vars(client).copy()
     kept = old.storage if old is not None and settings.enabled and settings.url == before.url else None
+    url = base_url.rstrip("/").removesuffix("/api")
+    try:
+        client.base_url, client.token = url, token
+        client._headers = {**client._headers, "Authorization": f"Basic {token}"}
+        client._client = client._mounted = client._storage = None
+        client._start(settings.options(url, kept))
+    except BaseException:
+        vars(client).update(parts)
+        raise
     if kept is not None:
         getattr(kept, "memory", kept).resize(settings.entries)
-    url = base_url.rstrip("/").removesuffix("/api")
-    if url != client.base_url:
+    if url != parts["base_url"]:
         for domain in _DOMAINS:
             setattr(api, f"_{domain}", None)
         if client._circuit_breaker is not None:
             client._circuit_breaker.reset()
-    api._base_url = client.base_url = url
-    api._token = client.token = token
-    client._headers["Authorization"] = f"Basic {token}"
-    client._client = client._mounted = client._storage = None
-    client._start(settings.options(kept))
+    api._base_url, api._token = url, token
     if old is not None and client.cache is not None:
         client.cache._take_over(old)
         client.cache._closes_storage = True  # also one that was kept: each was made for this client

@@ -5,24 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import httpx
+
 from ..controller import Bypass, Controller, Read, Rule, Write
 from ..errors import seconds
 from .routes import ROUTES, Route
 
-__all__ = ["wats_controller", "wats_rules"]
+__all__ = ["prefix_of", "wats_controller", "wats_rules"]
 
 
-def wats_rules(cache_ttl: float = 300.0) -> tuple[Rule, ...]:
+def wats_rules(cache_ttl: float = 300.0, prefix: str = "") -> tuple[Rule, ...]:
     """The rules for a WATS server, no answer kept longer than `cache_ttl` seconds (0: none is kept).
+
+    `prefix` is the path that the server lies under, such as `/wats` behind a proxy.
 
     Raises ConfigurationError or ConfigurationTypeError for a bad `cache_ttl`.
     """
     ceiling = seconds("cache_ttl", cache_ttl, infinite=True)
     distinct = {(route.method, _shape(route.path)): route for route in ROUTES}
-    return tuple(_rule(route, ceiling) for route in distinct.values())
+    return tuple(_rule(route, ceiling, prefix.rstrip("/")) for route in distinct.values())
 
 
-def wats_controller(cache_ttl: float = 300.0, *, rules: Iterable[Rule] = (), **settings: Any) -> Controller:
+def wats_controller(
+    cache_ttl: float = 300.0, *, rules: Iterable[Rule] = (), prefix: str = "", **settings: Any
+) -> Controller:
     """The policy for a WATS server; `cache_ttl` (seconds) is the upper limit for the TTL of each route.
 
     - Routes that no rule names bypass the cache, because the server has GETs that write.
@@ -31,16 +37,24 @@ def wats_controller(cache_ttl: float = 300.0, *, rules: Iterable[Rule] = (), **s
     - A 401 drops all stored answers of the caller's credentials, a 403 those of its path.
     - `rules`: yours; each takes the place of the built-in rule for its route and methods, with its tags, and its TTL
       is not limited by `cache_ttl`.
+    - `prefix`: the path that the server lies under, such as `/wats` behind a proxy; the clients take `base_url`'s. It
+      is a part of the patterns of `rules`.
     - `settings`: other settings of `Controller`, such as `offline="auto"`.
     """
     ours = Controller(rules).rules  # which checks them
     taken = {(_shape(rule.pattern), method) for rule in ours for method in rule.methods}
-    kept = [r for r in wats_rules(cache_ttl) if not taken.issuperset((_shape(r.pattern), m) for m in r.methods)]
+    kept = [r for r in wats_rules(cache_ttl, prefix) if not taken.issuperset((_shape(r.pattern), m) for m in r.methods)]
     return Controller(
         (*kept, *ours),
         ttl=seconds("cache_ttl", cache_ttl, infinite=True),
         **{"unmatched": "bypass", "ignore_case": True, "store_empty": False, "drop_on": (401, 403), **settings},
     )
+
+
+def prefix_of(base_url: str) -> str:
+    """The path that a server lies under, as rules have it: '' at the root, and where none can be told."""
+    path = httpx.URL(base_url).raw_path.decode("ascii").partition("?")[0].rstrip("/")
+    return path if path.startswith("/") and "*" not in path else ""
 
 
 def _pattern(path: str) -> str:
@@ -52,8 +66,8 @@ def _shape(path: str) -> str:
     return "/".join("*" if "{" in segment else segment.casefold() for segment in path.split("/"))
 
 
-def _rule(route: Route, ceiling: float) -> Rule:
-    pattern = _pattern(route.path)
+def _rule(route: Route, ceiling: float, prefix: str) -> Rule:
+    pattern = prefix + _pattern(route.path)
     if route.kind == "read":
         ttl = min(route.ttl, ceiling)
         return Read(pattern, ttl, route.tags, (route.method,), bypass_query=route.bypass_query)

@@ -21,7 +21,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import CachingError
+from ..errors import CachingError, ConfigurationError
 from ..web import Guard, Listener, Subject, build_app
 from ..web.guard import LOOPBACK
 from .clients import AsyncWATS
@@ -43,6 +43,10 @@ logger: logging.Logger = logging.getLogger("pywats_cache.wats.service")
 
 TOKEN_VARIABLE = "PYWATS_CACHE_TOKEN"  # noqa: S105 - the name of a variable
 HOST_VARIABLE = "PYWATS_HEALTH_HOST"
+PORT_VARIABLE = "PYWATS_HEALTH_PORT"
+WITHOUT_QUEUE = "reports and converters wait for the next start of the service, for it started without credentials"
+LEFT_OPEN = 300.0
+"""Seconds for which the connections of before a reload stay open: longer than a call takes with all its retries."""
 
 
 class AsyncClientService(_Vendor):  # type: ignore[misc]
@@ -61,7 +65,8 @@ class AsyncClientService(_Vendor):  # type: ignore[misc]
     the request accepts `application/json` or says `?format=json`, or with `enable_metrics` off) and `/cache/…`.
 
     A changed file is applied within five seconds, or at once by `reload()`; what is stored stays where it still holds.
-    A file with a bad cache field is refused, at the start with ConfigurationError, later with a line in the log.
+    A file with a bad cache field is refused, at the start with ConfigurationError, later with a line in the log; so are
+    a port that is none, and a reload that leaves no address or token.
     """
 
     def __init__(
@@ -72,18 +77,22 @@ class AsyncClientService(_Vendor):  # type: ignore[misc]
         health_host: str | None = None,
         health_port: int | None = None,
     ) -> None:
+        # Before the vendor's part, which reads the file and the port too, and raises whatever comes of it.
+        port = _checked_port(health_port)
+        config = ClientConfig.load_for_instance(instance_id) if config_path is None else ClientConfig.load(config_path)
+        settings = CacheSettings(config)
         super().__init__(instance_id, config_path)
         self.api: AsyncWATS | None
-        self.config: ClientConfig
+        self.config: ClientConfig = config
         self._metrics_collector: ServiceMetrics | None = None
         self._health_server: Listener | None = None
-        self._config_path = Path(self.config.config_path if config_path is None else config_path)
-        self.config = ClientConfig.load(self._config_path)
-        self._settings = CacheSettings(self.config)
+        self._config_path = Path(config.config_path)
+        self._settings = settings
         self._health_host = health_host or os.environ.get(HOST_VARIABLE) or LOOPBACK[0]
-        if health_port is not None:
-            self._health_port = health_port
-        self._left: list[Any] = []
+        self._health_port = port
+        self._leaving: set[asyncio.Task[None]] = set()
+        self._failure: Exception | None = None
+        self._starting: asyncio.Task[Any] | None = None
         self.reloads: int = 0
         """How often a changed configuration was applied."""
 
@@ -91,6 +100,30 @@ class AsyncClientService(_Vendor):  # type: ignore[misc]
     def url(self) -> str | None:
         """Where it listens; None before it does."""
         return self._health_server.url if self._health_server else None
+
+    async def start(self) -> None:
+        """Start as the vendor's does."""
+        self._failure = None
+        try:
+            await super().start()
+        except Exception as error:
+            self._failure = error
+            raise
+        finally:
+            self._starting = None
+
+    async def run(self) -> None:
+        """Run until it is told to stop. Raises what kept it from starting, which the vendor's only logs."""
+        self._starting = asyncio.current_task()
+        await super().run()
+        if self._failure is not None:
+            raise self._failure
+
+    def request_shutdown(self) -> None:
+        """End `run`, also while it still waits for the server, which may take minutes."""
+        super().request_shutdown()
+        if self._starting is not None:
+            self._starting.cancel()
 
     async def _initialize_api(self) -> None:
         logger.info("connecting to the server")
@@ -102,7 +135,7 @@ class AsyncClientService(_Vendor):  # type: ignore[misc]
                 base_url=address,
                 token=token,
                 instance_id=self.instance_id,
-                **self._settings.arguments(),
+                **self._settings.arguments(address),
             )
             self._wire_metrics()
             await self.api.__aenter__()
@@ -147,35 +180,47 @@ class AsyncClientService(_Vendor):  # type: ignore[misc]
 
     async def reload(self) -> bool:
         """Apply the file as it is now. False if it cannot be; then everything goes on as it was."""
+        before = self.config
         try:
             config = ClientConfig.load(self._config_path)
             settings = CacheSettings(config)
-        except (CachingError, OSError, ValueError, TypeError) as error:
+            self.config = config
+            if self.api is None:
+                self._settings = settings
+                await self._initialize_api()
+                if self.api is not None:
+                    logger.warning("%s", WITHOUT_QUEUE)
+            else:
+                await self._change(self.api, settings)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the service runs on
+            self.config = before
             logger.error("the configuration was not applied: %s", error)
             return False
-        self.config = config
-        if config.enable_metrics:
-            self._start_metrics()
-        if self.api is None:
-            self._settings = settings
-            await self._initialize_api()
-        else:
-            address, token = await self._credentials_now()
-            before, self._settings = self._settings, settings
-            left = reconfigure(self.api, address, token, settings, before)
-            if left is not None:
-                self._left.append(left)
-            self._wire_metrics()
-            try:
-                await self._check_server()
-            except Exception as error:  # noqa: BLE001 - whatever it is, the server cannot be used
-                logger.warning("the server does not answer: %s", type(error).__name__)
-                self._stats["api_status"] = "Error"
         if self._converter_pool:
             await self._converter_pool.reload_config(config)
         self.reloads += 1
         logger.info("the configuration was applied")
         return True
+
+    async def _change(self, api: AsyncWATS, settings: CacheSettings) -> None:
+        """Let `api` go on with the configuration of now."""
+        address, token = await self._credentials_now()
+        if not address or not token:
+            raise ConfigurationError("service_address and api_token must not be empty")
+        left = reconfigure(api, address, token, settings, self._settings)
+        self._settings = settings
+        if left is not None:
+            task = asyncio.create_task(_closed_later(left))
+            self._leaving.add(task)
+            task.add_done_callback(self._leaving.discard)
+        if self.config.enable_metrics:
+            self._start_metrics()
+        self._wire_metrics()
+        try:
+            await self._check_server()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the server cannot be used
+            logger.warning("the server does not answer: %s", type(error).__name__)
+            self._stats["api_status"] = "Error"
 
     async def _reload_config(self) -> None:
         await self.reload()
@@ -183,9 +228,10 @@ class AsyncClientService(_Vendor):  # type: ignore[misc]
     async def stop(self) -> None:
         """Stop as the vendor's does, and close the connections of before each reload."""
         await super().stop()
-        left, self._left = self._left, []
-        for client in left:
-            await client.aclose()
+        leaving = list(self._leaving)
+        for task in leaving:
+            task.cancel()
+        await asyncio.gather(*leaving, return_exceptions=True)
 
     # ── HTTP ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -227,9 +273,11 @@ class AsyncClientService(_Vendor):  # type: ignore[misc]
         reasons = [] if self.is_running else [f"the service is {status}"]
         if not connected:
             reasons.append("the WATS server is not connected")
+        elif self.is_running and self._pending_queue is None:
+            reasons.append(WITHOUT_QUEUE)
         if reasons:
             document["reason"] = details["reason"] = ", ".join(reasons)
-        return self.is_running, self.is_running and connected, document
+        return self.is_running, not reasons, document
 
     def _cache_health(self) -> dict[str, Any]:
         cache = self.api.cache if self.api is not None else None
@@ -267,6 +315,34 @@ class AsyncClientService(_Vendor):  # type: ignore[misc]
             return None
         text: bytes = self._metrics_collector.text()
         return text
+
+
+def _checked_port(given: int | None) -> int:
+    """The port to listen on. Raises ConfigurationError."""
+    name, value = (
+        ("health_port", given) if given is not None else (PORT_VARIABLE, os.environ.get(PORT_VARIABLE, "8080"))
+    )
+    try:
+        port = int(value)
+    except ValueError:
+        port = -1
+    if not 0 <= port <= 65535:
+        raise ConfigurationError(f"{name} must be a port from 0 (any that is free) to 65535, not {value!r}")
+    return port
+
+
+async def _closed_later(client: Any) -> None:
+    """Close a client that no new call takes, once those under way are over, or at once when cancelled."""
+    try:
+        await asyncio.sleep(LEFT_OPEN)
+    finally:
+        await client.aclose()
+
+
+def _level(name: str) -> str:
+    if not isinstance(logging.getLevelName(name.upper()), int):
+        raise argparse.ArgumentTypeError(f"must be a level such as INFO or DEBUG, not {name!r}")
+    return name.upper()
 
 
 def _now() -> str:
@@ -311,9 +387,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--instance", default="default", help="the instance (default: %(default)s)")
     parser.add_argument("--host", help="the address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, help="the port to listen on (default: 8080; 0: any that is free)")
-    parser.add_argument("--log-level", default="INFO", help="(default: %(default)s)")
+    parser.add_argument("--log-level", type=_level, default="INFO", help="(default: %(default)s)")
     given = parser.parse_args(arguments)
-    logging.basicConfig(level=given.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(level=given.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         run_service(given.config, given.instance, health_host=given.host, health_port=given.port)
     except (CachingError, OSError) as error:

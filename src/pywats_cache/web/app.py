@@ -198,7 +198,7 @@ async def _body(request: Request) -> dict[str, Any]:
             raise _Refused(413, f"the body must not be larger than {MAX_BODY} bytes")
     try:
         given = json.loads(raw or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         raise _Refused(400, "the body must be JSON") from None
     if not isinstance(given, dict):
         raise _Refused(400, "the body must be a JSON object")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from anyio import to_thread
 
-from ..errors import ConfigurationTypeError
+from ..errors import ConfigurationError, ConfigurationTypeError
 from ..figures import Figures, measure
 from ..mounting import Mounted
 
@@ -82,11 +82,15 @@ class Subject:
         return self._mounted().doctor()
 
     async def explain(self, method: str, url: str) -> Explanation:
-        """What would happen to a request of this client now."""
+        """What would happen to a request of this client now. Raises ConfigurationError for what is no URL."""
         mounted, http = self._mounted(), self._http
         build = getattr(http, "build_request", None) or mounted._library.request
+        try:
+            request = build(method.upper(), url)
+        except Exception as error:  # its InvalidURL, whichever library it is, is no ValueError
+            raise ConfigurationError(f"url cannot be used: {error}") from error
         # In a thread whatever the client is, for it may ask a storage that processes share.
-        return await to_thread.run_sync(partial(mounted._explain, build(method.upper(), url), asks=True))
+        return await to_thread.run_sync(partial(mounted._explain, request, asks=True))
 
     async def invalidate(self, path: str | None, tags: tuple[str, ...], soft: bool) -> None:
         """As the transport's `invalidate`."""
@@ -99,15 +103,40 @@ class Subject:
         await _done(mounted.clear)
 
     async def warm(self, urls: Iterable[str], concurrency: int) -> Warmed:
-        """Fetch ahead what is not fresh; URLs without a host are relative to the client's base URL."""
+        """Fetch ahead what is not fresh; URLs without a host are relative to the client's base URL.
+
+        Raises ConfigurationError for what the rules do not read, for it may write, and for a URL of another origin than
+        that one, which must not get the client's credentials.
+        """
+        urls = list(urls)
+        self._check_that_all_are_reads(urls)
         if self._elsewhere and self._mounted()._is_async:
             raise LookupError("an async client can be warmed in its own event loop only")
         warm: Any = getattr(self._http, "warm", None) or getattr(self._mounted(), "warm")  # noqa: B009
-        result: Warmed = await _done(lambda: warm(list(urls), concurrency=concurrency))
+        result: Warmed = await _done(lambda: warm(urls, concurrency=concurrency))
         return result
+
+    def _check_that_all_are_reads(self, urls: list[str]) -> None:
+        mounted, http = self._mounted(), self._http
+        build = getattr(http, "build_request", None) or mounted._library.request
+        base = getattr(http, "base_url", None)
+        for url in urls:
+            try:
+                target = build("GET", url).url
+            except Exception:  # noqa: BLE001, S112 - it cannot be sent anywhere, and counts as failed
+                continue
+            decision = mounted.controller.decide("GET", target.raw_path.decode("ascii").partition("?")[0])
+            if decision.kind != "read":
+                raise ConfigurationError(f"urls must be cached, and {target.path} is not: {decision.rule}")
+            if base is not None and base.host and _origin(target) != _origin(base):
+                raise ConfigurationError(f"urls must be at {_origin(base)}, not at {_origin(target)}")
 
 
 async def _done(call: Any) -> Any:
     """The result of a call that may be sync (then in a thread: it may block) or async."""
     result = await to_thread.run_sync(call)
     return await result if inspect.isawaitable(result) else result
+
+
+def _origin(url: Any) -> str:
+    return f"{url.scheme}://{url.netloc.decode('ascii')}"

@@ -7,6 +7,7 @@ import json
 import socket
 import threading
 
+import httpx
 import pytest
 from simulated_wire import LONG, PRODUCT, InThread, get, hanging, put_product
 from wats_requests import Sender
@@ -35,6 +36,13 @@ def test_fault_for_ever_ends_with_clear_faults(server: SimulatedWATS, sender: Se
     assert [sender.get(PRODUCT)[0] for _ in range(5)] == [502] * 5
     server.clear_faults()
     assert sender.get(PRODUCT)[0] == 200
+
+
+@pytest.mark.parametrize("status", [204, 304])
+def test_a_status_without_a_body_leaves_the_connection_usable(server: SimulatedWATS, status: int):
+    with httpx.Client(base_url=server.base_url, headers={"Authorization": f"Basic {server.token}"}) as client:
+        server.fail(status=status)
+        assert [client.get(PRODUCT).status_code for _ in range(2)] == [status, 200]
 
 
 def test_hang_ends_with_release(server: SimulatedWATS):
