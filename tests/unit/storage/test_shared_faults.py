@@ -10,11 +10,13 @@ import sqlite3
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from shared_clients import Make, status
 
 from pywats_cache import SharedStorage
+from pywats_cache.storage.looking import look_at
 
 
 def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -192,3 +194,12 @@ def test_after_a_power_loss_at_any_moment_nothing_old_is_served(process: Make, o
             hits += status(response) == "hit"
         restarted.close()
     assert hits > 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such names under Windows")
+@pytest.mark.parametrize("name", ["c[1].db", "c**.db"])
+def test_what_was_set_aside_is_found_whatever_the_file_is_called(tmp_path: Path, process: Make, name: str) -> None:
+    (tmp_path / name).write_bytes(b"of somebody else" * 500)
+    process(storage=SharedStorage(tmp_path / name)).get("/a")
+    found = look_at(f"sqlite:///{quote(str(tmp_path / name))}").figures()["set_aside"]
+    assert [one.startswith(f"{name}.aside-") for one in found] == [True]
