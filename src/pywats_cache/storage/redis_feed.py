@@ -75,6 +75,10 @@ class Feed:
         if thread is not None and thread is not threading.current_thread():
             thread.join(self._max_lag + 1.0)
 
+    def end_soon(self) -> None:
+        """End the thread of a storage that nobody closed: it holds this object, so it would go on for ever."""
+        self._stop.set()
+
     def learned(self, delta: Delta, asked: float, doubts: int) -> None:
         """An answer to a question that was sent at `asked`, when there were so many doubts: it is worth a lease too."""
         with self._lock:
