@@ -36,6 +36,8 @@ class SqliteFile:
     - `durable`: a commit is on the disk when it returns (synchronous=FULL); otherwise the newest may be lost with the
       power, never torn.
     - `patience`: seconds to wait for another process's lock, the bound on what a request can be held up.
+    - `pause`: seconds for which no `write` is tried after one that waited in vain. Many threads would wait one after the
+      other else.
 
     `read` and `write` raise StorageError, whatever went wrong; the next call tries again. Before a fork the connection
     is closed and both processes open one of their own when they need it: SQLite's locks do not survive a fork, not
@@ -52,6 +54,7 @@ class SqliteFile:
         durable: bool,
         patience: float,
         on_aside: Callable[[str], object],
+        pause: float = 0.0,
     ) -> None:
         self.path = path
         self._application = application
@@ -59,6 +62,8 @@ class SqliteFile:
         self._schema = schema
         self._durable = durable
         self._patience = patience
+        self._pause = pause
+        self._locked_until = float("-inf")
         self._on_aside = on_aside
         self._connection: sqlite3.Connection | None = None
         self._opened: os.stat_result | None = None
@@ -80,6 +85,8 @@ class SqliteFile:
         with self._lock:
             if self._unusable or self._depth:
                 raise StorageError("the database is in use across a fork or a signal")
+            if begin != "BEGIN" and time.monotonic() < self._locked_until:
+                raise StorageError("the database was locked a moment ago")
             self._depth += 1
             try:
                 try:
@@ -89,9 +96,11 @@ class SqliteFile:
                         raise
                     self._set_aside(f"is damaged ({error})")
                     return self._attempt(begin, work)
-            except (sqlite3.Error, OSError) as error:
+            except (sqlite3.Error, OSError, UnicodeEncodeError) as error:  # the last: a tag that is no text
                 if not isinstance(error, sqlite3.OperationalError) or "locked" not in str(error):
                     self.close()  # a new connection may find it in order again
+                elif begin != "BEGIN":
+                    self._locked_until = time.monotonic() + self._pause
                 raise StorageError(f"{type(error).__name__}: {error}") from error
             finally:
                 self._depth -= 1

@@ -15,7 +15,8 @@ from urllib.parse import quote
 import pytest
 from shared_clients import Make, status
 
-from pywats_cache import SharedStorage
+from pywats_cache import Controller, SharedStorage, Write
+from pywats_cache.storage import sqlite_records
 from pywats_cache.storage.looking import look_at
 
 
@@ -92,6 +93,33 @@ def test_a_locked_database_holds_up_no_request_for_long(
     one.get("/c")
     assert status(one.get("/c")) == "hit"
     assert status(other.get("/c")) == "hit"
+
+
+def test_a_database_locked_for_long_is_not_waited_for_by_each_request(
+    process: Make, origin: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_records, "PAUSE", 1000.0)
+    client = process()
+    client.get("/a")
+    file = client.cache.storage._records._file
+    waits: list[str] = []
+    attempt = file._attempt
+    monkeypatch.setattr(file, "_attempt", lambda begin, work: waits.append(begin) or attempt(begin, work))
+    lock = sqlite3.connect(tmp_path / "c.db", isolation_level=None)
+    lock.execute("BEGIN IMMEDIATE")
+    assert [client.get(f"/{n}").status_code for n in range(5)] == [200] * 5
+    lock.close()
+    assert waits.count("BEGIN IMMEDIATE") == 1
+    assert waits.count("BEGIN") == 5
+    assert process().get("/a").text == "1"
+
+
+def test_a_tag_that_is_no_text_costs_no_request(process: Make, origin: Any) -> None:
+    one, other = process(Controller([Write("/w", dirties=("\ud800",))])), process()
+    other.get("/a")
+    assert one.put("/w").status_code == 200
+    assert other.get("/a").text == "3"  # what cannot be told makes everything invalid
+    assert one.get("/b", extensions={"pywats_cache": {"tags": ("\ud800",)}}).status_code == 200
 
 
 def test_a_corrupt_row_is_never_served(process: Make, origin: Any, tmp_path: Path, caplog: Any) -> None:

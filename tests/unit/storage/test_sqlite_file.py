@@ -34,7 +34,7 @@ def told() -> list[str]:
 def make(path: Path, told: list[str]) -> Iterator[Callable[..., SqliteFile]]:
     made: list[SqliteFile] = []
 
-    def make(version: int = 1, patience: float = 0.05) -> SqliteFile:
+    def make(version: int = 1, patience: float = 0.05, pause: float = 0.0) -> SqliteFile:
         made.append(
             SqliteFile(
                 path,
@@ -43,6 +43,7 @@ def make(path: Path, told: list[str]) -> Iterator[Callable[..., SqliteFile]]:
                 schema="CREATE TABLE t (n INTEGER); INSERT INTO t VALUES (1)",
                 durable=True,
                 patience=patience,
+                pause=pause,
                 on_aside=told.append,
             )
         )
@@ -177,6 +178,29 @@ def test_another_process_lock_is_waited_for_with_a_bound(make: Callable[..., Sql
     other.close()
     add(file, 2)
     assert numbers(file) == [1, 2]
+
+
+def test_after_one_that_waited_in_vain_no_write_waits_for_a_while(make: Callable[..., SqliteFile], path: Path) -> None:
+    file = make(pause=1000.0)
+    numbers(file)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StorageError, match="database is locked"):
+        add(file, 2)
+    other.execute("ROLLBACK")
+    other.close()
+    with pytest.raises(StorageError, match="locked a moment ago"):
+        add(file, 2)
+    assert numbers(file) == [1]
+    file._locked_until = time.monotonic()
+    add(file, 2)
+
+
+def test_what_is_no_text_fails_like_anything_else(make: Callable[..., SqliteFile]) -> None:
+    file = make()
+    with pytest.raises(StorageError, match="surrogates not allowed"):
+        file.write(lambda connection: connection.execute("INSERT INTO t VALUES (?)", ("\ud800",)))
+    assert numbers(file) == [1]
 
 
 def test_a_directory_that_is_not_there_yet_fails_until_it_is(
