@@ -52,7 +52,7 @@ class Feed:
         self.until: float = float("-inf")
         self.doubts: int = 0
         self._generation = ""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may ask in a thread that holds it
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
 

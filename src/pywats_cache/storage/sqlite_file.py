@@ -36,8 +36,8 @@ class SqliteFile:
     - `durable`: a commit is on the disk when it returns (synchronous=FULL); otherwise the newest may be lost with the
       power, never torn.
     - `patience`: seconds to wait for another process's lock, the bound on what a request can be held up.
-    - `pause`: seconds for which no `write` is tried after one that waited in vain. Many threads would wait one after the
-      other else.
+    - `pause`: seconds for which no `write` is tried after one that waited in vain. Else many threads would, one after
+      the other.
 
     `read` and `write` raise StorageError, whatever went wrong; the next call tries again. Before a fork the connection
     is closed and both processes open one of their own when they need it: SQLite's locks do not survive a fork, not
