@@ -152,6 +152,36 @@ def test_a_removed_file_is_made_again(make: Callable[..., SqliteFile], path: Pat
     assert numbers(file) == [1]
 
 
+def test_a_file_put_in_place_while_it_is_opened_is_not_taken_for_what_was_opened(
+    make: Callable[..., SqliteFile], path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers(make())
+    file, other = make(), make()
+
+    def connect_too_late(where: Path) -> sqlite3.Connection:
+        monkeypatch.undo()
+        connection = file._connect(where)
+        path.rename(path.with_name("gone"))
+        add(other, 2)
+        return connection
+
+    monkeypatch.setattr(file, "_connect", connect_too_late)
+    add(file, 3)
+    assert numbers(make()) == numbers(other) == [1, 2, 3]
+
+
+def test_versions_that_take_turns_do_not_fill_the_disk(
+    make: Callable[..., SqliteFile], path: Path, told: list[str]
+) -> None:
+    old, new = make(), make(version=2)
+    for _ in range(3):
+        add(old, 2)
+        assert numbers(new) == [1]
+    assert len(told) == 5
+    kept = {name.removesuffix("-wal").removesuffix("-shm") for name in asides(path)}
+    assert kept == {"a.db.aside-version-1", "a.db.aside-version-2"}
+
+
 def test_a_file_replaced_during_a_write_fails_that_write(make: Callable[..., SqliteFile], path: Path) -> None:
     file = make()
     numbers(file)
