@@ -71,6 +71,7 @@ def test_sqlite_takes_bounds(tmp_path: Path) -> None:
         ("redis://u:1234?hunter2@h/0", "in a user or password as %2F"),
         ("redis://h/0?max_lag=0", "max_lag must be a number of seconds > 0"),
         ("redis://h/0?password=hunter2&no_such=1", "parameters that redis-py knows"),
+        ("redis://:hunter2@h/0?decode_responses=True", "without decode_responses"),
         ("redis://[hunter2@h/0", "a URL that cannot be read"),
         ("memory://x", "nothing more"),
         ("memory:///x", "nothing more"),
