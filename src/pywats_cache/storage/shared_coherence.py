@@ -180,6 +180,8 @@ class SharedCoherence(Coherence):
         self._generation = delta.generation
         self._lost = delta.lost
         self._pulled = self._local = delta.epoch
+        # While it is not asked again nothing may be known, or who goes by that misses what comes meanwhile.
+        self._retry_at = self._failed_at = float("-inf")
         if self._owes:  # since a moment ago
             self._local = None
 

@@ -251,6 +251,23 @@ def test_behind_a_change_that_could_not_be_committed_no_other_one_waits(
     assert other.is_settling(("c",), 0.0) is False
 
 
+def test_what_another_did_is_not_missed_after_a_failure_and_a_success(
+    one: Process, other: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    announced = one.begin_write(("c",), 60.0)
+    monkeypatch.setattr(shared_coherence, "RETRY", 1000.0)
+    one.disk.failure = "locked"
+    one.bump(("b",))
+    one.disk.failure = None
+    one.finish_write(announced, ("c",), 0.0)
+    epoch = one.epoch
+    assert other.epoch == epoch
+    other.bump(("a",))
+    # As the engine does, which may not block while it decides.
+    one.refresh()
+    assert one.without_io(one.dirtied_since, ("a",), epoch)
+
+
 def test_who_waited_behind_it_to_end_a_write_does_not_wait_again(one: Process, other: Process) -> None:
     announced = [one.begin_write((tag,), 60.0) for tag in "abcd"]
     epoch, asked = other.epoch, one.disk.asked
