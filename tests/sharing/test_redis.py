@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -146,6 +147,19 @@ def test_within_the_lease_a_hit_asks_nothing(machine: Make, monkeypatch: pytest.
 
 def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_a_storage_that_nobody_closed_leaves_no_thread(server: ValkeyServer, origin: Origin) -> None:
+    storage = RedisSharedStorage(f"redis://127.0.0.1:{server.port}/0", digest_key=KEY, max_lag=0.05)
+    client = httpx.Client(transport=CacheTransport(httpx.MockTransport(origin), storage=storage))
+    client.get("http://origin/a")
+    thread = storage._redis.feed._thread
+    assert thread is not None
+    assert thread.is_alive()
+    del storage, client
+    gc.collect()
+    thread.join(LONG)
+    assert not thread.is_alive()
 
 
 def test_a_server_that_is_down_at_the_start_costs_no_request(

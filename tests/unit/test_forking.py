@@ -9,6 +9,7 @@ import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,6 +19,7 @@ import pytest
 
 from pywats_cache import MemoryStorage
 from pywats_cache.flights import Flight
+from pywats_cache.storage.sqlite_records import SqliteRecords
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 LONG = 30
@@ -116,6 +118,31 @@ def test_locks_held_at_the_fork_do_not_deadlock_the_child(cached: Callable[..., 
 
     try:
         in_child(work)
+    finally:
+        leave.set()
+        thread.join(LONG)
+
+
+def test_a_store_that_a_thread_uses_at_the_fork_does_not_deadlock_the_child(tmp_path: Path) -> None:
+    records = SqliteRecords(tmp_path / "r.db", max_entries=5, max_bytes=9999, on_aside=pytest.fail)
+    noting, leave = threading.Event(), threading.Event()
+
+    class Found(list[Any]):
+        """What a thread found, and is noting to be used when the fork comes."""
+
+        def __iter__(self) -> Iterator[Any]:
+            if threading.current_thread() is thread:
+                noting.set()
+                leave.wait(LONG)
+            return super().__iter__()
+
+    records._file.read = lambda work: Found([("v", b"")])  # type: ignore[method-assign,return-value]
+    thread = threading.Thread(target=records.get, args=("k",))
+    thread.start()
+    assert noting.wait(LONG)
+
+    try:
+        in_child(lambda: records.get("k"))
     finally:
         leave.set()
         thread.join(LONG)

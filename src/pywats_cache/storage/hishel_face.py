@@ -90,7 +90,7 @@ class HishelFace(BaseStorage):
             with self.lock:
                 # A clear() while the body was read must not be undone by its end.
                 if not self.coherence.dirtied_since((), epoch):
-                    gone = self.table.put(_name(item.id), item) if item.size <= self.max_bytes else None
+                    gone = self.table.put(_name(item.id), item) if item.size <= self.max_entry_bytes else None
                     if gone is not None:
                         self._groups.setdefault(key, {})[item.id] = None
                         for name, other in gone:
@@ -133,7 +133,8 @@ class HishelFace(BaseStorage):
         with self.lock:
             item = self.table.items.get(_name(id))
             if isinstance(item, _Item):
-                if self.table.grow(_name(id), item, item.sized(headers) - item.size):
+                size = item.sized(headers)
+                if size <= self.max_entry_bytes and self.table.grow(_name(id), item, size - item.size):
                     item.response = Response(item.response.status_code, _copy_headers(headers))
                 else:
                     self.remove_entry(id)  # the old headers are wrong, and the new ones do not fit

@@ -52,7 +52,7 @@ class Feed:
         self.until: float = float("-inf")
         self.doubts: int = 0
         self._generation = ""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may ask in a thread that holds it
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
 
@@ -74,6 +74,10 @@ class Feed:
             self._stop.set()
         if thread is not None and thread is not threading.current_thread():
             thread.join(self._max_lag + 1.0)
+
+    def end_soon(self) -> None:
+        """End the thread of a storage that nobody closed: it holds this object, so it would go on for ever."""
+        self._stop.set()
 
     def learned(self, delta: Delta, asked: float, doubts: int) -> None:
         """Take over the answer to a question sent at `asked`, when `self.doubts` was `doubts`. It gives a lease too."""

@@ -114,6 +114,9 @@ class RedisLedger:
         client, max_lag = self._renewable
         self.feed = Feed(client, self._channel, max_lag)
 
+    def __del__(self) -> None:
+        self.feed.end_soon()
+
     def cells(self) -> Sequence[int]:
         """The cells that the server's pushes keep."""
         self.feed.start()

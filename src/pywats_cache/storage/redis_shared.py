@@ -109,6 +109,8 @@ class RedisSharedStorage(SharingStorage):
             raise ConfigurationError(
                 "storage must be a URL such as redis://127.0.0.1:6379/0, with parameters that redis-py knows"
             ) from None
+        if client.connection_pool.connection_kwargs.get("decode_responses"):
+            raise ConfigurationError("storage must be a URL without decode_responses: what is stored is bytes")
         self._client = client
         self._refused: type[Exception] = redis.exceptions.ReadOnlyError
         self._may_continue = on_unreachable == "continue"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..errors import ConfigurationTypeError, StorageError, whole
+from ..errors import ConfigurationError, ConfigurationTypeError, StorageError, whole
 from .epoch_file import LATEST
 from .install_key import install_key
 from .memory import MemoryStorage
@@ -45,6 +45,8 @@ class SharedStorage(SharingStorage):
     ) -> None:
         if not isinstance(path, (str, Path)):
             raise ConfigurationTypeError(f"path must be a path of a file, not {path!r}")
+        if Path(path).name in ("", ".."):  # the files beside it would be beside that directory, or nowhere
+            raise ConfigurationError(f"path must name a file, not {str(path)!r}")
         self.path: Path = Path(path).absolute()
         self.max_entries: int = whole("max_entries", max_entries, least=1)
         self.max_bytes: int = whole("max_bytes", max_bytes, least=1)

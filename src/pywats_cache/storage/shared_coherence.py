@@ -48,6 +48,7 @@ class SharedCoherence(Coherence):
         "_at_any_origin",
         "_cells",
         "_checked_until",
+        "_failed_at",
         "_generation",
         "_ledger",
         "_local",
@@ -72,7 +73,7 @@ class SharedCoherence(Coherence):
         self._generation: str | None = None
         self._lost = 0
         self._windows: dict[str, float] = {}
-        self._retry_at = self._checked_until = float("-inf")
+        self._retry_at = self._checked_until = self._failed_at = float("-inf")
         self._at_any_origin = self._owes = False
         self._pinned: set[int] = set()
         """The threads within `without_io`."""
@@ -179,6 +180,8 @@ class SharedCoherence(Coherence):
         self._generation = delta.generation
         self._lost = delta.lost
         self._pulled = self._local = delta.epoch
+        # While it is not asked again nothing may be known, or who goes by that misses what comes meanwhile.
+        self._retry_at = self._failed_at = float("-inf")
         if self._owes:  # since a moment ago
             self._local = None
 
@@ -193,14 +196,22 @@ class SharedCoherence(Coherence):
                 raise
 
     def _change(self, change: Change) -> int:
+        asked = monotonic()
         with self._lock:
+            # One that could not be committed has made everything invalid, so the next ones, which would have to wait
+            # one after the other, lose nothing. But what was announced is to end: its tags are not stored before.
+            in_vain = self._failed_at >= asked if change.close else monotonic() < self._failed_at + RETRY
             try:
+                if in_vain:
+                    raise StorageError("another change could not be committed a moment ago")
                 self._open()
                 self._pay()
                 self._apply(self._ledger.change(change, Known(self._generation, self._pulled)))
             except StorageError as error:
                 self._ledger.lose()
                 self._suspend("writing", error)
+                if not in_vain:
+                    self._failed_at = monotonic()
             return UNKNOWN if self._local is None else self._local
 
     # ── what the engine asks ──────────────────────────────────────────────────────────────────────────────────────

@@ -32,10 +32,12 @@ class SqliteFile:
     """The database at `path`, mode 0600, in WAL mode, through one connection that threads take in turn.
 
     - `application`, `version`: what the file must be; another file, a newer or older one, and a damaged one are
-      renamed to `<path>.aside-<time>` and a new one is made with `schema`. `on_aside` is told the reason.
+      renamed to `<path>.aside-<time or version>` and a new one is made with `schema`. `on_aside` is told the reason.
     - `durable`: a commit is on the disk when it returns (synchronous=FULL); otherwise the newest may be lost with the
       power, never torn.
     - `patience`: seconds to wait for another process's lock, the bound on what a request can be held up.
+    - `pause`: seconds for which no `write` is tried after one that waited in vain. Else many threads would, one after
+      the other.
 
     `read` and `write` raise StorageError, whatever went wrong; the next call tries again. Before a fork the connection
     is closed and both processes open one of their own when they need it: SQLite's locks do not survive a fork, not
@@ -52,6 +54,7 @@ class SqliteFile:
         durable: bool,
         patience: float,
         on_aside: Callable[[str], object],
+        pause: float = 0.0,
     ) -> None:
         self.path = path
         self._application = application
@@ -59,6 +62,8 @@ class SqliteFile:
         self._schema = schema
         self._durable = durable
         self._patience = patience
+        self._pause = pause
+        self._locked_until = float("-inf")
         self._on_aside = on_aside
         self._connection: sqlite3.Connection | None = None
         self._opened: os.stat_result | None = None
@@ -80,6 +85,8 @@ class SqliteFile:
         with self._lock:
             if self._unusable or self._depth:
                 raise StorageError("the database is in use across a fork or a signal")
+            if begin != "BEGIN" and time.monotonic() < self._locked_until:
+                raise StorageError("the database was locked a moment ago")
             self._depth += 1
             try:
                 try:
@@ -89,9 +96,11 @@ class SqliteFile:
                         raise
                     self._set_aside(f"is damaged ({error})")
                     return self._attempt(begin, work)
-            except (sqlite3.Error, OSError) as error:
+            except (sqlite3.Error, OSError, UnicodeEncodeError) as error:  # the last: a tag that is no text
                 if not isinstance(error, sqlite3.OperationalError) or "locked" not in str(error):
                     self.close()  # a new connection may find it in order again
+                elif begin != "BEGIN":
+                    self._locked_until = time.monotonic() + self._pause
                 raise StorageError(f"{type(error).__name__}: {error}") from error
             finally:
                 self._depth -= 1
@@ -120,12 +129,15 @@ class SqliteFile:
         self.close()
         if not self.path.exists():
             self._create()
-        connection = self._connect(self.path)
-        self._connection = connection
+        # First what is there, then the connection: the other way round, a file put in place in between would be taken
+        # for the one that was opened, and what is written be lost.
         self._opened = os.stat(self.path)
+        connection = self._connection = self._connect(self.path)
+        if not self.is_in_place():
+            return self._open()
         wrong = _mismatch(connection, self._application, self._version)
         if wrong is not None:
-            self._set_aside(wrong)
+            self._set_aside(*wrong)
             return self._open()
         connection.execute(f"PRAGMA synchronous={'FULL' if self._durable else 'NORMAL'}")
         connection.execute("PRAGMA journal_size_limit=1048576")
@@ -188,8 +200,9 @@ class SqliteFile:
         finally:
             mark.unlink(missing_ok=True)
 
-    def _set_aside(self, reason: str) -> None:
-        aside = f"{self.path}.aside-{time.time_ns()}"
+    def _set_aside(self, reason: str, mark: str | None = None) -> None:
+        """Rename the file; `mark`: the end of its name, under which one more of the kind replaces the last one."""
+        aside = f"{self.path}.aside-{mark or time.time_ns()}"
         with self._making():
             in_place = self.is_in_place()
             self.close()
@@ -199,7 +212,7 @@ class SqliteFile:
                     try:
                         os.replace(f"{self.path}{suffix}", f"{aside}{suffix}")
                     except FileNotFoundError:
-                        pass
+                        Path(f"{aside}{suffix}").unlink(missing_ok=True)
         self._on_aside(f"{self.path.name} {reason}; it was set aside and a new one made")
 
     def close(self) -> None:
@@ -254,7 +267,7 @@ def reading(path: Path, application: int, version: int, patience: float) -> Iter
         try:
             wrong = _mismatch(connection, application, version)
             if wrong is not None:
-                raise StorageError(f"{path} {wrong}")
+                raise StorageError(f"{path} {wrong[0]}")
             connection.execute("BEGIN")
             yield connection
         finally:
@@ -264,12 +277,15 @@ def reading(path: Path, application: int, version: int, patience: float) -> Iter
         raise StorageError(f"{path} {'is damaged' if damaged else 'cannot be read'} ({error})") from error
 
 
-def _mismatch(connection: sqlite3.Connection, application: int, version: int) -> str | None:
-    """What is wrong with a database that is not what it must be, or None."""
+def _mismatch(connection: sqlite3.Connection, application: int, version: int) -> tuple[str, str | None] | None:
+    """What is wrong with a database that is not what it must be, or None; and for one of ours, what marks its kind."""
     marks = tuple(connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version"))
     if marks == (application, version):
         return None
-    return f"is of version {marks[1]}, not {version}" if marks[0] == application else "is another program's"
+    if marks[0] != application:
+        return "is another program's", None
+    # Of one for each version nothing is lost, and processes of two versions that take turns do not fill the disk.
+    return f"is of version {marks[1]}, not {version}", f"version-{marks[1]}"
 
 
 def _is_damage(error: sqlite3.DatabaseError) -> bool:

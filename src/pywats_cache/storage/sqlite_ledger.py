@@ -65,6 +65,8 @@ class SqliteLedger:
             on_aside=self._aside,
         )
         self._mapped: EpochFile | None = None
+        self._owes = False
+        """A bump was lost, and not even that could be said yet."""
 
     def cells(self) -> memoryview:
         """The mapped integers; see `epoch_file`. Raises StorageError where there is no such file."""
@@ -77,6 +79,9 @@ class SqliteLedger:
                 self._mapped = EpochFile(self._path.with_name(f"{self._path.name}-epoch"))
             except OSError as error:
                 raise StorageError(f"{type(error).__name__}: {error}") from error
+        if self._owes:
+            self._owes = False
+            self._mapped.lose()
         return self._mapped
 
     def pull(self, known: Known) -> Delta:
@@ -98,8 +103,8 @@ class SqliteLedger:
         """A change could not be committed: nobody may trust what is stored until somebody can commit that."""
         try:
             self._epoch_file().lose()
-        except StorageError:  # without the mapped file this process does not use the store at all
-            pass
+        except StorageError:  # without the mapped file this process does not use the store at all, but others may
+            self._owes = True
 
     def _change(self, connection: sqlite3.Connection, change: Change, known: Known, cells: memoryview) -> Delta:
         row = connection.execute("SELECT generation, epoch, lost FROM state").fetchone()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +78,7 @@ class SqliteLook:
     def figures(self) -> dict[str, Any]:
         """Its files, and its bounds where the URL says them: they are those of the processes, not of the file."""
         files = [path for path in map(self._with, _PARTS) if path.exists()]
-        aside = sorted(path.name for path in self._path.parent.glob(f"{self._path.name}*.aside-*"))
+        aside = sorted(path.name for path in self._path.parent.glob(f"{escape(self._path.name)}*.aside-*"))
         return {
             "path": str(self._path),
             "file_bytes": sum(path.stat().st_size for path in files),

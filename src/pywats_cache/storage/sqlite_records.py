@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
 import time
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -17,6 +17,8 @@ __all__ = ["SqliteRecords"]
 APPLICATION = 0x7077_6372  # "pwcr"
 VERSION = 2
 PATIENCE = 0.1
+PAUSE = 0.25
+"""Seconds for which nothing is written after another program's lock was waited for in vain."""
 ROW_BYTES = 300
 """Bytes counted for a row on top of its data: key, dates, its place in four indexes."""
 UPKEEP_ROWS = 100
@@ -56,20 +58,17 @@ class SqliteRecords:
             durable=False,  # a record lost with the power is fetched again
             patience=PATIENCE,
             on_aside=on_aside,
+            pause=PAUSE,
         )
-        self._touched: dict[str, None] = {}
-        self._lock = threading.Lock()
+        # Without a lock: a fork or a signal in the middle would leave one held.
+        self._touched: deque[str] = deque(maxlen=MAX_TOUCHED)
 
     def get(self, key: str) -> list[tuple[str, bytes]]:
         """The variants of `key` and their data. Writes nothing: that they were used is noted with the next `put`."""
         rows = self._file.read(
             lambda connection: connection.execute("SELECT variant, data FROM records WHERE key = ?", (key,)).fetchall()
         )
-        with self._lock:
-            for variant, _ in rows:
-                self._touched[variant] = None
-            while len(self._touched) > MAX_TOUCHED:
-                del self._touched[next(iter(self._touched))]
+        self._touched.extend(variant for variant, _ in rows)
         return rows
 
     def put(self, row: Row, now: float) -> bool:
@@ -77,11 +76,13 @@ class SqliteRecords:
         size = len(row.data) + ROW_BYTES
         if size > self.max_bytes:
             return False
-        with self._lock:
-            touched, self._touched = list(self._touched), {}
-        return self._file.write(lambda connection: self._put(connection, row, size, now, touched))
+        return self._file.write(lambda connection: self._put(connection, row, size, now, self._take_touched()))
 
-    def _put(self, connection: sqlite3.Connection, row: Row, size: int, now: float, touched: list[str]) -> bool:
+    def _take_touched(self) -> set[str]:
+        """The variants that were used since the last time. Called by one thread at a time."""
+        return {self._touched.popleft() for _ in range(len(self._touched))}
+
+    def _put(self, connection: sqlite3.Connection, row: Row, size: int, now: float, touched: set[str]) -> bool:
         entries, bytes_, clock = connection.execute("SELECT entries, bytes, clock FROM totals").fetchone()
         clock += 1
         connection.executemany("UPDATE records SET used = ? WHERE variant = ?", [(clock, name) for name in touched])

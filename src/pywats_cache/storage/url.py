@@ -66,6 +66,8 @@ def shown(url: str) -> str:
         return "a URL that cannot be read"
     if not parts.scheme or "//" not in url:
         return "no URL"
+    if parts.netloc and "@" in parts.path + parts.query + parts.fragment:
+        return f"{parts.scheme}://…"  # a '/', '?' or '#' within the password, so any part of it may be one of that
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
@@ -120,6 +122,8 @@ def _redis(parts: SplitResult) -> StorageURL:
             options[name] = value
         else:
             theirs.append((name, value))
+    if "@" in parts.path + parts.fragment + "".join(name for name, _ in theirs):
+        raise ConfigurationError("redis:// must have '/', '?' and '#' in a user or password as %2F, %3F and %23")
     if options.get("on_unreachable", "fail") not in ("continue", "fail"):
         raise ConfigurationError(
             f"parameter on_unreachable must be 'continue' or 'fail', not {options['on_unreachable']!r}"

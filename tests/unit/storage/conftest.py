@@ -11,13 +11,14 @@ import pytest
 from shared_clients import TOKEN, Make
 
 from pywats_cache import Controller, Read, SharedStorage, Write
-from pywats_cache.storage import shared_coherence
+from pywats_cache.storage import shared_coherence, sqlite_records
 
 
 @pytest.fixture
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """A store that failed is asked again at once."""
     monkeypatch.setattr(shared_coherence, "RETRY", 0.0)
+    monkeypatch.setattr(sqlite_records, "PAUSE", 0.0)
 
 
 @pytest.fixture

@@ -112,3 +112,12 @@ def test_a_server_whose_echoes_are_not_heard_is_left(monkeypatch: pytest.MonkeyP
     with pytest.raises(TimeoutError):
         feed._listen(Silent(clock), feed._stop)
     assert feed.until == float("-inf")
+
+
+def test_a_signal_in_the_middle_of_a_step_may_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    feed = listen(monkeypatch)
+    with feed._lock:
+        assert feed._lock.acquire(blocking=False)  # else what follows would wait for ever
+        feed._lock.release()
+        feed.learned(DELTA, 100.0, feed.doubts)
+    assert feed.cells[EPOCH] == DELTA.epoch

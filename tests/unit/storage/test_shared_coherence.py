@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -229,6 +230,78 @@ def test_it_does_not_ask_again_at_every_request(one: Process, other: Process, mo
     asked = one.disk.asked
     assert [one.epoch for _ in range(5)] == [UNKNOWN] * 5
     assert one.disk.asked == asked + 1
+
+
+def test_behind_a_change_that_could_not_be_committed_no_other_one_waits(
+    one: Process, other: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    announced = one.begin_write(("c",), 60.0)
+    epoch = other.epoch
+    monkeypatch.setattr(shared_coherence, "RETRY", 1000.0)
+    one.disk.failure = "locked"
+    one.bump(("a",))
+    asked = one.disk.asked
+    one.disk.failure = None
+    assert one.begin_write(("b",), 60.0) is None
+    assert one.finish_write(None, ("b",), 0.0) == UNKNOWN
+    assert (one.disk.asked, len(one.told)) == (asked, 3)
+    assert other.dirtied_since(("b",), epoch)  # as everything is
+    one.finish_write(announced, ("c",), 0.0)
+    assert one.disk.asked == asked + 1
+    assert other.is_settling(("c",), 0.0) is False
+
+
+def test_what_another_did_is_not_missed_after_a_failure_and_a_success(
+    one: Process, other: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    announced = one.begin_write(("c",), 60.0)
+    monkeypatch.setattr(shared_coherence, "RETRY", 1000.0)
+    one.disk.failure = "locked"
+    one.bump(("b",))
+    one.disk.failure = None
+    one.finish_write(announced, ("c",), 0.0)
+    epoch = one.epoch
+    assert other.epoch == epoch
+    other.bump(("a",))
+    # As the engine does, which may not block while it decides.
+    one.refresh()
+    assert one.without_io(one.dirtied_since, ("a",), epoch)
+
+
+def test_who_waited_behind_it_to_end_a_write_does_not_wait_again(one: Process, other: Process) -> None:
+    announced = [one.begin_write((tag,), 60.0) for tag in "abcd"]
+    epoch, asked = other.epoch, one.disk.asked
+    waiting = threading.Semaphore(0)
+
+    class Lock:
+        """Says who waits for it."""
+
+        def __init__(self, lock: Any) -> None:
+            self.lock = lock
+
+        def __enter__(self) -> None:
+            waiting.release()
+            self.lock.acquire()
+
+        def __exit__(self, *_: object) -> None:
+            self.lock.release()
+
+    threads = [threading.Thread(target=one.finish_write, args=(which, ("t",), 0.0)) for which in announced]
+
+    def fail_when_all_wait() -> None:
+        one.disk.asked += 1
+        for _ in threads:
+            assert waiting.acquire(timeout=30.0)
+        raise StorageError("locked")
+
+    one._lock = Lock(one._lock)  # type: ignore[assignment]
+    one._ledger._work = fail_when_all_wait  # type: ignore[attr-defined]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30.0)
+    assert (one.disk.asked, len(one.told)) == (asked + 1, 4)
+    assert other.dirtied_since(("t",), epoch)
 
 
 def test_without_a_directory_nothing_is_valid_until_there_is_one(tmp_path: Path) -> None:

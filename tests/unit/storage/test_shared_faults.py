@@ -10,11 +10,14 @@ import sqlite3
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from shared_clients import Make, status
 
-from pywats_cache import SharedStorage
+from pywats_cache import Controller, SharedStorage, Write
+from pywats_cache.storage import sqlite_records
+from pywats_cache.storage.looking import look_at
 
 
 def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -90,6 +93,33 @@ def test_a_locked_database_holds_up_no_request_for_long(
     one.get("/c")
     assert status(one.get("/c")) == "hit"
     assert status(other.get("/c")) == "hit"
+
+
+def test_a_database_locked_for_long_is_not_waited_for_by_each_request(
+    process: Make, origin: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_records, "PAUSE", 1000.0)
+    client = process()
+    client.get("/a")
+    file = client.cache.storage._records._file
+    waits: list[str] = []
+    attempt = file._attempt
+    monkeypatch.setattr(file, "_attempt", lambda begin, work: waits.append(begin) or attempt(begin, work))
+    lock = sqlite3.connect(tmp_path / "c.db", isolation_level=None)
+    lock.execute("BEGIN IMMEDIATE")
+    assert [client.get(f"/{n}").status_code for n in range(5)] == [200] * 5
+    lock.close()
+    assert waits.count("BEGIN IMMEDIATE") == 1
+    assert waits.count("BEGIN") == 5
+    assert process().get("/a").text == "1"
+
+
+def test_a_tag_that_is_no_text_costs_no_request(process: Make, origin: Any) -> None:
+    one, other = process(Controller([Write("/w", dirties=("\ud800",))])), process()
+    other.get("/a")
+    assert one.put("/w").status_code == 200
+    assert other.get("/a").text == "3"  # what cannot be told makes everything invalid
+    assert one.get("/b", extensions={"pywats_cache": {"tags": ("\ud800",)}}).status_code == 200
 
 
 def test_a_corrupt_row_is_never_served(process: Make, origin: Any, tmp_path: Path, caplog: Any) -> None:
@@ -192,3 +222,12 @@ def test_after_a_power_loss_at_any_moment_nothing_old_is_served(process: Make, o
             hits += status(response) == "hit"
         restarted.close()
     assert hits > 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such names under Windows")
+@pytest.mark.parametrize("name", ["c[1].db", "c**.db"])
+def test_what_was_set_aside_is_found_whatever_the_file_is_called(tmp_path: Path, process: Make, name: str) -> None:
+    (tmp_path / name).write_bytes(b"of somebody else" * 500)
+    process(storage=SharedStorage(tmp_path / name)).get("/a")
+    found = look_at(f"sqlite:///{quote(str(tmp_path / name))}").figures()["set_aside"]
+    assert [one.startswith(f"{name}.aside-") for one in found] == [True]

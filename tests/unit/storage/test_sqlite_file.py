@@ -34,7 +34,7 @@ def told() -> list[str]:
 def make(path: Path, told: list[str]) -> Iterator[Callable[..., SqliteFile]]:
     made: list[SqliteFile] = []
 
-    def make(version: int = 1, patience: float = 0.05) -> SqliteFile:
+    def make(version: int = 1, patience: float = 0.05, pause: float = 0.0) -> SqliteFile:
         made.append(
             SqliteFile(
                 path,
@@ -43,6 +43,7 @@ def make(path: Path, told: list[str]) -> Iterator[Callable[..., SqliteFile]]:
                 schema="CREATE TABLE t (n INTEGER); INSERT INTO t VALUES (1)",
                 durable=True,
                 patience=patience,
+                pause=pause,
                 on_aside=told.append,
             )
         )
@@ -151,6 +152,36 @@ def test_a_removed_file_is_made_again(make: Callable[..., SqliteFile], path: Pat
     assert numbers(file) == [1]
 
 
+def test_a_file_put_in_place_while_it_is_opened_is_not_taken_for_what_was_opened(
+    make: Callable[..., SqliteFile], path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers(make())
+    file, other = make(), make()
+
+    def connect_too_late(where: Path) -> sqlite3.Connection:
+        monkeypatch.undo()
+        connection = file._connect(where)
+        path.rename(path.with_name("gone"))
+        add(other, 2)
+        return connection
+
+    monkeypatch.setattr(file, "_connect", connect_too_late)
+    add(file, 3)
+    assert numbers(make()) == numbers(other) == [1, 2, 3]
+
+
+def test_versions_that_take_turns_do_not_fill_the_disk(
+    make: Callable[..., SqliteFile], path: Path, told: list[str]
+) -> None:
+    old, new = make(), make(version=2)
+    for _ in range(3):
+        add(old, 2)
+        assert numbers(new) == [1]
+    assert len(told) == 5
+    kept = {name.removesuffix("-wal").removesuffix("-shm") for name in asides(path)}
+    assert kept == {"a.db.aside-version-1", "a.db.aside-version-2"}
+
+
 def test_a_file_replaced_during_a_write_fails_that_write(make: Callable[..., SqliteFile], path: Path) -> None:
     file = make()
     numbers(file)
@@ -177,6 +208,29 @@ def test_another_process_lock_is_waited_for_with_a_bound(make: Callable[..., Sql
     other.close()
     add(file, 2)
     assert numbers(file) == [1, 2]
+
+
+def test_after_one_that_waited_in_vain_no_write_waits_for_a_while(make: Callable[..., SqliteFile], path: Path) -> None:
+    file = make(pause=1000.0)
+    numbers(file)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StorageError, match="database is locked"):
+        add(file, 2)
+    other.execute("ROLLBACK")
+    other.close()
+    with pytest.raises(StorageError, match="locked a moment ago"):
+        add(file, 2)
+    assert numbers(file) == [1]
+    file._locked_until = time.monotonic()
+    add(file, 2)
+
+
+def test_what_is_no_text_fails_like_anything_else(make: Callable[..., SqliteFile]) -> None:
+    file = make()
+    with pytest.raises(StorageError, match="surrogates not allowed"):
+        file.write(lambda connection: connection.execute("INSERT INTO t VALUES (?)", ("\ud800",)))
+    assert numbers(file) == [1]
 
 
 def test_a_directory_that_is_not_there_yet_fails_until_it_is(

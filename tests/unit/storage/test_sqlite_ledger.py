@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -197,6 +199,28 @@ def test_a_lost_bump_makes_everything_older_invalid_for_everyone(make: Callable[
     after = other.pull(known(before))
     assert after.floor == after.epoch > before.epoch
     assert is_current(one, after)
+
+
+def test_a_loss_that_could_not_be_said_is_said_as_soon_as_it_can(
+    make: Callable[..., SqliteLedger], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = make(), make()
+    before = other.pull(NOTHING)
+    with monkeypatch.context() as patch:
+        patch.setattr("os.open", no_more_files)
+        with pytest.raises(StorageError, match="Too many open files"):
+            one.change(Change(dirty=("x",)), NOTHING)
+        one.lose()
+    assert is_current(other, before)  # nobody could have known
+    after = one.pull(NOTHING)
+    assert not is_current(other, before)
+    assert after.floor == after.epoch > before.epoch
+    assert other.pull(known(before)).floor == after.floor
+    assert one.pull(known(after)) == after  # once
+
+
+def no_more_files(*_: object) -> int:
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
 
 def test_a_bump_lost_while_another_process_writes_is_not_overlooked(

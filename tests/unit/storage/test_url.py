@@ -53,6 +53,8 @@ def test_sqlite_takes_bounds(tmp_path: Path) -> None:
         ("sqlite://", "must name a file"),
         ("sqlite:///", "must name a file"),
         ("sqlite:///dir/", "must name a file"),
+        ("sqlite:///.", "must name a file"),
+        ("sqlite:///dir/..", "must name a file"),
         ("sqlite:///c.db#x", "no fragment"),
         ("sqlite:///c.db?max_byte=1", "max_entries, max_bytes, not 'max_byte'"),
         ("sqlite:///c.db?max_bytes=-1", "max_bytes must be a whole number >= 1, not '-1'"),
@@ -64,7 +66,13 @@ def test_sqlite_takes_bounds(tmp_path: Path) -> None:
         ("redis://:hunter2@h/zero", "'redis://h/zero'"),
         ("redis://h/0?max_lag=0", "max_lag must be a number of seconds > 0, not '0'"),
         ("redis://h/0?on_unreachable=stop", "on_unreachable must be 'continue' or 'fail', not 'stop'"),
+        ("redis://u:hunter2/x@h:6379/0", "in a user or password as %2F"),
+        ("redis://u:hunter2#x@h:6379/0", "in a user or password as %2F"),
+        ("redis://:x@hunter2#x@h:6379/0", "in a user or password as %2F"),
+        ("redis://u:hunter2?x@h:6379/0", "in a user or password as %2F"),
+        ("redis://u:1234?hunter2@h/0", "in a user or password as %2F"),
         ("redis://h/0?password=hunter2&no_such=1", "parameters that redis-py knows"),
+        ("redis://:hunter2@h/0?decode_responses=True", "without decode_responses"),
         ("redis://[hunter2@h/0", "a URL that cannot be read"),
         ("memory://x", "nothing more"),
         ("memory:///x", "nothing more"),
@@ -81,13 +89,25 @@ def test_a_bad_url_says_what_is_wrong(url: str, message: str, tmp_path: Path, mo
 def test_a_url_is_shown_without_its_secrets() -> None:
     assert shown("rediss://user:hunter2@h:6379/0?password=hunter2#hunter2") == "rediss://h:6379/0"
     assert shown("sqlite:////var/c.db?max_bytes=5") == "sqlite:////var/c.db"
+    assert shown("sqlite:////var/me@work/c.db") == "sqlite:////var/me@work/c.db"
     assert "hunter2" not in shown("redis://[hunter2")
+    for mark in "/?#":
+        assert shown(f"redis://user:hunter2{mark}x@h:6379/0") == "redis://…"
 
 
 @pytest.mark.parametrize("path", [None, 5, b"c.db"])
 def test_a_path_must_be_one(path: Any) -> None:
     with pytest.raises(ConfigurationTypeError, match="path must be a path"):
         SharedStorage(path)
+
+
+@pytest.mark.parametrize("path", ["", ".", "/", "dir/.."])
+def test_a_path_must_name_a_file(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    with pytest.raises(ConfigurationError, match="path must name a file"):
+        SharedStorage(path)
+    assert [one.name for one in tmp_path.iterdir()] == ["work"]
 
 
 def test_a_memory_must_be_one_that_nothing_uses(tmp_path: Path, cached: Any) -> None:
