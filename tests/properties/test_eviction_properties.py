@@ -179,9 +179,8 @@ def test_w_tinylfu_has_the_hits_of_the_better_window(seed: int, capacity: int) -
             fixed(patch)
             small = hits_of(trace, WTinyLFU(), capacity)
         assert policy._kept.percent == percent
-        assert hits > 0.9 * max(lru, small)
-        # So that the check is seen to be able to fail: the other window would not pass it.
-        assert min(lru, small) < 0.9 * max(lru, small)
+        # 0.90 and more in 160 tries; the other window, which so is seen to fail the check, 0.85 and less.
+        assert hits > 0.87 * max(lru, small) > min(lru, small)
 
 
 @settings(max_examples=3)
