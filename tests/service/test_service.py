@@ -219,6 +219,36 @@ def test_credentials_that_cannot_be_used_change_nothing(
     asyncio.run(check())
 
 
+def test_of_two_reloads_at_a_time_the_newer_file_holds(
+    path: Path, wats: SimulatedWATS, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def check() -> None:
+        async with running(path, monkeypatch) as (service, _):
+            resolving, resolved = asyncio.Event(), asyncio.Event()
+            resolve = service._credentials_now
+
+            async def slow() -> tuple[str, str]:
+                found: tuple[str, str] = await resolve()
+                resolving.set()
+                await resolved.wait()
+                return found
+
+            monkeypatch.setattr(service, "_credentials_now", slow)
+            write(path, wats, cache_ttl_seconds=5)
+            older = asyncio.create_task(service.reload())
+            await resolving.wait()
+            monkeypatch.undo()
+            write(path, wats, cache_ttl_seconds=7)
+            newer = asyncio.create_task(service.reload())
+            await asyncio.sleep(0)  # its first step
+            resolved.set()
+            assert await older
+            assert await newer
+            assert (service.config.cache_ttl_seconds, service.api.cache.controller.ttl) == (7, 7)
+
+    asyncio.run(check())
+
+
 def test_a_retry_over_a_reload_stays_at_the_server_it_began_with(
     path: Path, wats: SimulatedWATS, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -93,6 +93,7 @@ class AsyncClientService(_Vendor):  # type: ignore[misc]
         self._leaving: set[asyncio.Task[None]] = set()
         self._failure: Exception | None = None
         self._starting: asyncio.Task[Any] | None = None
+        self._reloading = asyncio.Lock()
         self.reloads: int = 0
         """How often a changed configuration was applied."""
 
@@ -180,6 +181,23 @@ class AsyncClientService(_Vendor):  # type: ignore[misc]
 
     async def reload(self) -> bool:
         """Apply the file as it is now. False if it cannot be; then everything goes on as it was."""
+        async with self._reloading:  # or an older file could be applied after a newer one
+            connects = self.api is None
+            if not await self._apply():
+                return False
+        if not connects:
+            try:
+                await self._check_server()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the server cannot be used
+                logger.warning("the server does not answer: %s", type(error).__name__)
+                self._stats["api_status"] = "Error"
+        if self._converter_pool:
+            await self._converter_pool.reload_config(self.config)
+        self.reloads += 1
+        logger.info("the configuration was applied")
+        return True
+
+    async def _apply(self) -> bool:
         before = self.config
         try:
             config = ClientConfig.load(self._config_path)
@@ -196,10 +214,6 @@ class AsyncClientService(_Vendor):  # type: ignore[misc]
             self.config = before
             logger.error("the configuration was not applied: %s", error)
             return False
-        if self._converter_pool:
-            await self._converter_pool.reload_config(config)
-        self.reloads += 1
-        logger.info("the configuration was applied")
         return True
 
     async def _change(self, api: AsyncWATS, settings: CacheSettings) -> None:
@@ -216,11 +230,6 @@ class AsyncClientService(_Vendor):  # type: ignore[misc]
         if self.config.enable_metrics:
             self._start_metrics()
         self._wire_metrics()
-        try:
-            await self._check_server()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the server cannot be used
-            logger.warning("the server does not answer: %s", type(error).__name__)
-            self._stats["api_status"] = "Error"
 
     async def _reload_config(self) -> None:
         await self.reload()
