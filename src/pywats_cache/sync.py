@@ -37,9 +37,10 @@ class SyncCache(Mounted):
         return self
 
     def __exit__(self, *error: Any) -> None:
-        self._end_refreshes()
-        self._close_files()
-        self.next_transport.__exit__(*error)
+        try:
+            self._end()
+        finally:  # a client that is left because of a KeyboardInterrupt gives its connections back too
+            self.next_transport.__exit__(*error)
 
     def handle_request(self, request: Any) -> Any:
         """Answer `request` from the cache or by the next transport. Errors are those of the next transport."""
@@ -123,11 +124,16 @@ class SyncCache(Mounted):
             if save is not None:
                 save()
         except BaseException as error:
-            answer = engine.with_news(engine.failed, fetch, error)
-            if outer is not None:
-                outer.save(fetch, engine.now())
-            if response is not None:
-                response.close()
+            try:
+                answer = engine.with_news(engine.failed, fetch, error)
+            except BaseException as interrupted:  # a KeyboardInterrupt, while it asks what other processes changed
+                engine.storage.coherence.without_io(engine.failed, fetch, interrupted)
+                raise
+            finally:
+                if outer is not None:
+                    outer.save(fetch, engine.now())
+                if response is not None:
+                    response.close()
             if answer is None:
                 raise
             return answer
@@ -173,14 +179,18 @@ class SyncCache(Mounted):
         except BaseException as error:
             self._engine.forward_failed(forward, error)
             raise
-        gathered = self._engine.with_news(self._engine.forwarded, forward, response)
-        if gathered is not None:
-            fetch, collector = gathered
-            save = self._saver(fetch)
-            if collector is not None:
-                response.stream = self._library.tee(response.stream, collector, save)
-            elif save is not None:
-                save()
+        try:
+            gathered = self._engine.with_news(self._engine.forwarded, forward, response)
+            if gathered is not None:
+                fetch, collector = gathered
+                save = self._saver(fetch)
+                if collector is not None:
+                    response.stream = self._library.tee(response.stream, collector, save)
+                elif save is not None:
+                    save()
+        except BaseException:  # a KeyboardInterrupt, while other processes are told
+            response.close()
+            raise
         return response
 
     def invalidate(self, path: str | None = None, *, tags: tuple[str, ...] = (), soft: bool = False) -> None:
@@ -221,13 +231,15 @@ class SyncCache(Mounted):
     def _prepare(self) -> None:
         self._threads = Threads(self._refresh)
 
-    def _end_refreshes(self) -> None:
+    def _end(self) -> None:
         for stale in self._threads.close():
             self._engine.unrefreshed(stale)
         self._prepare()
+        self._close_files()
 
     def close(self) -> None:
         """End the refreshes and close the next transport. Whoever goes on to use it, as the next client may, can."""
-        self._end_refreshes()
-        self._close_files()
-        self.next_transport.close()
+        try:
+            self._end()
+        finally:
+            self.next_transport.close()

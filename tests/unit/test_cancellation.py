@@ -1,10 +1,10 @@
-"""Calls and clients that are cancelled give back what they hold: connections, responses, flights."""
+"""Calls and clients that are cancelled or interrupted give back what they hold: connections, responses, flights."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -107,3 +107,65 @@ async def test_a_failed_fetch_that_is_cancelled_while_it_asks_what_others_did_la
     assert len(transport._engine.storage.flights) == 0
     monkeypatch.undo()
     await client.aclose()
+
+
+# ── the same by a KeyboardInterrupt ───────────────────────────────────────────────────────────────────────────────────
+
+
+def interrupted(*_: Any) -> Any:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("way", ["left", "closed"])
+def test_a_client_that_is_interrupted_closes_its_next_transport(
+    lib: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    closed = []
+
+    class Next(lib.http.BaseTransport):
+        def close(self) -> None:
+            closed.append(True)
+
+    transport = lib.CacheTransport(Next())
+    monkeypatch.setattr(transport, "_close_files", interrupted)
+    client = lib.http.Client(transport=transport)
+    with pytest.raises(KeyboardInterrupt):
+        client.__enter__().__exit__() if way == "left" else client.close()
+    assert closed
+
+
+def test_a_write_that_is_interrupted_while_others_are_told_of_it_closes_the_response(
+    lib: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = []
+
+    class Body(lib.http.SyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            yield b"x"
+
+        def close(self) -> None:
+            closed.append(True)
+
+    transport = lib.CacheTransport(lib.http.MockTransport(lambda request: lib.http.Response(200, stream=Body())))
+    monkeypatch.setattr(transport._engine, "forwarded", interrupted)
+    with lib.http.Client(transport=transport) as client:
+        with pytest.raises(KeyboardInterrupt):
+            client.put("http://host/a")
+        assert closed
+
+
+def test_a_failed_fetch_that_is_interrupted_while_it_asks_what_others_did_lands_its_flight(
+    lib: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(request: Any) -> Any:
+        monkeypatch.setattr(type(coherence), "is_current", lambda self: False)
+        monkeypatch.setattr(type(coherence), "refresh", interrupted)
+        raise lib.http.ConnectError("refused")
+
+    transport = lib.CacheTransport(lib.http.MockTransport(refuse), storage=f"sqlite:///{tmp_path / 'cache.db'}")
+    coherence = transport._engine.storage.coherence
+    with lib.http.Client(transport=transport) as client:
+        with pytest.raises(KeyboardInterrupt):
+            client.get("http://host/a")
+        assert len(transport._engine.storage.flights) == 0
+        monkeypatch.undo()
