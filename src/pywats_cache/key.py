@@ -12,8 +12,8 @@ from urllib.parse import unquote, unquote_plus
 __all__ = ["entry_key", "is_credential", "normal_path", "partition_digest", "sorted_query", "variant_key"]
 
 _CREDENTIAL = re.compile(
-    r"auth|cookie|token|secret|password|passphrase|credential|session|signature|jwt|bearer|assertion"
-    r"|(?:api|subscription|access|functions|app|client|private|master)[-_]?key"
+    r"auth|cookie|token|secret|passw(?:or)?d|passcode|passphrase|credential|session|signature|jwt|bearer|assertion"
+    r"|(?:api|subscription|access|functions|app|application|client|account|service|user|private|master)[-_]?key"
 )
 _NOT_CREDENTIAL = frozenset({":authority"})
 

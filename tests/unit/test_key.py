@@ -35,6 +35,12 @@ SECRET = b"s" * 32
         "X-JWT-Assertion",
         "X-Bearer",
         "CB-ACCESS-PASSPHRASE",
+        "DD-APPLICATION-KEY",
+        "X-User-Key",
+        "X-Account-Key",
+        "X-Service-Key",
+        "X-Passwd",
+        "X-Passcode",
         "Signature",
     ],
 )
@@ -43,7 +49,23 @@ def test_a_header_that_says_who_asks_is_a_credential(name: str) -> None:
     assert is_credential(name.lower())
 
 
-@pytest.mark.parametrize("name", ["Accept", "Host", "User-Agent", "Content-Type", ":authority", "X-Request-ID", "Key"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Accept",
+        "Host",
+        "User-Agent",
+        "Content-Type",
+        ":authority",
+        "X-Request-ID",
+        "Key",
+        "Idempotency-Key",
+        "Sec-WebSocket-Key",
+        "Sec-Fetch-User",
+        "Surrogate-Key",
+        "X-Request-Key",
+    ],
+)
 def test_other_headers_are_no_credentials(name: str) -> None:
     assert not is_credential(name)
 
