@@ -18,7 +18,7 @@ from .validators import selects, updated_items
 
 __all__ = ["Arrivals"]
 
-SAYS_NOTHING = frozenset({206, 304, 408, 429})
+SAYS_NOTHING = frozenset({206, 304, 408, 416, 429})
 """Status codes below 500 of answers that leave what is stored as good as it was."""
 
 

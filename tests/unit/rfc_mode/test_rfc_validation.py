@@ -96,6 +96,18 @@ def test_a_condition_that_nothing_stored_answers_is_not_joined(client: Any, orig
 # ── stale ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def test_that_a_range_is_beyond_the_end_says_nothing_of_what_is_stored(
+    client: Any, says: Said, outcome: Outcome, clock: FakeClock
+) -> None:
+    says(cache_control="max-age=10, stale-while-revalidate=100", etag='"a"')
+    client.get("/a")
+    clock.advance(11)
+    says(416)
+    assert client.get("/a", headers={"Range": "bytes=99-", "Cache-Control": "no-cache"}).status_code == 416
+    HeldRefreshes(client.cache)
+    assert outcome(client.get("/a"))[:2] == ("stale", "while-revalidate")
+
+
 def test_stale_while_revalidate_from_the_answer(
     client: Any, origin: Any, says: Said, clock: FakeClock, outcome: Outcome
 ) -> None:
