@@ -110,6 +110,12 @@ def test_a_rule_of_the_user_replaces_the_built_in_one_and_nothing_else() -> None
     assert (controller.unmatched, controller.drop_on) == (built_in.unmatched, built_in.drop_on)
 
 
+@pytest.mark.parametrize("prefix", [5, None, "wats", "https://wats.example/wats"])
+def test_a_bad_prefix_is_named(prefix: Any) -> None:
+    with pytest.raises(CachingError, match=r"prefix must be .* such as '/wats', not "):
+        wats_controller(prefix=prefix)
+
+
 @pytest.mark.parametrize("rules", [5, ["/api/Product"], [Read("/a"), Bypass("/a")]])
 def test_bad_rules_of_the_user_are_named(rules: Any) -> None:
     with pytest.raises(CachingError, match="rules must"):

@@ -26,7 +26,11 @@ Secret = Annotated[
 ]
 Rules = Annotated[
     str,
-    typer.Option("--rules", help="For a store: `wats`, or module:name of a Controller. Without: every GET is a read."),
+    typer.Option(
+        "--rules",
+        help="For a store: `wats` (a server at the root of its host), or module:name of a Controller. "
+        "Without: every GET is a read.",
+    ),
 ]
 Headers = Annotated[
     list[str] | None, typer.Option("--header", help="For a store: a header of the request, as 'Accept: text/plain'.")

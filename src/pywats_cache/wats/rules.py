@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from ..controller import Bypass, Controller, Read, Rule, Write
-from ..errors import seconds
+from ..errors import ConfigurationError, seconds, text
 from .routes import ROUTES, Route
 
 __all__ = ["prefix_of", "wats_controller", "wats_rules"]
@@ -19,9 +19,11 @@ def wats_rules(cache_ttl: float = 300.0, prefix: str = "") -> tuple[Rule, ...]:
 
     `prefix` is the path that the server lies under, such as `/wats` behind a proxy.
 
-    Raises ConfigurationError or ConfigurationTypeError for a bad `cache_ttl`.
+    Raises ConfigurationError or ConfigurationTypeError for a bad argument.
     """
     ceiling = seconds("cache_ttl", cache_ttl, infinite=True)
+    if text("prefix", prefix, "/wats") and not prefix.startswith("/"):
+        raise ConfigurationError(f"prefix must be '' or a path such as '/wats', not {prefix!r}")
     distinct = {(route.method, _shape(route.path)): route for route in ROUTES}
     return tuple(_rule(route, ceiling, prefix.rstrip("/")) for route in distinct.values())
 
@@ -37,8 +39,8 @@ def wats_controller(
     - A 401 drops all stored answers of the caller's credentials, a 403 those of its path.
     - `rules`: yours; each takes the place of the built-in rule for its route and methods, with its tags, and its TTL
       is not limited by `cache_ttl`.
-    - `prefix`: the path that the server lies under, such as `/wats` behind a proxy; the clients take `base_url`'s. It
-      is a part of the patterns of `rules`.
+    - `prefix`: the path that the server lies under, such as `/wats` behind a proxy. A client without `cache_controller`
+      takes that of its `base_url`. The patterns of `rules` begin with it, as do the paths of `invalidate`.
     - `settings`: other settings of `Controller`, such as `offline="auto"`.
     """
     ours = Controller(rules).rules  # which checks them
