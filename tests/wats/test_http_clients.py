@@ -215,3 +215,19 @@ async def test_async_retry(server) -> None:
         with pytest.raises(PyWATSError, match="HTTP request failed"):
             await api.product.get_product("PN-1001")
     assert retry._total_retries == 1
+
+
+@pytest.mark.anyio
+async def test_what_cannot_be_sent_is_the_same_error_if_the_cache_is_mounted_anew_meanwhile(server) -> None:
+    async with AsyncHttpClient(server.base_url, server.token) as client:
+        old = await client._get_client()
+
+        async def opened():
+            return old
+
+        client._client = client._mounted = client._storage = None
+        client._start(client._options)  # as a reload of the service does
+        client._opened = opened
+        with pytest.raises(PyWATSError, match="not JSON serializable"):
+            await client.post("/api/Product", data={"a": object()})
+        await old.aclose()

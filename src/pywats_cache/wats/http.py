@@ -115,7 +115,11 @@ class AsyncHttpClient(Awaitable, sdk_async.AsyncHttpClient):
             return
         passed = client.cache._engine.storage if isinstance(client, AsyncCacheClient) else None
         if passed is not self._storage:
-            await self.cache._run(self.cache._engine.wrote_elsewhere, client.build_request(**request))
+            try:
+                made = client.build_request(**request)
+            except Exception:  # noqa: BLE001 - then it was not sent, and its error is on the way
+                return
+            await self.cache._run(self.cache._engine.wrote_elsewhere, made)
 
     async def _send(self, client: httpx.AsyncClient, request: dict[str, Any]) -> httpx.Response:
         return await client.request(**request)
