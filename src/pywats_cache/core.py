@@ -93,6 +93,8 @@ class Core:
             return True
         if coherence.dirtied_since(entry.tags, entry.epoch) or coherence.softened_since(entry.tags, entry.epoch):
             return False
+        if epoch < 0:  # nothing was known then; stamped with that, it would be valid whenever nothing is known
+            return False
         entry.valid_at = epoch
         return True
 
