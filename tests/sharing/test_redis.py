@@ -294,6 +294,25 @@ def test_a_bump_that_was_lost_is_made_up_for_by_the_end_of_another_write(machine
     soon(lambda: other.get("/a").text != "1")
 
 
+def test_a_write_whose_announcement_failed_tells_the_others_at_its_end(
+    machine: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be the last that this process does, so nothing may wait for its next request."""
+    monkeypatch.setattr(shared_coherence, "RETRY", 1000.0)
+    one, other = machine(), machine()
+    one.get("/a"), other.get("/a")
+    ledger = one.storage._redis
+    change = ledger.change
+
+    def fail_once(*_: Any) -> Any:
+        ledger.change = change
+        raise StorageError("not in time")
+
+    ledger.change = fail_once
+    one.put("/a")
+    soon(lambda: other.get("/a").text != "1")
+
+
 def test_a_poisoned_value_is_never_served(machine: Make, server: ValkeyServer, origin: Origin) -> None:
     machine().get("/a"), machine().get("/b")
     with server.client() as admin:

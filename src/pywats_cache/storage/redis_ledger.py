@@ -137,9 +137,10 @@ class RedisLedger:
         """The whole ledger, which is not changed; None if there is none. What `pull` would drop is invalid in it."""
         return _delta(self._answer(None, Known(None, -1), look=True), 0)
 
-    def lose(self) -> None:
+    def lose(self) -> bool:
         """A change may not have reached the server: this process owes everyone a full invalidation."""
         self._owed += 1
+        return False
 
     def is_in_place(self) -> bool:
         """Whether other processes use the same ledger: only the server knows, and says so when asked."""

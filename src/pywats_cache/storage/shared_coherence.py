@@ -45,6 +45,7 @@ class SharedCoherence(Coherence):
     """
 
     __slots__ = (
+        "_all_told",
         "_at_any_origin",
         "_cells",
         "_checked_until",
@@ -74,7 +75,7 @@ class SharedCoherence(Coherence):
         self._lost = 0
         self._windows: dict[str, float] = {}
         self._retry_at = self._checked_until = self._failed_at = float("-inf")
-        self._at_any_origin = self._owes = False
+        self._all_told = self._at_any_origin = self._owes = False
         self._pinned: set[int] = set()
         """The threads within `without_io`."""
         super().__init__()
@@ -200,7 +201,9 @@ class SharedCoherence(Coherence):
         with self._lock:
             # One that could not be committed has made everything invalid, so the next ones, which would have to wait
             # one after the other, lose nothing. But what was announced is to end: its tags are not stored before.
-            in_vain = self._failed_at >= asked if change.close else monotonic() < self._failed_at + RETRY
+            # And where the others could not even be told, each one tries, for it may be the last of this process.
+            pauses = self._all_told and not change.close
+            in_vain = monotonic() < self._failed_at + RETRY if pauses else self._failed_at >= asked
             try:
                 if in_vain:
                     raise StorageError("another change could not be committed a moment ago")
@@ -208,7 +211,7 @@ class SharedCoherence(Coherence):
                 self._pay()
                 self._apply(self._ledger.change(change, Known(self._generation, self._pulled)))
             except StorageError as error:
-                self._ledger.lose()
+                self._all_told = self._ledger.lose()
                 self._suspend("writing", error)
                 if not in_vain:
                     self._failed_at = monotonic()

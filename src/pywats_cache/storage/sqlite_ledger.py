@@ -99,12 +99,13 @@ class SqliteLedger:
         cells = self.cells()
         return self._file.write(lambda connection: self._change(connection, change, known, cells))
 
-    def lose(self) -> None:
+    def lose(self) -> bool:
         """A change could not be committed: nobody may trust what is stored until somebody can commit that."""
         try:
             self._epoch_file().lose()
         except StorageError:  # without the mapped file this process does not use the store at all, but others may
             self._owes = True
+        return not self._owes
 
     def _change(self, connection: sqlite3.Connection, change: Change, known: Known, cells: memoryview) -> Delta:
         row = connection.execute("SELECT generation, epoch, lost FROM state").fetchone()
