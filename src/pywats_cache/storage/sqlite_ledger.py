@@ -123,9 +123,9 @@ class SqliteLedger:
             connection.execute("UPDATE state SET floor = ?, lost = ?", (epoch, lost))
             connection.execute("DELETE FROM dirtied")
         now = time.time()
-        connection.execute(
-            "DELETE FROM windows WHERE ends <= ? OR ends > ? + length OR id = ?", (now, now, change.close)
-        )
+        connection.execute("DELETE FROM windows WHERE ends <= ? OR id = ?", (now, change.close))
+        # As in `_delta`; what is open stays open, for its write may be under way.
+        connection.execute("UPDATE windows SET ends = ? + length WHERE ends > ? + length", (now, now))
         if change.open is not None:
             rows = [(change.open.id, tag, now + change.open.seconds, change.open.seconds) for tag in change.open.tags]
             connection.executemany("INSERT OR REPLACE INTO windows VALUES (?, ?, ?, ?)", rows)

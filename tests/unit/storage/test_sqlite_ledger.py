@@ -98,6 +98,17 @@ def test_a_window_lasts_until_it_is_closed_or_ends(
     assert ledger.pull(NOTHING).windows == []
 
 
+def test_a_clock_set_back_ends_no_window(make: Callable[..., SqliteLedger], monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = make(), make()
+    wall = [1000.0]
+    monkeypatch.setattr(time, "time", lambda: wall[0])
+    one.change(Change(open=Window("w", ("a",), 30.0)), NOTHING)
+    wall[0] -= 500.0
+    assert other.change(Change(all=True), NOTHING).windows == [("a", 30.0)]  # what a storage does then
+    wall[0] += 31.0
+    assert other.pull(NOTHING).windows == []
+
+
 def test_a_full_table_is_folded_into_the_floor(make: Callable[..., SqliteLedger]) -> None:
     ledger = make()
     start = ledger.pull(NOTHING)
