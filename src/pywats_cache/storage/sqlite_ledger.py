@@ -87,8 +87,10 @@ class SqliteLedger:
     def pull(self, known: Known) -> Delta:
         """What is new. A lost bump, or another ledger than the known one, makes everything older invalid first."""
         cells = self.cells()
+        if self._file.is_replaced():  # perhaps by an older copy of itself, which has the same generation
+            return self.change(Change(all=True), known)
         delta = self._file.read(lambda connection: self._delta(connection, known))
-        if delta is None or delta.lost != cells[LOST] or known.generation not in (None, delta.generation):
+        if delta is None or delta.lost != cells[LOST] or self._is_other(known, delta.generation, delta.epoch):
             return self.change(Change(all=True), known)
         if cells[EPOCH] != delta.epoch:
             self._heal(cells)
@@ -97,7 +99,12 @@ class SqliteLedger:
     def change(self, change: Change, known: Known) -> Delta:
         """Commit `change`. Returns it and what else is new; after this, every process sees it."""
         cells = self.cells()
-        return self._file.write(lambda connection: self._change(connection, change, known, cells))
+        if self._file.is_replaced():
+            change = change._replace(all=True)
+        delta = self._file.write(lambda connection: self._change(connection, change, known, cells))
+        if self.cells() is not cells:
+            raise StorageError("the mapped file was replaced before the commit, so others may not see it")
+        return delta
 
     def lose(self) -> bool:
         """A change could not be committed: nobody may trust what is stored until somebody can commit that."""
@@ -116,10 +123,8 @@ class SqliteLedger:
             connection.execute("INSERT INTO state VALUES (1, ?, ?, ?, ?, ?)", (generation, epoch, epoch, 0, lost))
         else:
             generation, epoch = row[0], row[1]
-        epoch += 1
-        if row is not None and known.generation not in (None, generation):
-            epoch = max(epoch, known.epoch + 1)
-        if row is None or row[2] != lost or change.all or known.generation not in (None, generation):
+        epoch = max(epoch, known.epoch) + 1
+        if row is None or row[2] != lost or change.all or self._is_other(known, generation, row[1]):
             connection.execute("UPDATE state SET floor = ?, lost = ?", (epoch, lost))
             connection.execute("DELETE FROM dirtied")
         now = time.time()
@@ -141,6 +146,11 @@ class SqliteLedger:
         delta = self._delta(connection, known if known.generation == generation else Known(generation, -1))
         assert delta is not None
         return delta
+
+    @staticmethod
+    def _is_other(known: Known, generation: str, epoch: int) -> bool:
+        """Whether the ledger at this epoch is not the known one, or a former state of it."""
+        return known.generation is not None and (known.generation != generation or known.epoch > epoch)
 
     @staticmethod
     def _announce(cells: memoryview, epoch: int) -> None:
