@@ -9,11 +9,11 @@ took over that may not have everything.
 from __future__ import annotations
 
 import json
-import time
 import uuid
 from collections.abc import Sequence
 from typing import Any
 
+from ..clock import monotonic
 from ..errors import StorageError
 from .changes import LOST, Change, Delta, Known
 from .redis_feed import Feed
@@ -148,7 +148,7 @@ class RedisLedger:
 
     def _ask(self, change: Change | None, known: Known) -> Delta:
         feed = self.feed
-        doubts, asked, lost = feed.doubts, time.monotonic(), feed.cells[LOST]
+        doubts, asked, lost = feed.doubts, monotonic(), feed.cells[LOST]
         delta = _delta(self._answer(change, known), lost)
         assert delta is not None
         feed.learned(delta, asked, doubts)
