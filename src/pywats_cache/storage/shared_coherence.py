@@ -111,15 +111,14 @@ class SharedCoherence(Coherence):
     def refresh(self) -> int:
         """Bring the local tables up to date. Blocks for I/O, up to the ledger's patience. Returns the epoch."""
         if get_ident() in self._pinned:
-            local = self._local
-            return UNKNOWN if local is None else local
+            return self._known()
         with self._lock:
             now = monotonic()
             if self._local is not None:
                 if now >= self._checked_until and self._ledger.is_in_place():
                     self._checked_until = now + CHECK
                 if self.is_current():
-                    return self._local
+                    return self._known()
             if now < self._retry_at:
                 return UNKNOWN
             try:
@@ -128,7 +127,11 @@ class SharedCoherence(Coherence):
                 self._apply(self._ledger.pull(Known(self._generation, self._pulled)))
             except StorageError as error:
                 self._suspend("reading", error)
-            return UNKNOWN if self._local is None else self._local
+            return self._known()
+
+    def _known(self) -> int:
+        local = self._local  # once: `bump_all_soon` takes no lock
+        return UNKNOWN if local is None else local
 
     def _open(self) -> None:
         now = monotonic()
@@ -215,7 +218,7 @@ class SharedCoherence(Coherence):
                 self._suspend("writing", error)
                 if not in_vain:
                     self._failed_at = monotonic()
-            return UNKNOWN if self._local is None else self._local
+            return self._known()
 
     # ── what the engine asks ──────────────────────────────────────────────────────────────────────────────────────
 
