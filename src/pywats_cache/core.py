@@ -143,8 +143,9 @@ class Core:
         if now >= latest:
             self.storage.latest = now
         elif now < latest - CLOCK_SLACK:
-            self.storage.latest = now
+            # In this order, or another thread takes the time for good before what is stored is invalid.
             self.storage.coherence.bump_all_soon()
+            self.storage.latest = now
             logger.warning("the clock went back by %.1f s: everything stored before is dropped", latest - now)
         return now
 
