@@ -93,6 +93,8 @@ class Core:
             return True
         if coherence.dirtied_since(entry.tags, entry.epoch) or coherence.softened_since(entry.tags, entry.epoch):
             return False
+        if epoch < 0:  # nothing was known then; stamped with that, it would be valid whenever nothing is known
+            return False
         entry.valid_at = epoch
         return True
 
@@ -141,8 +143,9 @@ class Core:
         if now >= latest:
             self.storage.latest = now
         elif now < latest - CLOCK_SLACK:
-            self.storage.latest = now
+            # In this order, or another thread takes the time for good before what is stored is invalid.
             self.storage.coherence.bump_all_soon()
+            self.storage.latest = now
             logger.warning("the clock went back by %.1f s: everything stored before is dropped", latest - now)
         return now
 

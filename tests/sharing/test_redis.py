@@ -21,7 +21,8 @@ from pywats_cache import (
     RedisSharedStorage,
     StorageError,
 )
-from pywats_cache.storage import redis_shared, shared_coherence
+from pywats_cache.clock import monotonic
+from pywats_cache.storage import redis_feed, redis_ledger, redis_shared, shared_coherence
 from pywats_cache.storage.redis_feed import Feed
 from pywats_cache.storage.url import storage_from_url
 
@@ -130,6 +131,20 @@ def test_mutant_with_a_lease_that_does_not_end_it_is_missed(machine: Make, monke
     until = time.monotonic() + 0.3
     while time.monotonic() < until:
         assert one.get("/a").text == "1"
+
+
+def test_a_lease_ends_while_the_machine_sleeps(machine: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time of the others goes on, and so do their writes; `time.monotonic` stands still on Linux."""
+    slept = 0.0
+    for module in (redis_feed, redis_ledger, redis_shared):
+        monkeypatch.setattr(module, "monotonic", lambda: monotonic() + slept, raising=False)
+    monkeypatch.setattr(Feed, "start", lambda feed: None)  # no pushes come then
+    one, other = machine(max_lag=1000.0), machine()
+    one.get("/a")
+    other.put("/a")
+    assert one.get("/a").text == "1"
+    slept = 1001.0
+    assert one.get("/a").text == "3"
 
 
 def test_within_the_lease_a_hit_asks_nothing(machine: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -291,6 +306,25 @@ def test_a_bump_that_was_lost_is_made_up_for_by_the_end_of_another_write(machine
     one.put("/a")
     ledger._script = script
     coherence.finish_write(under_way, ("x",), 0.0)
+    soon(lambda: other.get("/a").text != "1")
+
+
+def test_a_write_whose_announcement_failed_tells_the_others_at_its_end(
+    machine: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be the last that this process does, so nothing may wait for its next request."""
+    monkeypatch.setattr(shared_coherence, "RETRY", 1000.0)
+    one, other = machine(), machine()
+    one.get("/a"), other.get("/a")
+    ledger = one.storage._redis
+    change = ledger.change
+
+    def fail_once(*_: Any) -> Any:
+        ledger.change = change
+        raise StorageError("not in time")
+
+    ledger.change = fail_once
+    one.put("/a")
     soon(lambda: other.get("/a").text != "1")
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from pywats_cache import REASONS, Bypass, CacheOutcome, Controller, MemoryStorage, Read, Write
+from pywats_cache.coherence import Coherence
 from pywats_cache.flights import LOST_SECONDS
 from pywats_cache.steps import Fetch, Join, Stale
 from pywats_cache.testing import FakeClock
@@ -84,6 +85,25 @@ def test_a_clock_set_back_drops_what_is_stored(
     assert outcome(response).status == "miss"
     assert "the clock went back by 300.0 s" in caplog.text
     assert client.get("/a").text == "3"
+
+
+def test_a_clock_set_back_is_noticed_by_a_reader_in_the_middle_of_that_too(
+    client: Any, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.get("/a")
+    clock.advance(400)
+    client.get("/b")
+    clock.advance(-300)
+    drop, seen = Coherence.bump_all_soon, []
+
+    def read_first(coherence: Coherence) -> None:
+        monkeypatch.undo()
+        seen.append(client.get("/a").text)  # as another thread may
+        drop(coherence)
+
+    monkeypatch.setattr(Coherence, "bump_all_soon", read_first)
+    client.get("/b")
+    assert seen == ["3"]
 
 
 def test_a_clock_that_jitters_a_little_drops_nothing(client: Any, clock: FakeClock) -> None:

@@ -65,8 +65,11 @@ class Ledger(Protocol):
     def change(self, change: Change, known: Known) -> Delta:
         """Commit `change`. Returns it and what else is new."""
 
-    def lose(self) -> None:
-        """A change could not be committed: nobody may trust what is stored until somebody can commit that."""
+    def lose(self) -> bool:
+        """A change could not be committed: nobody may trust what is stored until somebody can commit that.
+
+        Returns whether everyone has been told.
+        """
 
     def is_in_place(self) -> bool:
         """Whether other processes still use the same ledger, as far as can be seen without asking."""

@@ -129,8 +129,8 @@ class _Snapshot:
     def change(self, change: Change, known: Known) -> Delta:
         raise StorageError("this store is looked at only")
 
-    def lose(self) -> None:
-        pass
+    def lose(self) -> bool:
+        return True
 
     def is_in_place(self) -> bool:
         return True

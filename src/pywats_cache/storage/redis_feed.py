@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 import uuid
 from typing import Any
 
+from ..clock import monotonic
 from .changes import EPOCH, LOST, Delta
 
 __all__ = ["Feed"]
@@ -38,7 +38,7 @@ return string.match(info, 'master_replid:(%w+)')
 class Feed:
     """The cells of a Redis ledger, and the thread that keeps them. Guarded by `_lock`; reading needs no lock.
 
-    - `until`: on `time.monotonic`, when the lease ends.
+    - `until`: when the lease ends, on the clock that counts sleep: for others time goes on while this machine sleeps.
     - `doubts`: grows whenever pushes may have been missed.
     """
 
@@ -126,7 +126,7 @@ class Feed:
         history: bytes | None = None
         count, due = 0, float("-inf")
         while not stop.is_set():
-            now = time.monotonic()
+            now = monotonic()
             if now >= due:
                 if len(unheard) >= MOST_UNHEARD:
                     raise TimeoutError("no echoes")
@@ -140,7 +140,7 @@ class Feed:
                 else:
                     unheard[token] = now
                 due = now + self._max_lag / 3
-            message = subscription.get_message(timeout=max(0.0, due - time.monotonic()))
+            message = subscription.get_message(timeout=max(0.0, due - monotonic()))
             if message is None:
                 continue
             kind, data = message["type"], message["data"]

@@ -9,11 +9,11 @@ took over that may not have everything.
 from __future__ import annotations
 
 import json
-import time
 import uuid
 from collections.abc import Sequence
 from typing import Any
 
+from ..clock import monotonic
 from ..errors import StorageError
 from .changes import LOST, Change, Delta, Known
 from .redis_feed import Feed
@@ -137,9 +137,10 @@ class RedisLedger:
         """The whole ledger, which is not changed; None if there is none. What `pull` would drop is invalid in it."""
         return _delta(self._answer(None, Known(None, -1), look=True), 0)
 
-    def lose(self) -> None:
+    def lose(self) -> bool:
         """A change may not have reached the server: this process owes everyone a full invalidation."""
         self._owed += 1
+        return False
 
     def is_in_place(self) -> bool:
         """Whether other processes use the same ledger: only the server knows, and says so when asked."""
@@ -147,7 +148,7 @@ class RedisLedger:
 
     def _ask(self, change: Change | None, known: Known) -> Delta:
         feed = self.feed
-        doubts, asked, lost = feed.doubts, time.monotonic(), feed.cells[LOST]
+        doubts, asked, lost = feed.doubts, monotonic(), feed.cells[LOST]
         delta = _delta(self._answer(change, known), lost)
         assert delta is not None
         feed.learned(delta, asked, doubts)

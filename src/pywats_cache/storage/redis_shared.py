@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import time
 from hashlib import blake2b
 from typing import Any, Literal
 
+from ..clock import monotonic
 from ..errors import ConfigurationError, ConfigurationTypeError, StorageError, seconds
 from ..forking import renew_in_child
 from .changes import EPOCH, LOST
@@ -38,7 +38,7 @@ class LeasedCoherence(SharedCoherence):
         """The epoch, of which the local tables know everything up to `max_lag` ago; -1 while they may not."""
         cells = self._cells
         epoch = cells[EPOCH]
-        if epoch == self._local and cells[LOST] == self._lost and time.monotonic() < self._redis.feed.until:
+        if epoch == self._local and cells[LOST] == self._lost and monotonic() < self._redis.feed.until:
             return epoch
         return self.refresh()
 
@@ -49,7 +49,7 @@ class LeasedCoherence(SharedCoherence):
     def is_current(self) -> bool:
         """Whether `epoch` needs no I/O now. There is no file to look at."""
         cells = self._cells
-        return cells[EPOCH] == self._local and cells[LOST] == self._lost and time.monotonic() < self._redis.feed.until
+        return cells[EPOCH] == self._local and cells[LOST] == self._lost and monotonic() < self._redis.feed.until
 
     def begin_write(self, tags: tuple[str, ...], lease: float) -> str | None:
         """Announce a write. Raises StorageError, and it is not sent, if nobody can be told and that was wanted."""

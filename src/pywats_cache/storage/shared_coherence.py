@@ -45,6 +45,7 @@ class SharedCoherence(Coherence):
     """
 
     __slots__ = (
+        "_all_told",
         "_at_any_origin",
         "_cells",
         "_checked_until",
@@ -74,7 +75,7 @@ class SharedCoherence(Coherence):
         self._lost = 0
         self._windows: dict[str, float] = {}
         self._retry_at = self._checked_until = self._failed_at = float("-inf")
-        self._at_any_origin = self._owes = False
+        self._all_told = self._at_any_origin = self._owes = False
         self._pinned: set[int] = set()
         """The threads within `without_io`."""
         super().__init__()
@@ -110,15 +111,14 @@ class SharedCoherence(Coherence):
     def refresh(self) -> int:
         """Bring the local tables up to date. Blocks for I/O, up to the ledger's patience. Returns the epoch."""
         if get_ident() in self._pinned:
-            local = self._local
-            return UNKNOWN if local is None else local
+            return self._known()
         with self._lock:
             now = monotonic()
             if self._local is not None:
                 if now >= self._checked_until and self._ledger.is_in_place():
                     self._checked_until = now + CHECK
                 if self.is_current():
-                    return self._local
+                    return self._known()
             if now < self._retry_at:
                 return UNKNOWN
             try:
@@ -127,7 +127,11 @@ class SharedCoherence(Coherence):
                 self._apply(self._ledger.pull(Known(self._generation, self._pulled)))
             except StorageError as error:
                 self._suspend("reading", error)
-            return UNKNOWN if self._local is None else self._local
+            return self._known()
+
+    def _known(self) -> int:
+        local = self._local  # once: `bump_all_soon` takes no lock
+        return UNKNOWN if local is None else local
 
     def _open(self) -> None:
         now = monotonic()
@@ -200,7 +204,9 @@ class SharedCoherence(Coherence):
         with self._lock:
             # One that could not be committed has made everything invalid, so the next ones, which would have to wait
             # one after the other, lose nothing. But what was announced is to end: its tags are not stored before.
-            in_vain = self._failed_at >= asked if change.close else monotonic() < self._failed_at + RETRY
+            # And where the others could not even be told, each one tries, for it may be the last of this process.
+            pauses = self._all_told and not change.close
+            in_vain = monotonic() < self._failed_at + RETRY if pauses else self._failed_at >= asked
             try:
                 if in_vain:
                     raise StorageError("another change could not be committed a moment ago")
@@ -208,11 +214,11 @@ class SharedCoherence(Coherence):
                 self._pay()
                 self._apply(self._ledger.change(change, Known(self._generation, self._pulled)))
             except StorageError as error:
-                self._ledger.lose()
+                self._all_told = self._ledger.lose()
                 self._suspend("writing", error)
                 if not in_vain:
                     self._failed_at = monotonic()
-            return UNKNOWN if self._local is None else self._local
+            return self._known()
 
     # ── what the engine asks ──────────────────────────────────────────────────────────────────────────────────────
 

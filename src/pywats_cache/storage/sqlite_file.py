@@ -123,6 +123,11 @@ class SqliteFile:
         """Whether the open file is the one at `path`; a closed one is not."""
         return found_in_place(self.path, self._opened) is not None
 
+    def is_replaced(self) -> bool:
+        """Whether a file is open that is no longer the one at `path`."""
+        opened = self._opened
+        return opened is not None and found_in_place(self.path, opened) is None
+
     def _open(self) -> sqlite3.Connection:
         if self._connection is not None and self.is_in_place():
             return self._connection

@@ -87,8 +87,10 @@ class SqliteLedger:
     def pull(self, known: Known) -> Delta:
         """What is new. A lost bump, or another ledger than the known one, makes everything older invalid first."""
         cells = self.cells()
+        if self._file.is_replaced():  # perhaps by an older copy of itself, which has the same generation
+            return self.change(Change(all=True), known)
         delta = self._file.read(lambda connection: self._delta(connection, known))
-        if delta is None or delta.lost != cells[LOST] or known.generation not in (None, delta.generation):
+        if delta is None or delta.lost != cells[LOST] or self._is_other(known, delta.generation, delta.epoch):
             return self.change(Change(all=True), known)
         if cells[EPOCH] != delta.epoch:
             self._heal(cells)
@@ -97,14 +99,20 @@ class SqliteLedger:
     def change(self, change: Change, known: Known) -> Delta:
         """Commit `change`. Returns it and what else is new; after this, every process sees it."""
         cells = self.cells()
-        return self._file.write(lambda connection: self._change(connection, change, known, cells))
+        if self._file.is_replaced():
+            change = change._replace(all=True)
+        delta = self._file.write(lambda connection: self._change(connection, change, known, cells))
+        if self.cells() is not cells:
+            raise StorageError("the mapped file was replaced before the commit, so others may not see it")
+        return delta
 
-    def lose(self) -> None:
+    def lose(self) -> bool:
         """A change could not be committed: nobody may trust what is stored until somebody can commit that."""
         try:
             self._epoch_file().lose()
         except StorageError:  # without the mapped file this process does not use the store at all, but others may
             self._owes = True
+        return not self._owes
 
     def _change(self, connection: sqlite3.Connection, change: Change, known: Known, cells: memoryview) -> Delta:
         row = connection.execute("SELECT generation, epoch, lost FROM state").fetchone()
@@ -115,16 +123,14 @@ class SqliteLedger:
             connection.execute("INSERT INTO state VALUES (1, ?, ?, ?, ?, ?)", (generation, epoch, epoch, 0, lost))
         else:
             generation, epoch = row[0], row[1]
-        epoch += 1
-        if row is not None and known.generation not in (None, generation):
-            epoch = max(epoch, known.epoch + 1)
-        if row is None or row[2] != lost or change.all or known.generation not in (None, generation):
+        epoch = max(epoch, known.epoch) + 1
+        if row is None or row[2] != lost or change.all or self._is_other(known, generation, row[1]):
             connection.execute("UPDATE state SET floor = ?, lost = ?", (epoch, lost))
             connection.execute("DELETE FROM dirtied")
         now = time.time()
-        connection.execute(
-            "DELETE FROM windows WHERE ends <= ? OR ends > ? + length OR id = ?", (now, now, change.close)
-        )
+        connection.execute("DELETE FROM windows WHERE ends <= ? OR id = ?", (now, change.close))
+        # As in `_delta`; what is open stays open, for its write may be under way.
+        connection.execute("UPDATE windows SET ends = ? + length WHERE ends > ? + length", (now, now))
         if change.open is not None:
             rows = [(change.open.id, tag, now + change.open.seconds, change.open.seconds) for tag in change.open.tags]
             connection.executemany("INSERT OR REPLACE INTO windows VALUES (?, ?, ?, ?)", rows)
@@ -140,6 +146,11 @@ class SqliteLedger:
         delta = self._delta(connection, known if known.generation == generation else Known(generation, -1))
         assert delta is not None
         return delta
+
+    @staticmethod
+    def _is_other(known: Known, generation: str, epoch: int) -> bool:
+        """Whether the ledger at this epoch is not the known one, or a former state of it."""
+        return known.generation is not None and (known.generation != generation or known.epoch > epoch)
 
     @staticmethod
     def _announce(cells: memoryview, epoch: int) -> None:

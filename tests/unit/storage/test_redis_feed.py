@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -48,7 +47,7 @@ class Script:
 
 def listen(monkeypatch: pytest.MonkeyPatch, *messages: tuple[float, str, Any], feed: Feed | None = None) -> Feed:
     clock = [100.0]
-    monkeypatch.setattr(redis_feed, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(redis_feed, "monotonic", lambda: clock[0])
     script = Script(clock, *messages)
     feed = feed or Feed(script, "bumps", 1.0)
     feed._echo = script.echo
@@ -102,7 +101,7 @@ def test_another_generation_is_news_whatever_its_number(monkeypatch: pytest.Monk
 
 def test_a_server_whose_echoes_are_not_heard_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [100.0]
-    monkeypatch.setattr(redis_feed, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(redis_feed, "monotonic", lambda: clock[0])
 
     class Silent(Script):
         def get_message(self, timeout: float) -> Any:

@@ -11,6 +11,7 @@ import pytest
 
 from pywats_cache import StorageError
 from pywats_cache.storage import shared_coherence
+from pywats_cache.storage.changes import LOST
 from pywats_cache.storage.shared_coherence import UNKNOWN, SharedCoherence
 from pywats_cache.storage.sqlite_ledger import SqliteLedger
 
@@ -302,6 +303,21 @@ def test_who_waited_behind_it_to_end_a_write_does_not_wait_again(one: Process, o
         thread.join(30.0)
     assert (one.disk.asked, len(one.told)) == (asked + 1, 4)
     assert other.dirtied_since(("t",), epoch)
+
+
+def test_what_another_thread_puts_off_in_the_middle_of_a_look_is_no_epoch(one: Process) -> None:
+    assert one.epoch
+
+    class Cells(list[int]):
+        """Somebody finds the clock set back after they were compared with what is known."""
+
+        def __getitem__(self, which: Any) -> Any:
+            if which == LOST:
+                one.bump_all_soon()
+            return super().__getitem__(which)
+
+    one._cells = Cells(one._cells)
+    assert one.refresh() == UNKNOWN
 
 
 def test_without_a_directory_nothing_is_valid_until_there_is_one(tmp_path: Path) -> None:

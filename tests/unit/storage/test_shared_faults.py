@@ -15,7 +15,7 @@ from urllib.parse import quote
 import pytest
 from shared_clients import Make, status
 
-from pywats_cache import Controller, SharedStorage, Write
+from pywats_cache import Controller, SharedStorage, StorageError, Write
 from pywats_cache.storage import sqlite_records
 from pywats_cache.storage.looking import look_at
 
@@ -72,6 +72,32 @@ def test_a_full_disk_costs_no_request(process: Make, origin: Any, caplog: pytest
     one.cache.storage.close()
     one.get("/c")
     assert status(one.get("/c")) == "hit"
+
+
+@pytest.mark.parametrize("failures", range(1, 6))
+def test_what_was_found_valid_while_the_ledger_came_back_is_not_valid_when_it_is_gone_again(
+    process: Make, monkeypatch: pytest.MonkeyPatch, failures: int
+) -> None:
+    """The ledger comes back after each of the questions that one hit asks."""
+    one, other = process(), process()
+    one.get("/tagged")
+    ledger, coherence = one.cache.storage._ledger, one.cache.storage.memory.coherence
+    left = failures
+    pull = ledger.pull
+
+    def fail_at_first(known: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left >= 0:
+            raise StorageError("not now")
+        return pull(known)
+
+    monkeypatch.setattr(ledger, "pull", fail_at_first)
+    coherence.doubt()
+    before = one.get("/tagged").text
+    assert other.put("/w").status_code == 200
+    left = 1000
+    assert one.get("/tagged").text != before
 
 
 @pytest.mark.parametrize("suffix", ["", "-ledger"])

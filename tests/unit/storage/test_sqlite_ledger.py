@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -96,6 +97,17 @@ def test_a_window_lasts_until_it_is_closed_or_ends(
     assert ledger.pull(NOTHING).windows == [("a", 30.0)]
     wall[0] += 501.0
     assert ledger.pull(NOTHING).windows == []
+
+
+def test_a_clock_set_back_ends_no_window(make: Callable[..., SqliteLedger], monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = make(), make()
+    wall = [1000.0]
+    monkeypatch.setattr(time, "time", lambda: wall[0])
+    one.change(Change(open=Window("w", ("a",), 30.0)), NOTHING)
+    wall[0] -= 500.0
+    assert other.change(Change(all=True), NOTHING).windows == [("a", 30.0)]  # what a storage does then
+    wall[0] += 31.0
+    assert other.pull(NOTHING).windows == []
 
 
 def test_a_full_table_is_folded_into_the_floor(make: Callable[..., SqliteLedger]) -> None:
@@ -252,6 +264,67 @@ def test_a_removed_file_makes_everything_older_invalid(
     after = ledger.pull(known(before))
     assert min(after.floor, other.floor) > before.epoch
     assert make().pull(NOTHING).generation == after.generation
+
+
+def test_a_change_is_not_missed_though_the_mapped_file_is_replaced_before_its_commit(
+    make: Callable[..., SqliteLedger], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The change, and with it the coherence, fails; what is lost then is said in the new file."""
+    writer, reader = make(), make()
+    before = writer.pull(NOTHING)
+    write, seen = SqliteFile.write, []
+
+    def replaced_first(file: SqliteFile, work: Any) -> Any:
+        monkeypatch.undo()
+        (tmp_path / "c.db-epoch").unlink()
+        seen.append(reader.pull(known(before)))
+        return write(file, work)
+
+    monkeypatch.setattr(SqliteFile, "write", replaced_first)
+    with pytest.raises(StorageError, match="replaced"):
+        writer.change(Change(dirty=("a",)), known(before))
+    writer.lose()
+    assert not is_current(reader, seen[0])
+    after = reader.pull(known(seen[0]))
+    assert after.floor == after.epoch > before.epoch
+
+
+@pytest.mark.parametrize("writes_first", [False, True])
+@pytest.mark.parametrize("is_open", [True, False])
+def test_an_older_copy_put_in_place_makes_everything_older_invalid(
+    make: Callable[..., SqliteLedger], tmp_path: Path, *, is_open: bool, writes_first: bool
+) -> None:
+    reader = make()
+    start = reader.pull(NOTHING)
+    reader.close()
+    file, copy = tmp_path / "c.db-ledger", tmp_path / "copy"
+    shutil.copy(file, copy)
+    before = reader.change(Change(dirty=("a",)), known(start))
+    if not is_open:
+        reader.close()
+    for suffix in ("-wal", "-shm"):
+        Path(f"{file}{suffix}").unlink(missing_ok=True)
+    os.replace(copy, file)
+    after = reader.change(Change(dirty=("b",)), known(before)) if writes_first else reader.pull(known(before))
+    assert after.floor == after.epoch > before.epoch
+    assert reader.pull(known(after)) == after._replace(dirtied=[])
+    assert is_current(reader, after)
+
+
+def test_a_bump_that_an_older_copy_does_not_have_is_made_up_for(
+    make: Callable[..., SqliteLedger], tmp_path: Path
+) -> None:
+    writer, reader = make(), make()
+    before = reader.pull(NOTHING)  # no later than the copy, so its epoch tells nothing
+    shutil.copy(tmp_path / "c.db-ledger", tmp_path / "copy")
+    shutil.copy(tmp_path / "c.db-ledger-wal", tmp_path / "copy-wal")
+    writer.change(Change(dirty=("a",)), known(before))
+    for suffix in ("-wal", "-shm"):
+        (tmp_path / f"c.db-ledger{suffix}").unlink(missing_ok=True)
+    os.replace(tmp_path / "copy-wal", tmp_path / "c.db-ledger-wal")
+    os.replace(tmp_path / "copy", tmp_path / "c.db-ledger")
+    after = reader.pull(known(before))
+    assert after.floor == after.epoch > before.epoch
 
 
 def test_a_damaged_ledger_is_replaced_and_makes_everything_older_invalid(
