@@ -27,7 +27,12 @@ class RfcArrivals(RfcStaleness, Arrivals):
 
     def why_unstorable(self, fetch: Fetch, status: int, headers: dict[str, list[str]]) -> str | None:
         """The reason code of an answer that is not stored (RFC 9111 §3), or None."""
-        fresh = self._dated(fetch, status, headers, headers)
+        return self._why_not(fetch, status, headers, headers)
+
+    def _why_not(
+        self, fetch: Fetch, status: int, received: dict[str, list[str]], headers: dict[str, list[str]]
+    ) -> str | None:
+        fresh = self._dated(fetch, status, received, headers)
         return unstorable_by_rfc(status, fields(fetch.request.headers._list), headers, fresh) or unkeepable(
             headers, self.storage.max_entry_bytes
         )
@@ -72,6 +77,8 @@ class RfcArrivals(RfcStaleness, Arrivals):
         self.release(fetch)
         return self._undecoded(fetch, response, b"", "conditional")
 
-    def dated_again(self, fetch: Fetch, stale: StoredResponse, received: dict[str, list[str]], items: Items) -> None:
-        """Take from a 304 how old what is stored is now, and how long it is fresh (RFC 9111 §4.3.4)."""
-        self._dated(fetch, stale.status, received, fields(items))
+    def why_not_renewed(
+        self, fetch: Fetch, stale: StoredResponse, received: dict[str, list[str]], headers: dict[str, list[str]]
+    ) -> str | None:
+        """Take from a 304 how old what is stored is now, how long it is fresh, and whether it may stay stored."""
+        return self._why_not(fetch, stale.status, received, headers)
