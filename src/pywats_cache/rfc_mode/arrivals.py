@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
 from ..arrivals import Arrivals
@@ -56,8 +57,14 @@ class RfcArrivals(RfcStaleness, Arrivals):
         return fetch.lifetime, fetch.prepared.own_ttl
 
     def kept(self, items: Items) -> Items:
-        """The header fields that are stored: none of the connection, none that no-cache lists, and Age made anew."""
-        return [item for item in stored_items(items) if item[1] != b"age"]
+        """The header fields that are stored: none of the connection, none that no-cache lists, and Age made anew.
+
+        A Date that is missing is that of the receipt (RFC 9110 §6.6.1).
+        """
+        result = [item for item in stored_items(items) if item[1] != b"age"]
+        if all(item[1] != b"date" for item in items):
+            result.append((b"Date", b"date", formatdate(self.wall(), usegmt=True).encode()))
+        return result
 
     def _keep(self, fetch: Fetch, entry: StoredResponse) -> str | None:
         if entry.vary:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from header_fields import http_date
 from held_refreshes import HeldRefreshes
 from rfc_origins import Make, Outcome, Said, breaks, unchanged
 
@@ -62,6 +63,18 @@ def test_a_304_may_say_that_more_of_a_request_counts(client: Any, origin: Any, s
     client.get("/a", headers=english)
     says(cache_control="max-age=10", vary="Accept-Language")
     assert [client.get("/a", headers=wanted).text for wanted in (german, english)] == ["3", "1"]
+
+
+def test_an_expires_is_no_later_after_a_304_without_date(
+    client: Any, origin: Any, says: Said, clock: FakeClock
+) -> None:
+    date, expires = (http_date(clock.wall() + seconds) for seconds in (0, 10))
+    says(etag='"a"', date=date, expires=expires)
+    client.get("/a")
+    clock.advance(12)
+    unchanged(origin, etag='"a"')
+    assert [client.get("/a").text for _ in range(2)] == ["1", "1"]
+    assert origin.count == 3
 
 
 def test_a_304_of_another_answer_renews_nothing(client: Any, origin: Any, says: Said, clock: FakeClock) -> None:
