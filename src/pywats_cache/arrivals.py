@@ -18,7 +18,7 @@ from .validators import selects, updated_items
 
 __all__ = ["Arrivals"]
 
-SAYS_NOTHING = frozenset({206, 304, 408, 429})
+SAYS_NOTHING = frozenset({206, 304, 408, 412, 416, 429})
 """Status codes below 500 of answers that leave what is stored as good as it was."""
 
 
@@ -106,6 +106,9 @@ class Arrivals(Staleness):
             self._back_off(fetch.flight.key)
         if fetch.supersedes and fetch.stale is not None:
             fetch.stale.superseded = True
+            if fetch.reason == "refresh":
+                # Still fresh, but whoever asked anew has seen that it is not what the server has (RFC 9111 §4.3.3).
+                self.storage.drop(fetch.stale)
 
     def finished(self, fetch: Fetch, response: Any, raw: bytes | None) -> Any:
         """The whole body is there (None: the response holds it decoded only). Returns the Response for the caller."""

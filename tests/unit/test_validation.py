@@ -163,6 +163,23 @@ def test_a_304_that_forbids_storing_ends_what_is_stored(cached: Any, origin: Any
     assert client.get("/a").text == "new"
 
 
+@pytest.mark.parametrize("rfc", [False, True])
+@pytest.mark.parametrize(
+    ("status_code", "said", "expected"),
+    [(404, "", "new"), (200, "no-store", "new"), (429, "", "1"), (416, "", "1"), (500, "", "1")],
+)
+def test_what_a_refresh_has_disproved_is_not_served(
+    cached: Any, origin: Any, rfc: bool, status_code: int, said: str, expected: str
+) -> None:
+    origin.reply = {"headers": {"Cache-Control": "max-age=60"}}
+    client = cached(Controller(rfc9111=rfc))
+    client.get("/a")
+    origin.reply = {"status_code": status_code, "headers": {"Cache-Control": said}}
+    client.get("/a", headers={"Cache-Control": "no-cache"})
+    origin.reply = {"text": "new"}
+    assert client.get("/a").text == expected
+
+
 def test_a_304_may_say_that_more_of_a_request_counts(cached: Any, origin: Any) -> None:
     origin.reply = ETAG
     client = cached()
