@@ -18,7 +18,7 @@ from .validators import selects, updated_items
 
 __all__ = ["Arrivals"]
 
-SAYS_NOTHING = frozenset({206, 304, 408, 416, 429})
+SAYS_NOTHING = frozenset({206, 304, 408, 412, 416, 429})
 """Status codes below 500 of answers that leave what is stored as good as it was."""
 
 
@@ -106,6 +106,9 @@ class Arrivals(Staleness):
             self._back_off(fetch.flight.key)
         if fetch.supersedes and fetch.stale is not None:
             fetch.stale.superseded = True
+            if fetch.reason == "refresh":
+                # Still fresh, but whoever asked anew has seen that it is not what the server has (RFC 9111 §4.3.3).
+                self.storage.drop(fetch.stale)
 
     def finished(self, fetch: Fetch, response: Any, raw: bytes | None) -> Any:
         """The whole body is there (None: the response holds it decoded only). Returns the Response for the caller."""
@@ -187,14 +190,10 @@ class Arrivals(Staleness):
 
         Returns the entry, and why it was not stored, or None.
         """
-        prepared, storage = fetch.prepared, self.storage
-        names = fetch.vary
-        if names or prepared.key in storage.varying:
-            names = storage.vary_by(prepared.key, names)
+        key, names = self._selected_by(fetch, fetch.vary)
         entry = self._entry(
             fetch,
-            # By these names, not by what the storage knows now: it may have forgotten them again.
-            key=self.variant_by(fetch.request, prepared.key, names) if names else prepared.key,
+            key=key,
             status=response.status_code,
             headers=self.kept(response.headers._list),
             raw=raw,
@@ -204,6 +203,14 @@ class Arrivals(Staleness):
             unchanged=None if fetch.stale is None else content == fetch.stale.content,
         )
         return entry, self._keep(fetch, entry)
+
+    def _selected_by(self, fetch: Fetch, names: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+        """The key of an answer that varies by these request headers, and all names known by now."""
+        key = fetch.prepared.key
+        if names or key in self.storage.varying:
+            names = self.storage.vary_by(key, names)
+        # By these names, not by what the storage knows now: it may have forgotten them again.
+        return (self.variant_by(fetch.request, key, names) if names else key), names
 
     def _entry(
         self,
@@ -272,25 +279,32 @@ class Arrivals(Staleness):
         received = fields(response.headers._list)
         if not self.confirms(fetch, stale, received):
             return self.unconfirmed(fetch, response, received)
-        items = updated_items(stale.headers, response.headers._list)
-        self.dated_again(fetch, stale, received, items)
+        items = updated_items(stale.headers, self.kept(response.headers._list))
+        headers = fields(items)
+        forbidden = self.why_not_renewed(fetch, stale, received, headers) is not None
+        key, vary, names = stale.key, stale.vary, vary_names(headers)
+        if not forbidden and not set(names) <= set(vary):
+            # From now on more of a request selects it, so what is stored answers only requests like this one.
+            key, vary = self._selected_by(fetch, names)
+        if forbidden or key != stale.key:
+            self.storage.drop(stale)
         entry = self._entry(
             fetch,
-            key=stale.key,
+            key=key,
             status=stale.status,
             headers=self.kept(items),
             raw=stale.raw,
             content=stale.content,
             extensions=stale.extensions,
-            vary=stale.vary,
+            vary=vary,
             unchanged=True,
         )
-        why_not = self._keep(fetch, entry)
+        if forbidden:
+            self.release(fetch)
+        stored = not forbidden and self._keep(fetch, entry) is None
         self.count(fetch, "revalidated")
         age = 0.0 if fetch.dated is None else self.now() - fetch.dated
-        return self.answer(
-            fetch.request, fetch.prepared, entry, "revalidated", "not-modified", age, stored=why_not is None
-        )
+        return self.answer(fetch.request, fetch.prepared, entry, "revalidated", "not-modified", age, stored=stored)
 
     def confirms(self, fetch: Fetch, stale: StoredResponse, received: dict[str, list[str]]) -> bool:
         """Whether a 304 to our validators speaks of what is stored."""
@@ -301,14 +315,14 @@ class Arrivals(Staleness):
         fetch.stale, fetch.to_send, fetch.validating = None, fetch.request, False
         return None
 
-    def dated_again(
-        self,
-        fetch: Fetch,
-        stale: StoredResponse,
-        received: dict[str, list[str]],
-        items: list[tuple[bytes, bytes, bytes]],
-    ) -> None:
-        """Take from a 304 how old what is stored is now, and how long it is fresh, where such fields count."""
+    def why_not_renewed(
+        self, fetch: Fetch, stale: StoredResponse, received: dict[str, list[str]], headers: dict[str, list[str]]
+    ) -> str | None:
+        """The reason code of a stored answer that is not stored any longer once it has these `headers`, or None.
+
+        - `received`: the fields of the 304 alone.
+        """
+        return self.why_unstorable(fetch, stale.status, headers)
 
     def lifetime(self, fetch: Fetch, status: int, unchanged: bool | None) -> tuple[float, bool]:
         """The TTL of a new answer in seconds, and whether it is its own rather than the rule's.

@@ -231,7 +231,14 @@ class Preparer:
             "read" if reason is None else "bypass",
             reason or ("refresh" if asked.refresh else "unknown"),
             decision.rule,
-            key=self._key("GET" if method == "HEAD" else method, origin, path, url.query or "", partition),
+            # An empty query makes another URL than none (RFC 3986 §6.2.3).
+            key=self._key(
+                "GET" if method == "HEAD" else method,
+                origin,
+                f"{path}?" if url.query == "" else path,
+                url.query or "",
+                partition,
+            ),
             ttl=decision.ttl,
             tags=tags,
             head=method == "HEAD",

@@ -31,7 +31,7 @@ MUTANTS: dict[str, tuple[type[Any], str, list[Replacement]]] = {
     "the fence is off: an entry is dated with the epoch at its finish": (
         Engine,
         "_store",
-        [(r"(prepared, storage = .*)", r"\1\n    fetch.flight.epoch = storage.coherence.epoch")],
+        [(r"(key, names = .*)", r"\1\n    fetch.flight.epoch = self.storage.coherence.epoch")],
     ),
     "the epoch is published before the table is written": (
         Coherence,

@@ -27,6 +27,7 @@ Outcome = Callable[[Any], CacheOutcome]
         ("/a?x=1&x=2", "/a?x=2&x=1", False),
         ("/a?x=1", "/a?x=2", False),
         ("/a", "/a?x", False),
+        ("/a", "/a?", False),
         ("/a", "/A", False),
         ("/a", "/a/", False),
         ("/a%2Fb", "/a/b", False),

@@ -147,3 +147,46 @@ def test_what_is_dirtied_before_its_flight_begins_is_not_validated(
     monkeypatch.setattr(Engine, "_take_off", written_meanwhile)
     client.get("/a")
     assert "If-None-Match" not in origin.requests[-1].headers
+
+
+@pytest.mark.parametrize("said", [{"Cache-Control": "no-store"}, {"Vary": "*"}, {"Set-Cookie": "session=1"}])
+def test_a_304_that_forbids_storing_ends_what_is_stored(cached: Any, origin: Any, said: dict[str, str]) -> None:
+    origin.reply = ETAG
+    client = cached()
+    client.get("/a")
+    origin.reply = lambda _: origin.http.Response(304, headers={"ETag": '"1"', **said})
+    answer = client.get("/a", headers={"Cache-Control": "no-cache"})
+    assert (status(answer), answer.text) == (("revalidated", "not-modified"), "1")
+    assert not answer.extensions["pywats_cache"].stored
+    client.cookies.clear()
+    origin.reply = {"text": "new"}
+    assert client.get("/a").text == "new"
+
+
+@pytest.mark.parametrize("rfc", [False, True])
+@pytest.mark.parametrize(
+    ("status_code", "said", "expected"),
+    [(404, "", "new"), (200, "no-store", "new"), (429, "", "1"), (416, "", "1"), (500, "", "1")],
+)
+def test_what_a_refresh_has_disproved_is_not_served(
+    cached: Any, origin: Any, rfc: bool, status_code: int, said: str, expected: str
+) -> None:
+    origin.reply = {"headers": {"Cache-Control": "max-age=60"}}
+    client = cached(Controller(rfc9111=rfc))
+    client.get("/a")
+    origin.reply = {"status_code": status_code, "headers": {"Cache-Control": said}}
+    client.get("/a", headers={"Cache-Control": "no-cache"})
+    origin.reply = {"text": "new"}
+    assert client.get("/a").text == expected
+
+
+def test_a_304_may_say_that_more_of_a_request_counts(cached: Any, origin: Any) -> None:
+    origin.reply = ETAG
+    client = cached()
+    english, german = {"Accept-Language": "en"}, {"Accept-Language": "de"}
+    client.get("/a", headers=english)
+    origin.reply = lambda _: origin.http.Response(304, headers={"ETag": '"1"', "Vary": "Accept-Language"})
+    client.get("/a", headers={**english, "Cache-Control": "no-cache"})
+    origin.reply = {"text": "deutsch", "headers": {"Vary": "Accept-Language"}}
+    assert [client.get("/a", headers=wanted).text for wanted in (german, english)] == ["deutsch", "1"]
+    assert len(client.cache.storage) == 2

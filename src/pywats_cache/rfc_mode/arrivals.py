@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
 from ..arrivals import Arrivals
@@ -27,7 +28,12 @@ class RfcArrivals(RfcStaleness, Arrivals):
 
     def why_unstorable(self, fetch: Fetch, status: int, headers: dict[str, list[str]]) -> str | None:
         """The reason code of an answer that is not stored (RFC 9111 §3), or None."""
-        fresh = self._dated(fetch, status, headers, headers)
+        return self._why_not(fetch, status, headers, headers)
+
+    def _why_not(
+        self, fetch: Fetch, status: int, received: dict[str, list[str]], headers: dict[str, list[str]]
+    ) -> str | None:
+        fresh = self._dated(fetch, status, received, headers)
         return unstorable_by_rfc(status, fields(fetch.request.headers._list), headers, fresh) or unkeepable(
             headers, self.storage.max_entry_bytes
         )
@@ -51,8 +57,14 @@ class RfcArrivals(RfcStaleness, Arrivals):
         return fetch.lifetime, fetch.prepared.own_ttl
 
     def kept(self, items: Items) -> Items:
-        """The header fields that are stored: none of the connection, none that no-cache lists, and Age made anew."""
-        return [item for item in stored_items(items) if item[1] != b"age"]
+        """The header fields that are stored: none of the connection, none that no-cache lists, and Age made anew.
+
+        A Date that is missing is that of the receipt (RFC 9110 §6.6.1).
+        """
+        result = [item for item in stored_items(items) if item[1] != b"age"]
+        if all(item[1] != b"date" for item in items):
+            result.append((b"Date", b"date", formatdate(self.wall(), usegmt=True).encode()))
+        return result
 
     def _keep(self, fetch: Fetch, entry: StoredResponse) -> str | None:
         if entry.vary:
@@ -72,6 +84,8 @@ class RfcArrivals(RfcStaleness, Arrivals):
         self.release(fetch)
         return self._undecoded(fetch, response, b"", "conditional")
 
-    def dated_again(self, fetch: Fetch, stale: StoredResponse, received: dict[str, list[str]], items: Items) -> None:
-        """Take from a 304 how old what is stored is now, and how long it is fresh (RFC 9111 §4.3.4)."""
-        self._dated(fetch, stale.status, received, fields(items))
+    def why_not_renewed(
+        self, fetch: Fetch, stale: StoredResponse, received: dict[str, list[str]], headers: dict[str, list[str]]
+    ) -> str | None:
+        """Take from a 304 how old what is stored is now, how long it is fresh, and whether it may stay stored."""
+        return self._why_not(fetch, stale.status, received, headers)

@@ -65,14 +65,19 @@ class RfcWrites(RfcArrivals, Writes):
             return
         received = fields(response.headers._list)
         effect = head_effect(response.status_code, received, fields(entry.headers))
-        if effect == "invalidate":
-            coherence.soften((f"={prepared.origin}/{'/'.join(normal_path(prepared.path))}",))
-        elif effect == "update":
+        if effect == "update":
             # The body is as old as before, so it keeps the epoch of its fetch, and its tags.
             fetch = self._fetch_of(forward, forward.request, entry.epoch, entry.tags)
-            items = updated_items(entry.headers, response.headers._list)
-            self.dated_again(fetch, entry, received, items)
-            self._put_again(fetch, entry, self.kept(items))
+            items = updated_items(entry.headers, self.kept(response.headers._list))
+            headers = fields(items)
+            may_stay = self.why_not_renewed(fetch, entry, received, headers) is None
+            if may_stay and set(vary_names(headers)) <= set(entry.vary):
+                self._put_again(fetch, entry, self.kept(items))
+            else:
+                effect = "invalidate"
+                self.storage.drop(entry)  # not to be served stale, either
+        if effect == "invalidate":
+            coherence.soften((f"={prepared.origin}/{'/'.join(normal_path(prepared.path))}",))
 
     def _put_again(self, fetch: Fetch, entry: StoredResponse, items: list[tuple[bytes, bytes, bytes]]) -> None:
         renewed = self._entry(

@@ -86,6 +86,15 @@ def test_a_head_that_differs_makes_stale(client: Any, origin: Any, says: Said, c
     assert origin.requests[-1].headers["if-none-match"] == '"a"'
 
 
+@pytest.mark.parametrize("said", [{"cache_control": "no-store, max-age=99"}, {"vary": "Accept-Language"}])
+def test_a_head_that_forbids_storing_ends_what_is_stored(client: Any, says: Said, said: dict[str, str]) -> None:
+    says(cache_control="max-age=100", etag='"a"', more=[("content-length", "1")])
+    client.get("/a")
+    says(etag='"a"', more=[("content-length", "1")], **said)
+    client.head("/a", headers={"Cache-Control": "no-cache"})
+    assert client.get("/a", headers={"Accept-Language": "de", "Cache-Control": "max-stale"}).text == "3"
+
+
 def test_a_head_does_not_undo_a_write(client: Any, origin: Any, says: Said, clock: FakeClock) -> None:
     says(cache_control="max-age=10", etag='"a"', more=[("content-length", "1")])
     client.get("/a")

@@ -52,6 +52,14 @@ def test_the_later_answer_replaces_one_of_lesser_age(client: Any, says: Said, cl
     assert (client.get("/a").text, client.get("/a").headers["age"]) == ("2", "500")
 
 
+def test_an_answer_without_date_gets_that_of_its_receipt(client: Any, says: Said, clock: FakeClock) -> None:
+    says(cache_control="max-age=60")
+    client.get("/a")
+    received = http_date(clock.wall())
+    clock.advance(9)
+    assert client.get("/a").headers["date"] == received
+
+
 def test_expires_counts_from_the_date(client: Any, says: Said, clock: FakeClock) -> None:
     says(date=http_date(clock.wall()), expires=http_date(clock.wall() + 10))
     client.get("/a")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from header_fields import http_date
 from held_refreshes import HeldRefreshes
 from rfc_origins import Make, Outcome, Said, breaks, unchanged
 
@@ -36,6 +37,43 @@ def test_a_304_makes_fresh_by_its_own_fields(client: Any, origin: Any, says: Sai
     assert (client.get("/a").headers["age"], origin.count) == ("99", 2)
     clock.advance(1)
     client.get("/a")
+    assert origin.count == 3
+
+
+@pytest.mark.parametrize("said", [{"cache_control": "no-store"}, {"vary": "*"}])
+def test_a_304_that_forbids_storing_ends_what_is_stored(
+    client: Any, origin: Any, says: Said, clock: FakeClock, said: dict[str, str]
+) -> None:
+    # Old enough for a lifetime to be guessed, once no max-age is stated.
+    says(cache_control="max-age=10", etag='"a"', last_modified="Sat, 01 Nov 2025 00:00:00 GMT")
+    client.get("/a")
+    clock.advance(10)
+    unchanged(origin, etag='"a"', **said)
+    assert client.get("/a").text == "1"
+    says(cache_control="no-store")
+    assert client.get("/a", headers={"Cache-Control": "max-stale"}).text == "3"
+
+
+def test_a_304_may_say_that_more_of_a_request_counts(client: Any, origin: Any, says: Said, clock: FakeClock) -> None:
+    says(cache_control="max-age=10", etag='"a"')
+    english, german = {"Accept-Language": "en"}, {"Accept-Language": "de"}
+    client.get("/a", headers=english)
+    clock.advance(10)
+    unchanged(origin, etag='"a"', vary="Accept-Language")
+    client.get("/a", headers=english)
+    says(cache_control="max-age=10", vary="Accept-Language")
+    assert [client.get("/a", headers=wanted).text for wanted in (german, english)] == ["3", "1"]
+
+
+def test_an_expires_is_no_later_after_a_304_without_date(
+    client: Any, origin: Any, says: Said, clock: FakeClock
+) -> None:
+    date, expires = (http_date(clock.wall() + seconds) for seconds in (0, 10))
+    says(etag='"a"', date=date, expires=expires)
+    client.get("/a")
+    clock.advance(12)
+    unchanged(origin, etag='"a"')
+    assert [client.get("/a").text for _ in range(2)] == ["1", "1"]
     assert origin.count == 3
 
 
