@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from ..storage.url import shown
-from .asking import Asking, Progress
+from .asking import Asking, Progress, check_field
 from .output import REFUSED, UNREACHABLE, USAGE, fail
 
 __all__ = ["Service"]
@@ -24,6 +24,7 @@ class Service:
     def __init__(self, url: str, token: str) -> None:
         self._url = url.rstrip("/")
         self.name: str = shown(self._url)
+        check_field("--token (PYWATS_CACHE_TOKEN)", token)
         self._token = token
 
     def stats(self, progress: Progress) -> dict[str, Any]:
