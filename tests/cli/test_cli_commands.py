@@ -7,8 +7,10 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +136,34 @@ def test_what_is_wrong_is_said_with_what_to_do(run: Run, station: tuple[str, str
     assert "is not a pywats-cache service" in run("stats", "--url", f"{station[0]}/health", code=3).stderr
     run("inspect", "--sort", "colour", code=2)
     assert "METHOD must be one such as GET, not '/api/other'" in run("explain", "/api/other", "GET", code=2).stderr
+
+
+class Anything(BaseHTTPRequestHandler):
+    """Some other program, which answers every request alike."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'{"status": "ok"}')
+
+    do_POST = do_GET
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+def test_another_program_is_not_taken_for_a_service(tmp_path: Path) -> None:
+    with HTTPServer(("127.0.0.1", 0), Anything) as other:
+        thread = threading.Thread(target=other.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            for arguments in (["stats"], ["doctor"], ["invalidate", "/api"], ["clear", "--yes"], ["warm", "/api"]):
+                url = f"http://127.0.0.1:{other.server_port}"
+                said = _runner(tmp_path)(*arguments, "--url", url, code=3).stderr
+                assert "is not a pywats-cache service" in said
+        finally:
+            other.shutdown()
+            thread.join()
 
 
 @pytest.mark.parametrize("token", ["größe", "two\nlines"])
