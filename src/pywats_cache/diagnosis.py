@@ -178,6 +178,8 @@ def findings(engine: Engine) -> list[Finding]:
         values = {key: (seen, len(known)) for key, (seen, known) in diary.values.items()}
         gaps = dict(diary.gaps)
     found: list[Finding] = []
+    if stats.storage_errors:
+        found.append(Finding("storage-errors", f"the outer storage failed {stats.storage_errors} times"))
     requests = stats.requests
     if requests < ENOUGH:
         return found
@@ -207,6 +209,4 @@ def findings(engine: Engine) -> list[Finding]:
         found.append(Finding("too-small", text))
     if reasons["dirtied"] >= ENOUGH and reasons["dirtied"] * 2 >= fetched:
         found.append(Finding("dirtied", f"{reasons['dirtied']} of {fetched} misses came from writes to the same tags"))
-    if stats.storage_errors:
-        found.append(Finding("storage-errors", f"the outer storage failed {stats.storage_errors} times"))
     return found

@@ -72,4 +72,5 @@ class Journal:
                 "cache_key": key,
                 "cache_seconds": took,
             }
-            logger.debug("%s %s: %s (rule %s, %.1f ms)", method, status, reason, rule, took * 1000.0, extra=told)
+            what = f"{method} {status}" if method else status
+            logger.debug("%s: %s (rule %s, %.1f ms)", what, reason, rule or "none", took * 1000.0, extra=told)

@@ -77,8 +77,12 @@ def warm(send: Callable[[Any], Any], items: Iterable[Any], concurrency: int, pro
     from concurrent.futures import ThreadPoolExecutor  # here: few callers warm, and it takes 2 ms to import
 
     with ThreadPoolExecutor(whole("concurrency", concurrency, least=1), "pywats-cache-warm") as pool:
-        for future in [pool.submit(one, item) for item in wanted]:
-            future.result()
+        try:
+            for future in [pool.submit(one, item) for item in wanted]:
+                future.result()
+        except BaseException:  # Ctrl-C: what waits for its turn is not begun any more
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return tally.result()
 
 

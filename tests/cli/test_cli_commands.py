@@ -7,8 +7,10 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -133,13 +135,55 @@ def test_what_is_wrong_is_said_with_what_to_do(run: Run, station: tuple[str, str
     assert "is not an address" in run("stats", "--url", "http://localhost:port", code=2).stderr
     assert "is not a pywats-cache service" in run("stats", "--url", f"{station[0]}/health", code=3).stderr
     run("inspect", "--sort", "colour", code=2)
+    assert "METHOD must be one such as GET, not '/api/other'" in run("explain", "/api/other", "GET", code=2).stderr
+
+
+class Anything(BaseHTTPRequestHandler):
+    """Some other program, which answers every request alike."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'{"status": "ok"}')
+
+    do_POST = do_GET
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+def test_another_program_is_not_taken_for_a_service(tmp_path: Path) -> None:
+    with HTTPServer(("127.0.0.1", 0), Anything) as other:
+        thread = threading.Thread(target=other.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            for arguments in (["stats"], ["doctor"], ["invalidate", "/api"], ["clear", "--yes"], ["warm", "/api"]):
+                url = f"http://127.0.0.1:{other.server_port}"
+                said = _runner(tmp_path)(*arguments, "--url", url, code=3).stderr
+                assert "is not a pywats-cache service" in said
+        finally:
+            other.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize("token", ["größe", "two\nlines"])
+def test_a_token_that_no_header_can_carry_is_bad_input(run: Run, token: str) -> None:
+    said = run("clear", "--token", token, code=2).stderr
+    assert "PYWATS_CACHE_TOKEN) must be printable ASCII" in said
+    assert token[:3] not in said
+
+
+def test_a_list_to_warm_may_have_comments_and_the_mark_of_windows(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "parts.txt").write_text("\ufeff/api/Product/PN-7\n\n# one\n  # two\n", "utf-8")
+    assert parsed(run("warm", "--file", "parts.txt", "--json"))["total"] == 1
 
 
 def test_the_doctor_ends_with_one_when_it_finds_something(run: Run) -> None:
     run("warm", *[f"/api/Product/PN-{n}?now={n}" for n in range(40)])
     found = parsed(run("doctor", "--json", code=1))
     assert "unique-query" in [finding["code"] for finding in found["findings"]]
-    assert "'now'" in run("doctor", code=1).stdout
+    (told,) = (line for line in run("doctor", code=1).stdout.splitlines() if "unique-query" in line)
+    assert told.endswith(found["findings"][0]["text"])
 
 
 def test_the_figures_are_served_to_prometheus(run: Run, station: tuple[str, str]) -> None:
@@ -160,7 +204,7 @@ def test_simulate_says_what_to_set(trace: Path, tmp_path: Path) -> None:
     assert found["requests"] == 7
     assert [s["setting"]["policy"] for s in found["settings"]] == ["lru", "w-tinylfu"] * 6
     rates = {(s["setting"]["max_entries"], s["setting"]["ttl"]): s["hits"] for s in found["settings"]}
-    assert rates == {(1, None): 3, (1, 0.0): 0, (2, None): 3, (2, 0.0): 0, (1024, None): 3, (1024, 0.0): 0}
+    assert rates == {(1, None): 3, (1, 0.0): 0, (2, None): 3, (2, 0.0): 0, (1000, None): 3, (1000, 0.0): 0}
     best = [s["setting"] for s in found["settings"] if s["best"]]
     assert [(setting["max_entries"], setting["policy"]) for setting in best] == [(1, "lru")]
     one = parsed(run("simulate", str(trace), "--entries", "5", "--policy", "w-tinylfu", "--json"))
@@ -169,6 +213,13 @@ def test_simulate_says_what_to_set(trace: Path, tmp_path: Path) -> None:
     assert "42.9% ←" in shown
     assert "as recorded" in shown
     assert "w-tinylfu" in shown
+
+
+def test_a_pipe_that_knows_no_arrow_gets_the_figures(
+    trace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "cp1252")  # as on Windows
+    assert "42.9% ?" in _runner(tmp_path)("simulate", str(trace), "--entries", "10").stdout
 
 
 def test_simulate_names_what_it_cannot_use(trace: Path, tmp_path: Path) -> None:

@@ -64,6 +64,17 @@ def test_every_panel_asks_something_and_has_a_place() -> None:
                 places.add((x, y))
 
 
+def test_the_dashboard_offers_every_client_of_a_shared_storage() -> None:
+    found = re.search(r"label_values\((\w+), client\)", json.dumps(dashboard()["templating"]))
+    assert found
+    first, registry = CacheTransport(), CollectorRegistry()
+    second = CacheTransport(storage=first.storage)
+    watch(first, "one", registry)
+    watch(second, "two", registry)
+    samples = [sample for family in registry.collect() for sample in family.samples if sample.name == found[1]]
+    assert {sample.labels["client"] for sample in samples} == {"one", "two"}
+
+
 def test_every_metric_of_the_alerts_exists(labels_of: dict[str, set[str]]) -> None:
     used = USE.findall((OBSERVABILITY / "alerts.yml").read_text("utf-8"))
     assert len(used) > 8

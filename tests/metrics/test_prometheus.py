@@ -207,6 +207,19 @@ def test_multiprocess_mode_adds_up_the_processes(tmp_path: Any) -> None:
     assert value(registry, "pywats_cache_origin_request_seconds_bucket", client="worker", le="+Inf") == 2
 
 
+def test_multiprocess_mode_lets_go_what_a_client_held_that_is_gone(tmp_path: Any) -> None:
+    code = WORKER.replace("watch(transport", "collector = watch(transport")
+    code += "collector.publisher.publish()\ndel transport\nimport gc; gc.collect()\n"
+    environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code, "3"], env=environment, check=True, timeout=60)
+    registry = CollectorRegistry()
+    from prometheus_client.multiprocess import MultiProcessCollector
+
+    MultiProcessCollector(registry, path=str(tmp_path))
+    assert value(registry, "pywats_cache_entries", client="worker") == 0
+    assert value(registry, "pywats_cache_requests_total", client="worker", outcome="miss") == 1
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_child_counts_from_zero(tmp_path: Any) -> None:
     code = WORKER.replace("for _", "import os; transport.handle_request(httpx.Request('GET', 'http://origin/a'))\n"

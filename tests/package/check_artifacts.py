@@ -12,7 +12,7 @@ from email.parser import Parser
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCE = ROOT / "src" / "pywats_cache"
+SOURCE = ROOT / "src"
 IN_SDIST = (
     "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "SECURITY.md", "noxfile.py", "pyproject.toml",
     "src/pywats_cache/__init__.py", "tests/conftest.py", "examples/run_all.py", "docs/guides/sharing.md",
@@ -29,7 +29,7 @@ def files_of(wheel: Path) -> dict[str, bytes]:
 def check_wheel(files: dict[str, bytes]) -> None:
     """It holds the package as it is in the checkout, its metadata, and nothing else."""
     ours = {
-        f"pywats_cache/{path.relative_to(SOURCE).as_posix()}": path.read_bytes()
+        path.relative_to(SOURCE).as_posix(): path.read_bytes()
         for path in SOURCE.rglob("*")
         if path.is_file() and path.suffix != ".pyc"
     }
@@ -41,7 +41,7 @@ def check_wheel(files: dict[str, bytes]) -> None:
     assert info[f"{prefix}/licenses/LICENSE"] == (ROOT / "LICENSE").read_bytes()
     entries = info[f"{prefix}/entry_points.txt"].decode()
     assert "[console_scripts]\npywats-cache = pywats_cache.cli:main" in entries
-    assert "[pytest11]\npywats_cache = pywats_cache.testing.plugin" in entries
+    assert "[pytest11]\npywats_cache = _pywats_cache_pytest" in entries
     metadata = Parser().parsestr(info[f"{prefix}/METADATA"].decode())
     assert metadata["Name"] == "pywats-cache"
     assert metadata["License-Expression"] == "MIT"

@@ -157,7 +157,10 @@ def test_explain_asks_with_the_credentials_of_the_environment(
     assert "not for the command line" in run("explain", "GET", url, "--header", "Cookie: t0k3n", code=2).stderr
     assert "'Name: value'" in run("explain", "GET", url, "--header", "Accept", code=2).stderr
     assert "give the whole URL" in run("explain", "GET", "/a", code=2).stderr
-    assert "module:name" in run("explain", "GET", url, "--rules", "mine", code=2).stderr
+    for bad in ("größe", "two\nlines"):
+        assert "printable ASCII" in run("explain", "GET", url, "--header", f"Accept: {bad}", code=2).stderr
+        assert "printable ASCII" in run("explain", "GET", url, code=2, PYWATS_CACHE_AUTHORIZATION=bad).stderr
+    assert "--rules must be wats, or module:name" in run("explain", "GET", url, "--rules", "mine", code=2).stderr
     assert "must be wats, or" in run("explain", "GET", url, "--rules", "json:loads", code=2).stderr
 
 

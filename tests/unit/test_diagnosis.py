@@ -149,6 +149,14 @@ def test_a_storage_that_is_too_small_is_found(cached: Any) -> None:
     assert codes(client) == ["too-small"]
 
 
+def test_a_storage_that_fails_is_found_at_once(cached: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    outer = hishel.SqliteStorage(database_path=tmp_path / "a.db")
+    monkeypatch.setattr(outer, "get_entries", lambda key: 1 / 0)
+    client = cached(storage=TieredStorage(MemoryStorage(), outer))
+    client.get("/a")
+    assert codes(client) == ["storage-errors"]
+
+
 def test_rules_that_leave_everything_alone_are_found(cached: Any) -> None:
     client = cached(Controller(unmatched="bypass"))
     for _ in range(30):

@@ -30,6 +30,7 @@ def test_debug_lines_carry_outcome_and_reason(cached: Callable[..., Any], caplog
         ("", "invalidation", "write", "/a/**"),
         ("PUT", "bypass", "write", "/a/**"),
     ]
+    assert caplog.messages[1] == "invalidation: write (rule /a/**, 0.0 ms)"
     assert all(record.name == "pywats_cache.journal" for record in caplog.records)
     assert all(record.cache_seconds >= 0 for record in caplog.records)  # type: ignore[attr-defined]
     everything = caplog.text + str([record.__dict__ for record in caplog.records])

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import sys
+import threading
 from collections.abc import Iterator
+from traceback import walk_stack
 from typing import Any
 
 import httpx
@@ -50,6 +54,26 @@ def test_a_listener_that_never_ran_lets_its_port_go(listener: Listener) -> None:
     listener.stop_thread()
     with pytest.raises(OSError, match="refused"):
         socket.create_connection((listener.host, listener.port), timeout=20)
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs signals to threads")
+def test_a_listener_that_ctrl_c_ends_has_ended_when_it_says_so(listener: Listener) -> None:
+    main = threading.main_thread().ident
+    assert main is not None
+
+    def interrupt() -> None:
+        while all(frame.f_code is not Listener.join.__code__ for frame, _ in walk_stack(sys._current_frames()[main])):
+            pass
+        signal.pthread_kill(main, signal.SIGINT)
+
+    listener.start_thread()
+    thread = listener._thread
+    assert thread is not None
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        listener.join()
+    listener.stop_thread()
+    assert thread.ident not in sys._current_frames()
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -35,3 +39,35 @@ def test_a_response_without_a_cache_is_no_miss(lib: SimpleNamespace, origin: Any
         pytest.raises(pytest.fail.Exception, match="did not come through a cache"),
     ):
         assert_not_cached(client.get("http://origin/a"))
+
+
+def test_what_is_no_response_is_named(assert_cached: Check) -> None:
+    with pytest.raises(pytest.fail.Exception, match="'product' did not come through a cache"):
+        assert_cached("product")
+
+
+def run_pytest(folder: Path) -> str:
+    """Run pytest in `folder` with the plugin that the entry point names, and no other; what it said."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "_pywats_cache_pytest"],
+        cwd=folder,
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_a_run_that_uses_no_fixture_does_not_load_the_package(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text(
+        "import sys\ndef test_it():\n    assert not {'pywats_cache', 'httpx', 'hishel'} & {*sys.modules}\n", "utf-8"
+    )
+    assert "1 passed" in run_pytest(tmp_path)
+
+
+def test_naming_the_plugin_in_a_conftest_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text('pytest_plugins = ["pywats_cache.testing.plugin"]\n', "utf-8")
+    (tmp_path / "test_it.py").write_text("def test_it(cache_clock):\n    assert cache_clock() == 1000.0\n", "utf-8")
+    assert "1 passed" in run_pytest(tmp_path)

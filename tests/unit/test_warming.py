@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
@@ -78,6 +79,32 @@ def test_no_more_than_concurrency_run_at_once(lib: SimpleNamespace, origin: Any)
     with lib.CacheClient(transport=origin.transport, base_url="http://origin") as client:
         assert client.cache.warm([f"/{n}" for n in range(8)], concurrency=2).fetched == 8
     assert most == 2
+
+
+def test_ctrl_c_begins_nothing_more(lib: SimpleNamespace, origin: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutdown, told = ThreadPoolExecutor.shutdown, threading.Event()
+
+    def tell(pool: ThreadPoolExecutor, *arguments: Any, **options: Any) -> None:
+        shutdown(pool, *arguments, **options)
+        told.set()
+
+    def reply(request: Any) -> Any:
+        if request.url.path == "/1":
+            told.wait(LONG)
+        return lib.http.Response(200, text="x")
+
+    def progress(done: int, total: int) -> None:
+        if done == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(ThreadPoolExecutor, "shutdown", tell)
+    origin.reply = reply
+    with (
+        lib.CacheClient(transport=origin.transport, base_url="http://origin") as client,
+        pytest.raises(KeyboardInterrupt),
+    ):
+        client.cache.warm([f"/{n}" for n in range(8)], concurrency=1, progress=progress)
+    assert len(origin.requests) <= 2
 
 
 @pytest.mark.anyio

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from io import TextIOWrapper
 
 __all__ = ["main"]
 
@@ -14,4 +15,7 @@ def main() -> None:
     except ImportError as error:
         print(f"pywats-cache needs its extra (no {error.name}): pip install 'pywats-cache[cli]'", file=sys.stderr)
         sys.exit(2)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a Windows pipe has no arrow, nor most names of other languages
+            stream.reconfigure(errors="replace")
     app()

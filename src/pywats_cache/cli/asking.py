@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-__all__ = ["Asking", "Progress", "Target"]
+from .output import USAGE, fail
+
+__all__ = ["Asking", "Progress", "Target", "check_field"]
 
 Progress = Callable[[int, int], object]
 """Called with how much is done, and how much there is."""
@@ -24,6 +26,12 @@ class Asking:
     rules: str = ""
     headers: tuple[str, ...] = ()
     authorize: bool = False
+
+
+def check_field(name: str, value: str) -> None:
+    """End the program where `value`, which may be a secret, cannot be a header field's."""
+    if not (value.isascii() and value.isprintable()):
+        fail(f"{name} must be printable ASCII, on one line: it is sent as a header", USAGE)
 
 
 class Target(Protocol):

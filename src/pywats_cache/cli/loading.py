@@ -11,11 +11,14 @@ from .output import USAGE, fail
 __all__ = ["load"]
 
 
-def load(target: str, example: str) -> Any:
-    """The object at `module:name`, looked for in the working directory too. Ends the program where there is none."""
+def load(target: str, must: str) -> Any:
+    """The object at `module:name`, looked for in the working directory too. Ends the program where there is none.
+
+    `must`: what the argument must be, for the message.
+    """
     module, _, name = target.partition(":")
     if not module or not name:
-        fail(f"target must be module:name, such as {example}, not {target!r}", USAGE)
+        fail(f"{must}, not {target!r}", USAGE)
     sys.path.insert(0, "")
     try:
         found: Any = importlib.import_module(module)

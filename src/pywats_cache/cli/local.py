@@ -25,7 +25,7 @@ from .output import FOUND, USAGE, AsJson, count, fail, say, seconds, size, table
 
 __all__ = ["demo", "serve", "simulate"]
 
-_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+_POWERS = {"": 0, "k": 1, "m": 2, "g": 3}
 
 
 def simulate(
@@ -43,7 +43,7 @@ def simulate(
     settings = [
         Setting(int(most), int(room), None if fresh == "recorded" else float(fresh), name)
         for most in _numbers("--entries", entries, least=1)
-        for room in _numbers("--memory", memory, least=1)
+        for room in _numbers("--memory", memory, least=1, kilo=1024)
         for fresh in _numbers("--ttl", ttl, least=0, words=("recorded",))
         for name in policies
     ]
@@ -92,7 +92,7 @@ def _best(found: list[Outcome]) -> Outcome:
     return min(near, key=lambda o: (o.setting.max_entries, o.setting.max_bytes, o.setting.ttl or 0.0))
 
 
-def _numbers(option: str, text: str, *, least: int, words: tuple[str, ...] = ()) -> list[Any]:
+def _numbers(option: str, text: str, *, least: int, kilo: int = 1000, words: tuple[str, ...] = ()) -> list[Any]:
     numbers: list[Any] = []
     for part in text.split(","):
         item = part.strip()
@@ -100,7 +100,7 @@ def _numbers(option: str, text: str, *, least: int, words: tuple[str, ...] = ())
             numbers.append(item)
             continue
         found = re.fullmatch(r"(\d+(?:\.\d+)?)([kmgKMG]?)(?:i?[bB])?", item)
-        value = float(found[1]) * _UNITS[found[2].lower()] if found else math.nan
+        value = float(found[1]) * kilo ** _POWERS[found[2].lower()] if found else math.nan
         if not value >= least:
             allowed = f"numbers >= {least} separated by commas, such as 100,1k" + "".join(f", or {w}" for w in words)
             fail(f"{option} must be {allowed}, not {item!r}", USAGE)
@@ -133,7 +133,8 @@ def serve(
         with traffic() as client:
             _listen(web, client, host, port, given, as_json)
     else:
-        _listen(web, load(target or "", "station:client"), host, port, given, as_json)
+        client = load(target or "", "target must be module:name, such as station:client")
+        _listen(web, client, host, port, given, as_json)
 
 
 def _listen(web: Any, client: Any, host: str, port: int, token: str, as_json: bool) -> None:

@@ -29,9 +29,13 @@ def say(document: Any, as_json: bool, *human: Any) -> None:
     if as_json:
         print(json.dumps(document, indent=2))
         return
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    seen = sys.stdout.isatty()
+    console = Console(highlight=False, width=None if seen else 120)
     for part in human:
-        console.print(Text(part) if isinstance(part, str) else part)
+        if isinstance(part, str):
+            console.print(Text(part), soft_wrap=not seen)  # what reads a pipe takes a line for a whole finding
+        else:
+            console.print(part)
 
 
 def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Table:

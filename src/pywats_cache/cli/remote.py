@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from ..storage.url import shown
-from .asking import Asking, Progress
+from .asking import Asking, Progress, check_field
 from .output import REFUSED, UNREACHABLE, USAGE, fail
 
 __all__ = ["Service"]
@@ -17,6 +17,17 @@ WARMING_TIMEOUT = 600.0
 BATCH = 32
 """URLs warmed by one request, so that there is progress to show."""
 
+_SAYS = {
+    "/cache/stats": "enabled",
+    "/cache/entries": "entries",
+    "/cache/explain": "text",
+    "/cache/doctor": "findings",
+    "/cache/warm": "fetched",
+    "/cache/invalidate": "invalidated",
+    "/cache/clear": "cleared",
+}
+"""What an answer must have, lest another program that answers everything with JSON be taken for a service."""
+
 
 class Service:
     """The service at `url`; changes need its `token`. See `Target`."""
@@ -24,6 +35,7 @@ class Service:
     def __init__(self, url: str, token: str) -> None:
         self._url = url.rstrip("/")
         self.name: str = shown(self._url)
+        check_field("--token (PYWATS_CACHE_TOKEN)", token)
         self._token = token
 
     def stats(self, progress: Progress) -> dict[str, Any]:
@@ -89,7 +101,7 @@ class Service:
             document = response.json()
         except ValueError:
             document = None
-        if not isinstance(document, dict) or (response.is_error and "error" not in document):
+        if not isinstance(document, dict) or ("error" if response.is_error else _SAYS[path]) not in document:
             fail(
                 f"what answers at {self.name} is not a pywats-cache service (status {response.status_code})",
                 UNREACHABLE,

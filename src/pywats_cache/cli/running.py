@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ from .target import DEFAULT, Address, target_of
 
 __all__ = ["clear", "doctor", "explain", "inspect", "invalidate", "stats", "warm"]
 
+_METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""A token (RFC 9110 section 5.6.2)."""
 Secret = Annotated[
     str, typer.Option("--token", envvar="PYWATS_CACHE_TOKEN", help="The token of a service, which changes need.")
 ]
@@ -155,6 +158,8 @@ def explain(
     as_json: AsJson = False,
 ) -> None:
     """Say what would happen to a request now, and why. Nothing is sent to the server."""
+    if not _METHOD.fullmatch(method):
+        fail(f"METHOD must be one such as GET, not {method!r}: explain METHOD URL", USAGE)
     found = target_of(url).explain(method, target, Asking(rules, tuple(header or ()), authorize))
     from ..outcome import REASONS
 
@@ -200,7 +205,8 @@ def _lines(file: Path) -> list[str]:
         text = sys.stdin.read() if str(file) == "-" else file.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         fail(f"{file} cannot be read: {error}", USAGE)
-    return [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    lines = (line.strip() for line in text.removeprefix("\ufeff").splitlines())  # as Windows' editors begin a file
+    return [line for line in lines if line and not line.startswith("#")]
 
 
 def invalidate(

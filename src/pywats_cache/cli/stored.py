@@ -25,7 +25,7 @@ from ..listing import listed, record_document
 from ..storage.looking import Store, look_at
 from ..storage.url import shown, storage_from_url
 from ..survey import findings, survey
-from .asking import Asking, Progress
+from .asking import Asking, Progress, check_field
 from .loading import load
 from .output import REFUSED, UNREACHABLE, USAGE, fail
 
@@ -173,9 +173,10 @@ def _controller(asking: Asking | None) -> Controller | None:
         except ImportError as error:
             fail(f"--rules wats needs the SDK (no {error.name}): pip install 'pywats-cache[cli,wats]'", USAGE)
         return wats_controller()
-    found = load(asking.rules, "station:controller")
+    must = "--rules must be wats, or module:name of a Controller"
+    found = load(asking.rules, must)
     if not isinstance(found, Controller):
-        fail(f"--rules must be wats, or module:name of a Controller, not {found!r}", USAGE)
+        fail(f"{must}, not {found!r}", USAGE)
     return found
 
 
@@ -187,6 +188,7 @@ def _headers(asking: Asking | None) -> dict[str, str]:
         name, colon, value = line.partition(":")
         if not colon or not name.strip():
             fail("--header must be 'Name: value'", USAGE)
+        check_field("--header", line)
         if is_credential(name):
             fail(f"--header {name}: a credential is not for the command line; see --authorize", USAGE)
         headers[name.strip()] = value.strip()
@@ -196,5 +198,6 @@ def _headers(asking: Asking | None) -> dict[str, str]:
             fail(f"there is nobody to ask for the Authorization header: set {AUTHORIZATION}", USAGE)
         given = typer.prompt("Authorization header, as 'Basic …' or 'Bearer …'", hide_input=True, err=True)
     if given:
+        check_field(f"the Authorization header ({AUTHORIZATION})", given)
         headers["Authorization"] = given
     return headers

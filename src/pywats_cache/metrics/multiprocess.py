@@ -38,6 +38,7 @@ class Publisher:
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._values: dict[tuple[Any, ...], Any] = {}
+        self._gauges: set[tuple[Any, ...]] = set()
         renew_in_child(self)
         atexit.register(self.publish)
 
@@ -64,16 +65,22 @@ class Publisher:
         """Write all figures as they are now. A failure (a full disk) is logged, not raised."""
         try:
             with self._lock:
+                gone = set(self._gauges)
                 for metric in self._collector.collect():
                     for kind, name, labels, value in _samples(metric):
-                        self._value(metric, kind, name, labels).set(value)
+                        key = (name, *labels.items())
+                        gone.discard(key)
+                        self._value(key, metric, kind, name, labels).set(value)
+                for key in gone:  # of a client that is no more: what it held is free; what it counted stays counted
+                    self._values[key].set(0.0)
         except Exception as error:  # noqa: BLE001 - metrics never fail a program
             logger.warning("publishing metrics failed: %s", type(error).__name__)
 
-    def _value(self, metric: Any, kind: str, name: str, labels: dict[str, str]) -> Any:
-        key = (name, *labels.items())
+    def _value(self, key: tuple[Any, ...], metric: Any, kind: str, name: str, labels: dict[str, str]) -> Any:
         value = self._values.get(key)
         if value is None:
+            if kind == "gauge":
+                self._gauges.add(key)
             value = self._values[key] = values.ValueClass(
                 kind,
                 metric.name,

@@ -37,6 +37,17 @@ def times(value: int | None) -> int | None:
     return None if value is None else whole("times", value, 1, 1_000_000)
 
 
+def request(method: str | None, path: str) -> None:
+    """Check which requests are meant: a method (None: any) and a pattern of the path, which can match one at all."""
+    for name, value in (("method", method), ("path", path)):
+        if not isinstance(value, str) and (name, value) != ("method", None):
+            raise TypeError(f"{name} must be a string, not {value!r}")
+    if method is not None and not method.isalpha():
+        raise ValueError(f"method must be one such as GET, or None for any, not {method!r}")
+    if not path.startswith(("/", "*", "?", "[")):
+        raise ValueError(f"path must be a pattern such as /api/Product/*, not {path!r}")
+
+
 def passwords(users: Iterable[str] | Mapping[str, str] | None) -> dict[str, str]:
     """Return the password of each user; users given as names get one of their own."""
     if users is None:

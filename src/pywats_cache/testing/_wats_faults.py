@@ -10,6 +10,8 @@ from fnmatch import fnmatchcase
 from types import TracebackType
 from typing import Literal
 
+from pywats_cache.testing import _wats_arguments as check
+
 FaultKind = Literal["fail", "hang", "break_body", "drop", "drop_after"]
 
 
@@ -76,11 +78,13 @@ class Faults:
 
     def add(self, fault: Fault) -> None:
         """Put a fault in force, behind those there are."""
+        check.request(fault.method, fault.path)
         with self._lock:
             self._faults.append(fault)
 
     def hold(self, gate: Gate) -> None:
         """Put a gate in force."""
+        check.request(gate.method, gate.path)
         with self._lock:
             self._gates = [one for one in self._gates if not one.released.is_set()] + [gate]
 

@@ -6,6 +6,7 @@ import threading
 from dataclasses import dataclass, replace
 from itertools import islice
 
+from pywats_cache.testing import _wats_arguments as check
 from pywats_cache.testing._wats_faults import matches
 
 _LENGTH = 100_000  # records kept; the oldest go first
@@ -65,6 +66,7 @@ class RequestLog:
 
     def count(self, method: str | None, path: str) -> int:
         """Count the records with this method (None: any) and an fnmatch pattern of the raw path, without case."""
+        check.request(method, path)
         return sum(matches(record.method, record.path, method, path) for record in self.records)
 
     def reset(self) -> None:

@@ -273,8 +273,7 @@ class SimulatedWATS:
 
         `path` is an fnmatch pattern of the raw path, without case; `retry_after` is seconds or an HTTP date.
         """
-        if not 200 <= status <= 599:
-            raise ValueError(f"status must be from 200 to 599, not {status!r}")
+        check.whole("status", status, 200, 599)
         sent = dict(headers or {})
         if retry_after is not None:
             sent["Retry-After"] = f"{retry_after:g}" if isinstance(retry_after, (int, float)) else retry_after

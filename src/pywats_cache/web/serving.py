@@ -51,6 +51,7 @@ class Listener:
         )
         self._task: asyncio.Task[None] | None = None
         self._thread: threading.Thread | None = None
+        self._ended = threading.Event()
 
     @property
     def url(self) -> str:
@@ -82,12 +83,17 @@ class Listener:
 
     def join(self) -> None:
         """Wait until the thread ends."""
+        # Not by Thread.join: up to Python 3.12, one that a KeyboardInterrupt ends takes the thread for ended. With a
+        # timeout, for a KeyboardInterrupt gets through on Windows only then.
         while self._thread is not None and self._thread.is_alive():
-            self._thread.join(1.0)  # with a timeout, for a KeyboardInterrupt gets through on Windows only then
+            self._ended.wait(1.0)
 
     def run(self) -> None:
         """Serve in this thread until `stop_thread`, or a KeyboardInterrupt."""
-        asyncio.run(self._serve())
+        try:
+            asyncio.run(self._serve())
+        finally:
+            self._ended.set()
 
     async def _serve(self) -> None:
         await self._server.serve(sockets=[self._socket])

@@ -366,6 +366,11 @@ def test_bad_arguments(arguments: dict[str, Any], error: type[Exception], messag
         (lambda server: server.latency_for("GET", "/api/Asset", -1), ValueError),
         (lambda server: server.fail(status=99), ValueError),
         (lambda server: server.fail(times=0), ValueError),
+        (lambda server: server.fail(status="503"), TypeError),
+        (lambda server: server.fail("/api/Product/*"), ValueError),  # it would never happen, and the test pass
+        (lambda server: server.drop("GET", "api/Product"), ValueError),
+        (lambda server: server.hold("GET", server.base_url), ValueError),
+        (lambda server: server.count("GET", None), TypeError),
         (lambda server: server.hang(times=1.5), TypeError),
         (lambda server: setattr(server, "latency", "slow"), TypeError),
     ],
