@@ -105,7 +105,7 @@ class Arrivals(Staleness):
         if fetch.background:
             self._back_off(fetch.flight.key)
         if fetch.supersedes and fetch.stale is not None:
-            fetch.stale.superseded = True
+            self._supersede(fetch.stale)
             if fetch.reason == "refresh":
                 # Still fresh, but whoever asked anew has seen that it is not what the server has (RFC 9111 §4.3.3).
                 self.storage.drop(fetch.stale)

@@ -65,6 +65,7 @@ class Core:
         self.diary: Diary = Diary()
         self._down: dict[str, float] = {}
         self._backoff: dict[str, tuple[float, float]] = {}
+        self._superseded: dict[str, float] = {}
         self.origin_times: OriginTimes = OriginTimes()
         self.journal: Journal = Journal()
         renew_in_child(self)

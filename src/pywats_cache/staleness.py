@@ -76,7 +76,7 @@ class Staleness(Core):
             and self.may_serve_stale(entry, prepared, now, decision.offline_for)
         ):
             return "offline"
-        window = 0.0 if entry.superseded else decision.stale_while_revalidate
+        window = 0.0 if self.is_superseded(entry) else decision.stale_while_revalidate
         return "while-revalidate" if window and self.may_serve_stale(entry, prepared, now, window) else None
 
     def count(self, fetch: Fetch, status: Status) -> None:
@@ -197,6 +197,15 @@ class Staleness(Core):
         if len(self._down) >= MAX_REMEMBERED:
             self._down.clear()
         self._down[origin] = now + self.controller.down_for
+
+    def _supersede(self, entry: StoredResponse) -> None:
+        if len(self._superseded) >= MAX_REMEMBERED:
+            self._superseded.clear()
+        self._superseded[entry.key] = entry.fetched
+
+    def is_superseded(self, entry: StoredResponse) -> bool:
+        """Whether the server has answered otherwise since, with what is not stored: no use while it is revalidated."""
+        return bool(self._superseded) and self._superseded.get(entry.key) == entry.fetched
 
     def _back_off(self, key: str) -> None:
         if len(self._backoff) >= MAX_REMEMBERED:

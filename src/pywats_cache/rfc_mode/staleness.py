@@ -156,7 +156,7 @@ class RfcStaleness(Staleness):
         said, named = self.said(entry)
         if "stale-while-revalidate" not in named and not said.must_revalidate:
             said = replace(said, stale_while_revalidate=decision.stale_while_revalidate)
-        if entry.superseded:
+        if self.is_superseded(entry):
             said = replace(said, stale_while_revalidate=0.0)
         use = may_use(max(now - entry.began, entry.ttl), said, prepared.wishes or NO_WISHES)
         return {Use.STALE: "max-stale", Use.REFRESH_BEHIND: "while-revalidate"}.get(use)

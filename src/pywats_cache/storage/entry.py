@@ -44,7 +44,7 @@ def lasting(extensions: dict[str, Any]) -> dict[str, Any]:
 class StoredResponse:
     """One stored answer, shared by its hits, so nothing here is ever handed out mutable.
 
-    Set once are all but `valid_at`, `hits`, `superseded` and `derived`.
+    Set once are all but `valid_at`, `hits` and `derived`.
 
     - `raw`: the body as received; `content`: the body decoded (the same object where it was not encoded).
     - `began`: when its request was sent, on the transport's clock; `ttl`: seconds it stays fresh from then.
@@ -55,7 +55,6 @@ class StoredResponse:
     - `encoding`: of the header fields, once known; finding it out costs more than the rest of a hit.
     - `took`: seconds its fetch took, which every hit saves; `hits`: how often it answered (under the storage's lock).
     - `ahead`: the age at which a hit starts a refresh.
-    - `superseded`: the server has answered otherwise since, with what is not stored; no use while it is revalidated.
     - `derived`: a value made of the content by a layer above (a parsed form), or None; see `MemoryStorage.derive`.
     """
 
@@ -76,7 +75,6 @@ class StoredResponse:
         "rule",
         "size",
         "status",
-        "superseded",
         "tags",
         "took",
         "ttl",
@@ -121,7 +119,6 @@ class StoredResponse:
         self.took: float = took
         self.hits: int = 0
         self.ahead: float = inf
-        self.superseded: bool = False
         self.derived: Any = None
         # What httpx would find out for fields that are all ASCII, which nearly all are.
         text = b"".join([part for name, _, value in headers for part in (name, value)])
