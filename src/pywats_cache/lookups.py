@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .departures import Departures
+from .flights import LOST_SECONDS
 from .prepared import Prepared
 from .steps import Join
 from .storage.entry import StoredResponse
@@ -47,7 +48,8 @@ class Lookups(Departures):
                 with self.storage.lock:
                     self.counters.lookups += 1
                     self.counters.stale += 1
-                    is_under_way = self.storage.flights.get(key, now) is not None  # as nearly always; saves steps
+                    flight = self.storage.flights.open.get(key)  # `get` without its call, and there is one nearly always
+                    is_under_way = flight is not None and now - flight.began <= LOST_SECONDS
                 response = self.answers.looked_up(entry, "stale", reason, age, request)
                 if is_under_way or reason == "offline":
                     return response

@@ -76,7 +76,9 @@ class Staleness(Core):
             and self.may_serve_stale(entry, prepared, now, decision.offline_for)
         ):
             return "offline"
-        window = 0.0 if self.is_superseded(entry) else decision.stale_while_revalidate
+        window = decision.stale_while_revalidate
+        if self._superseded and self.is_superseded(entry):
+            window = 0.0
         return "while-revalidate" if window and self.may_serve_stale(entry, prepared, now, window) else None
 
     def count(self, fetch: Fetch, status: Status) -> None:
@@ -205,7 +207,7 @@ class Staleness(Core):
 
     def is_superseded(self, entry: StoredResponse) -> bool:
         """Whether the server has answered otherwise since, with what is not stored: no use while it is revalidated."""
-        return bool(self._superseded) and self._superseded.get(entry.key) == entry.fetched
+        return self._superseded.get(entry.key) == entry.fetched
 
     def _back_off(self, key: str) -> None:
         if len(self._backoff) >= MAX_REMEMBERED:
