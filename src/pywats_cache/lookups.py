@@ -48,7 +48,7 @@ class Lookups(Departures):
                 with self.storage.lock:
                     self.counters.lookups += 1
                     self.counters.stale += 1
-                    flight = self.storage.flights.open.get(key)  # `get` without its call, and there is one nearly always
+                    flight = self.storage.flights.open.get(key)  # there is one nearly always, and a call costs
                     is_under_way = flight is not None and now - flight.began <= LOST_SECONDS
                 response = self.answers.looked_up(entry, "stale", reason, age, request)
                 if is_under_way or reason == "offline":
