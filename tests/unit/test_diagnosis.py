@@ -155,6 +155,7 @@ def test_a_storage_that_fails_is_found_at_once(cached: Any, tmp_path: Path, monk
     client = cached(storage=TieredStorage(MemoryStorage(), outer))
     client.get("/a")
     assert codes(client) == ["storage-errors"]
+    outer.close()
 
 
 def test_rules_that_leave_everything_alone_are_found(cached: Any) -> None:
