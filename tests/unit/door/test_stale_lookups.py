@@ -10,6 +10,7 @@ from door_clients import Make, Outcome, lookups
 from held_refreshes import HeldRefreshes
 
 from pywats_cache import Controller, MemoryStorage, Read
+from pywats_cache.flights import LOST_SECONDS
 from pywats_cache.testing import FakeClock
 
 SWR = Controller(ttl=10.0, stale_while_revalidate=60.0)
@@ -42,6 +43,18 @@ def test_a_stale_answer_is_looked_up_and_the_first_one_starts_a_refresh(
     assert outcome(client.get("/a")).status == "hit"
     assert origin.count == 2
     assert origin.requests[1].headers == origin.requests[0].headers
+
+
+def test_a_lost_flight_keeps_no_lookup_from_starting_a_refresh(make: Make, clock: FakeClock) -> None:
+    client, held = stale_client(make, clock, controller=Controller(ttl=10.0, stale_while_revalidate=3600.0))
+    client.get("/a")
+    engine = client.cache._engine
+    assert engine.refresh(held.waiting.pop()) is not None  # and nothing more comes of it
+    client.get("/a")
+    assert held.waiting == []
+    clock.advance(LOST_SECONDS + 1)
+    client.get("/a")
+    assert len(held.waiting) == 1
 
 
 def test_a_refresh_sends_a_request_of_its_own(make: Make, clock: FakeClock, origin: Any) -> None:
