@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 __all__ = ["assert_cached", "assert_not_cached", "cache_clock"]
 
 
+_CACHED = ("hit", "stale", "collapsed")
+"""The statuses of answers without a request of their own."""
+
+
 def _outcome(response: Any) -> Any:
     __tracebackhide__ = True
     outcome = getattr(response, "extensions", {}).get("pywats_cache")
@@ -39,7 +43,7 @@ def assert_cached() -> Callable[[Any], None]:
     def check(response: Any) -> None:
         __tracebackhide__ = True
         outcome = _outcome(response)
-        if outcome.status not in ("hit", "stale", "collapsed"):
+        if outcome.status not in _CACHED:
             pytest.fail(
                 f"not answered from the cache: {outcome.status}, because {outcome.reason!r} (rule {outcome.rule})"
             )
@@ -54,7 +58,7 @@ def assert_not_cached() -> Callable[[Any], None]:
     def check(response: Any) -> None:
         __tracebackhide__ = True
         outcome = _outcome(response)
-        if outcome.status in ("hit", "stale", "collapsed"):
+        if outcome.status in _CACHED:
             pytest.fail(
                 f"answered from the cache: {outcome.status}, because {outcome.reason!r}, age {outcome.age:.1f} s"
             )

@@ -185,6 +185,26 @@ def streamed(seen: dict[str, Any], parts: list[Any], reading: str) -> dict[str, 
     return {**seen, "state": None, "body": body}
 
 
+def clients_of(
+    lib: Any, cache: Any, kind: str, answer: Any, options: dict[str, Any], controller: Any
+) -> tuple[Any, Any, Any]:
+    """A bare client, one over a mounted transport, and ours; `kind` is "" or "Async"."""
+    options = {"base_url": "http://o", **options}
+    plain = getattr(lib, f"{kind}Client")
+    mounted = getattr(cache, f"{kind}CacheTransport")(server(lib, answer), controller=controller)
+    ours = getattr(cache, f"{kind}CacheClient")
+    return (
+        plain(transport=server(lib, answer), **options),
+        plain(transport=mounted, **options),
+        ours(transport=server(lib, answer), controller=controller, **options),
+    )
+
+
+def note_the_hits_of(clients: tuple[Any, Any, Any]) -> None:
+    _, mounted, ours = clients
+    event(f"hits: {mounted._transport.stats.hits > 0}, lookups: {ours.cache.stats.lookups > 0}")
+
+
 def repeated(calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [call for call in calls for _ in range(3)] + calls
 
@@ -195,19 +215,12 @@ def repeated(calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def test_a_client_sees_what_it_would_without_the_cache(
     lib: ModuleType, cache: Any, answer: Any, options: dict[str, Any], calls: list[dict[str, Any]], controller: Any
 ) -> None:
-    library: Any = lib
-    options = {"base_url": "http://o", **options}
-    mounted = cache.CacheTransport(server(lib, answer), controller=controller)
-    clients = [
-        library.Client(transport=server(lib, answer), **options),
-        library.Client(transport=mounted, **options),
-        cache.CacheClient(transport=server(lib, answer), controller=controller, **options),
-    ]
+    clients = clients_of(lib, cache, "", answer, options, controller)
     for call in repeated(calls):
         bare, *others = [seen(client, **call) for client in clients]
         for other in others:
             assert other == bare
-    event(f"hits: {mounted.stats.hits > 0}, lookups: {clients[2].cache.stats.lookups > 0}")
+    note_the_hits_of(clients)
 
 
 @LIBRARIES
@@ -216,14 +229,7 @@ def test_a_client_sees_what_it_would_without_the_cache(
 def test_an_async_client_sees_what_it_would_without_the_cache(
     lib: ModuleType, cache: Any, answer: Any, options: dict[str, Any], calls: list[dict[str, Any]], controller: Any
 ) -> None:
-    library: Any = lib
-    options = {"base_url": "http://o", **options}
-    mounted = cache.AsyncCacheTransport(server(lib, answer), controller=controller)
-    clients = [
-        library.AsyncClient(transport=server(lib, answer), **options),
-        library.AsyncClient(transport=mounted, **options),
-        cache.AsyncCacheClient(transport=server(lib, answer), controller=controller, **options),
-    ]
+    clients = clients_of(lib, cache, "Async", answer, options, controller)
 
     async def compare() -> None:
         for call in repeated(calls):
@@ -232,4 +238,4 @@ def test_an_async_client_sees_what_it_would_without_the_cache(
                 assert other == bare
 
     asyncio.run(compare())
-    event(f"hits: {mounted.stats.hits > 0}, lookups: {clients[2].cache.stats.lookups > 0}")
+    note_the_hits_of(clients)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +14,15 @@ import anyio.to_thread
 import pytest
 
 pytestmark = pytest.mark.anyio
+
+
+async def cancelled_once(begun: threading.Event, call: Coroutine[Any, Any, Any]) -> None:
+    """Cancel `call` by its task, which no shield keeps out, once `begun` is set."""
+    task = asyncio.ensure_future(call)
+    assert await anyio.to_thread.run_sync(begun.wait, 30)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 @pytest.mark.parametrize("way", ["left", "closed"])
@@ -70,11 +79,7 @@ async def test_a_write_that_is_cancelled_while_others_are_told_of_it_closes_the_
 
     monkeypatch.setattr(transport._engine, "forwarded", slow)
     async with lib.http.AsyncClient(transport=transport) as client:
-        write = asyncio.ensure_future(client.put("http://host/a"))
-        assert await anyio.to_thread.run_sync(telling.wait, 30)
-        write.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await write
+        await cancelled_once(telling, client.put("http://host/a"))
         told.set()
     assert closed
 
@@ -98,11 +103,7 @@ async def test_a_failed_fetch_that_is_cancelled_while_it_asks_what_others_did_la
     transport = lib.AsyncCacheTransport(lib.http.MockTransport(refuse), storage=f"sqlite:///{tmp_path / 'cache.db'}")
     coherence = transport._engine.storage.coherence
     client = lib.http.AsyncClient(transport=transport)
-    read = asyncio.ensure_future(client.get("http://host/a"))
-    assert await anyio.to_thread.run_sync(asking.wait, 30)
-    read.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await read
+    await cancelled_once(asking, client.get("http://host/a"))
     answered.set()
     assert len(transport._engine.storage.flights) == 0
     monkeypatch.undo()

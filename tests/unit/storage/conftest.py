@@ -22,6 +22,12 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def told() -> list[str]:
+    """What was said of files set aside."""
+    return []
+
+
+@pytest.fixture
 def store(tmp_path: Path, no_waiting: None) -> Iterator[Make]:
     """Makes a storage on the same file, as another process does."""
     made: list[SharedStorage] = []

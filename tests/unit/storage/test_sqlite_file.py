@@ -25,12 +25,6 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def told() -> list[str]:
-    """What was said of files set aside."""
-    return []
-
-
-@pytest.fixture
 def make(path: Path, told: list[str]) -> Iterator[Callable[..., SqliteFile]]:
     made: list[SqliteFile] = []
 

@@ -22,11 +22,6 @@ NOTHING = Known(None, -1)
 
 
 @pytest.fixture
-def told() -> list[str]:
-    return []
-
-
-@pytest.fixture
 def make(tmp_path: Path, told: list[str]) -> Iterator[Callable[..., SqliteLedger]]:
     """Each is as another process: a connection and a mapping of its own."""
     made: list[SqliteLedger] = []
