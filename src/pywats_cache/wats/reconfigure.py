@@ -37,7 +37,7 @@ class CacheSettings:
 
     def arguments(self, base_url: str, storage: Any = None) -> dict[str, Any]:
         """The arguments, with a storage that is there already or with a new one."""
-        prefix = prefix_of(base_url.rstrip("/").removesuffix("/api"))  # as the SDK's clients have it
+        prefix = prefix_of(_server(base_url))
         given = {"cache_storage": self.url or None, "cache_max_size": self.size} if storage is None else {}
         return {
             "enable_cache": self.enabled,
@@ -65,7 +65,7 @@ def reconfigure(api: AsyncWATS, base_url: str, token: str, settings: CacheSettin
     client: Any = api._http_client
     left, old, parts = client._client, client.cache, vars(client).copy()
     kept = old.storage if old is not None and settings.enabled and settings.url == before.url else None
-    url = base_url.rstrip("/").removesuffix("/api")
+    url = _server(base_url)
     try:
         client.base_url, client.token = url, token
         client._headers = {**client._headers, "Authorization": f"Basic {token}"}
@@ -87,3 +87,8 @@ def reconfigure(api: AsyncWATS, base_url: str, token: str, settings: CacheSettin
         client.cache._closes_storage = True  # also one that was kept: each was made for this client
         old._closes_storage = kept is None
     return left
+
+
+def _server(base_url: str) -> str:
+    """An address as the SDK's clients keep it."""
+    return base_url.rstrip("/").removesuffix("/api")

@@ -83,10 +83,9 @@ class Subject:
 
     async def explain(self, method: str, url: str) -> Explanation:
         """What would happen to a request of this client now. Raises ConfigurationError for what is no URL."""
-        mounted, http = self._mounted(), self._http
-        build = getattr(http, "build_request", None) or mounted._library.request
+        mounted = self._mounted()
         try:
-            request = build(method.upper(), url)
+            request = self._request(method.upper(), url)
         except Exception as error:  # its InvalidURL, whichever library it is, is no ValueError
             raise ConfigurationError(f"url cannot be used: {error}") from error
         # In a thread whatever the client is, for it may ask a storage that processes share.
@@ -116,13 +115,16 @@ class Subject:
         result: Warmed = await _done(lambda: warm(urls, concurrency=concurrency))
         return result
 
+    def _request(self, method: str, url: str) -> Any:
+        """A request as the client builds it, or its transport's library where that has no client."""
+        build = getattr(self._http, "build_request", None) or self._mounted()._library.request
+        return build(method, url)
+
     def _check_that_all_are_reads(self, urls: list[str]) -> None:
-        mounted, http = self._mounted(), self._http
-        build = getattr(http, "build_request", None) or mounted._library.request
-        base = getattr(http, "base_url", None)
+        mounted, base = self._mounted(), getattr(self._http, "base_url", None)
         for url in urls:
             try:
-                target = build("GET", url).url
+                target = self._request("GET", url).url
             except Exception:  # noqa: BLE001, S112 - it cannot be sent anywhere, and counts as failed
                 continue
             decision = mounted.controller.decide("GET", target.raw_path.decode("ascii").partition("?")[0])
