@@ -16,7 +16,6 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from datetime import datetime, timezone
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +26,7 @@ from ..web.guard import LOOPBACK
 from .clients import AsyncWATS
 from .config import ClientConfig
 from .reconfigure import CacheSettings, reconfigure
+from .service_health import WITHOUT_QUEUE, health, summary
 from .service_metrics import ServiceMetrics
 
 if TYPE_CHECKING:
@@ -44,7 +44,6 @@ logger: logging.Logger = logging.getLogger("pywats_cache.wats.service")
 TOKEN_VARIABLE = "PYWATS_CACHE_TOKEN"  # noqa: S105 - the name of a variable
 HOST_VARIABLE = "PYWATS_HEALTH_HOST"
 PORT_VARIABLE = "PYWATS_HEALTH_PORT"
-WITHOUT_QUEUE = "reports and converters wait for the next start of the service, for it started without credentials"
 LEFT_OPEN = 300.0
 """Seconds for which the connections of before a reload stay open: longer than a call takes with all its retries."""
 
@@ -249,8 +248,8 @@ class AsyncClientService(_Vendor):  # type: ignore[misc]
         app = build_app(
             lambda: Subject(self.api, self.instance_id) if self.api is not None else None,
             Guard(hosts, os.environ.get(TOKEN_VARIABLE)),
-            health=self._health,
-            summary=self._summary,
+            health=lambda: health(self),
+            summary=lambda: summary(self),
             exposition=self._exposition,
         )
         try:
@@ -265,59 +264,6 @@ class AsyncClientService(_Vendor):  # type: ignore[misc]
         server, self._health_server = self._health_server, None
         if server is not None:
             await server.stop()
-
-    def _health(self) -> tuple[bool, bool, dict[str, Any]]:
-        connected = self.api is not None and self._stats.get("api_status") == "Online"
-        details: dict[str, Any] = {
-            "service_status": self._status.value,
-            "api_status": self._stats.get("api_status", "Unknown"),
-            "api_connected": connected,
-            "uptime_seconds": self._get_uptime_seconds(),
-            "instance_id": self.instance_id,
-            "reloads": self.reloads,
-            "cache": self._cache_health(),
-        }
-        status = "running" if self.is_running else "stopped"
-        document: dict[str, Any] = {"status": status, "timestamp": _now(), "details": details}
-        reasons = [] if self.is_running else [f"the service is {status}"]
-        if not connected:
-            reasons.append("the WATS server is not connected")
-        elif self.is_running and self._pending_queue is None:
-            reasons.append(WITHOUT_QUEUE)
-        if reasons:
-            document["reason"] = details["reason"] = ", ".join(reasons)
-        return self.is_running, not reasons, document
-
-    def _cache_health(self) -> dict[str, Any]:
-        cache = self.api.cache if self.api is not None else None
-        settings = {
-            "ttl_seconds": self._settings.ttl,
-            "max_size": self._settings.size,
-            "storage": self._settings.url.partition(":")[0] or "memory",
-            "offline": self._settings.offline,
-        }
-        if cache is None:
-            return {"enabled": False, **settings}
-        stats = cache.stats
-        return {
-            "enabled": True,
-            **settings,
-            "entries": stats.entries,
-            "size_bytes": stats.size_bytes,
-            "hit_rate": stats.hit_rate,
-            "storage_errors": stats.storage_errors,
-        }
-
-    def _summary(self) -> dict[str, Any]:
-        summary: dict[str, Any] = {"timestamp": _now(), "service": "pywats_client"}
-        pool = self._converter_pool
-        if pool is not None and hasattr(pool, "queue_size"):
-            summary["converter_queue"] = {
-                "size": pool.queue_size,
-                "active_workers": getattr(pool, "active_workers", 0),
-                "total_processed": getattr(pool, "total_processed", 0),
-            }
-        return summary
 
     def _exposition(self) -> bytes | None:
         if self._metrics_collector is None or not self.config.enable_metrics:
@@ -352,10 +298,6 @@ def _level(name: str) -> str:
     if not isinstance(logging.getLevelName(name.upper()), int):
         raise argparse.ArgumentTypeError(f"must be a level such as INFO or DEBUG, not {name!r}")
     return name.upper()
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).isoformat().replace("+00:00", "Z")
 
 
 def run_service(config_path: Path | None = None, instance_id: str = "default", **options: Any) -> None:
