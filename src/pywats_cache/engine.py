@@ -188,13 +188,14 @@ class Engine(Lookups, Arrivals, Writes):
         storage = self.storage
         key = self.variant(request, prepared.key)
         entry = storage.find(key)
-        if entry is None or "range" in request.headers:
+        conditions = fields(request.headers._list)
+        if entry is None or "range" in conditions:
             return None
         age = self.now() - entry.began
         if not self.is_fresh(entry, prepared, age):
             return None
         headers = fields(entry.headers)
-        asked = evaluate(fields(request.headers._list), headers, entry.status)
+        asked = evaluate(conditions, headers, entry.status)
         if asked is Precondition.FORWARD or not (entity_tag(headers) or "last-modified" in headers):
             return None
         self.touch(key, entry)

@@ -12,6 +12,7 @@ from .coherence import explicit_tag, partition_tag, path_tags, write_tags
 from .controller import Controller, Decision
 from .directives import Directives
 from .errors import ConfigurationTypeError
+from .header_fields import lowered
 from .key import entry_key, is_credential, partition_digest, sorted_query
 from .storage.entry import HeaderItems
 
@@ -145,7 +146,12 @@ class Preparer:
 
     def _computed(self, request: Any) -> str:
         assert self._partition_by is not None
-        partition = self._partition_by(dict(request.headers))
+        headers: dict[str, str] = {}
+        for _, lower, value in request.headers._list:
+            # As latin-1, whatever they are in: two values that differ must not look alike to the function.
+            name, text = lower.decode("latin-1"), value.decode("latin-1")
+            headers[name] = f"{headers[name]}, {text}" if name in headers else text
+        partition = self._partition_by(headers)
         if not isinstance(partition, str):
             raise ConfigurationTypeError(f"partition must return a string, not {type(partition).__name__}")
         return partition
@@ -204,7 +210,7 @@ class Preparer:
         origin = f"{url.scheme}://{host}" if url.port is None else f"{url.scheme}://{host}:{url.port}"
         path = url.path or "/"
         decision = self._controller.decide(method, path)
-        site = asked.host.decode("latin-1").lower().removesuffix(_DEFAULT_PORTS.get(url.scheme, ""))
+        site = lowered(asked.host.decode("latin-1")).removesuffix(_DEFAULT_PORTS.get(url.scheme, ""))
         if site and site != request.url.netloc.decode("latin-1"):
             # An address with a Host header of its own asks another site than the address alone.
             origin = f"{origin} ({site})"
@@ -253,7 +259,7 @@ class Preparer:
 
     def _partition(self, fields: Fields, userinfo: str, computed: str | None) -> str:
         if computed is not None:
-            return partition_digest(self._secret, [(b"computed", computed.encode())])
+            return partition_digest(self._secret, [(b"computed", computed.encode("utf-8", "surrogatepass"))])
         selected = [f for f in fields if f[0] in self._partition_names or is_credential(f[0].decode("latin-1"))]
         if userinfo:
             selected.append((b":userinfo", userinfo.encode()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import inf
 from typing import Any
 
+from ..header_fields import remove
 from ..key import entry_key
 from ..library import copied
 from ..prepared import Asked, Fields, Prepared, Preparer
@@ -58,6 +59,5 @@ class RfcPreparer(Preparer):
 def plain(request: Any) -> Any:
     """A copy of `request` that asks for the whole, unconditionally."""
     asking = copied(request)
-    for name in _OF_A_PART:
-        asking.headers.pop(name.decode(), None)
+    remove(asking.headers, _OF_A_PART)
     return asking
