@@ -115,9 +115,13 @@ class Engine(Lookups, Arrivals, Writes):
 
     def _cold(self, request: Any, prepared: Prepared, key: str, now: float, deadline: float | None = None) -> Any:
         """What becomes of a read that is not a plain hit."""
-        if self.blocks:  # other processes must not be asked under the lock
-            return self.with_news(self._looked, request, prepared, key, now, deadline)
-        return self._looked(request, prepared, key, now, deadline)
+        try:
+            if self.blocks:  # other processes must not be asked under the lock
+                return self.with_news(self._looked, request, prepared, key, now, deadline)
+            return self._looked(request, prepared, key, now, deadline)
+        except BaseException:  # a KeyboardInterrupt, too
+            self.abandoned(request)
+            raise
 
     def _looked(self, request: Any, prepared: Prepared, key: str, now: float, deadline: float | None) -> Any:
         storage = self.storage
