@@ -87,7 +87,7 @@ class Engine(Lookups, Arrivals, Writes):
 
     def _aside(self, request: Any, prepared: Prepared) -> Any:
         """What becomes of a request that is not a plain read."""
-        if prepared.kind == "bypass" and prepared.reason == "conditional":
+        if prepared.is_question:
             answer = self._precondition(request, prepared)
             if answer is not None:
                 return answer
@@ -101,7 +101,7 @@ class Engine(Lookups, Arrivals, Writes):
         """`prepared` for this one request: with its body and its directives."""
         given = request.extensions.get(EXTENSION)
         directives = None if given is None else Directives.parse(given)
-        if prepared.kind in ("read", "part"):
+        if prepared.kind in ("read", "part") or prepared.is_question:
             body = getattr(request, "_content", None)
             if body is None:
                 if not isinstance(request.stream, self.library.byte_stream):

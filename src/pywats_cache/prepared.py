@@ -62,6 +62,7 @@ class Prepared(NamedTuple):
     - `own_ttl`: the caller set the TTL for this one request, so the rule's TTL does not bound what it stores.
     - `directed`: the caller gave directives, so its tags may differ from those of the stored answer.
     - `wishes`: what its Cache-Control asks of a stored answer, in RFC mode; None: nothing.
+    - `partial`: it is conditional or of a range, in RFC mode; so it is a `part`, if it is read at all.
     - `body_fields`: the header values that say what a body means; see `Preparer.with_body`.
     """
 
@@ -83,6 +84,12 @@ class Prepared(NamedTuple):
     directed: bool = False
     body_fields: tuple[bytes, ...] | None = None
     wishes: Wishes | None = None
+    partial: bool = False
+
+    @property
+    def is_question(self) -> bool:
+        """Whether it is a conditional request of the caller, sent on unless what is stored answers it."""
+        return self.kind == "bypass" and self.reason == "conditional"
 
 
 class Asked(NamedTuple):
@@ -227,7 +234,9 @@ class Preparer:
         if decision.kind == "bypass":
             unmatched = decision.rule == "unmatched" and method not in ("GET", "HEAD")
             return Prepared("bypass", "method" if unmatched else "rule-bypass", decision.rule, **known)
-        reason = asked.reason or _why_not_route(decision, url.query)
+        reason = _why_not_route(decision, url.query)
+        if asked.reason and reason != "query-bypass":  # a rule that bypasses is bent by no header and no directive
+            reason = asked.reason
         tags = path_tags(intern(origin), path)
         if decision.tags:
             tags += tuple(explicit_tag(origin, tag) for tag in decision.tags)
@@ -275,21 +284,28 @@ class Preparer:
         return prepared._replace(key=entry_key(self._secret, "body", prepared.key, body, *(prepared.body_fields or ())))
 
     def directed(self, prepared: Prepared, directives: Directives) -> Prepared:
-        """`prepared` as the caller's directives for this one request change it."""
+        """`prepared` as the caller's directives for this one request change it; they beat what its headers say.
+
+        Only a `no-store` among those stands: it forbids to store what no directive may store then.
+        """
         tags = tuple(explicit_tag(prepared.origin, tag) for tag in directives.tags)
         if prepared.kind == "write":
             return prepared._replace(tags=(*prepared.tags, *tags))
+        if directives.bypass:
+            return self.bypassed(prepared, "caller-bypass")._replace(only_if_cached=False)
         if directives.only_if_cached:
             prepared = prepared._replace(only_if_cached=True)
+        elif directives.refresh:
+            prepared = prepared._replace(only_if_cached=False)
         if prepared.reason == "zero-ttl" and directives.ttl:
-            prepared = prepared._replace(kind="read", reason="unknown")
-        if prepared.kind == "bypass":
+            prepared = prepared._replace(kind="part" if prepared.partial else "read", reason="unknown")
+        if prepared.kind == "bypass" and not prepared.is_question:
             return prepared
-        if directives.bypass:
-            return self.bypassed(prepared, "caller-bypass")
         changed: dict[str, Any] = {"tags": (*prepared.tags, *tags), "directed": True}
         if directives.refresh:
-            changed.update(refresh=True, reason="refresh")
+            changed["refresh"] = True
+            if prepared.kind != "bypass":
+                changed["reason"] = "refresh"
         if directives.ttl is not None:
             bounds = [bound for bound in (prepared.max_age, directives.ttl) if bound is not None]
             changed.update(ttl=directives.ttl, own_ttl=True, max_age=min(bounds))

@@ -50,6 +50,7 @@ class RfcPreparer(Preparer):
             return prepared
         return prepared._replace(
             kind="part" if asked.part and prepared.kind == "read" else prepared.kind,
+            partial=asked.part,
             ttl=inf if prepared.ttl else 0.0,  # the answer's own lifetime is the bound
             wishes=asked.wishes,
             directed=asked.wishes is not None,  # the short cut of a hit asks nothing of wishes
