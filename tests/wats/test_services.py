@@ -9,7 +9,7 @@ from unittest.mock import AsyncMock
 import pytest
 from pywats.domains.production.enums import UnitPhaseFlag
 
-from pywats_cache import AsyncWATS, pyWATS
+from pywats_cache import AsyncWATS, MemoryStorage, pyWATS
 from pywats_cache.wats import services
 
 PRODUCT = "/api/Product/PN-1000"
@@ -87,8 +87,119 @@ def test_processes_come_from_the_repository_each_time(api: pyWATS, server) -> No
     service.clear_cache()
     service.get_processes()
     assert server.request_count == 3
-    assert (service.cache_stats.size, service._cache.size, service.cache_ttl) == (0, 0, 300)
+    assert (service.cache_stats.size, service._cache.size, service.cache_ttl) == (1, 0, 300)
     assert service._async._cache._cleanup_task is None
+
+
+def test_last_refresh_changes_only_when_the_server_was_asked(api: pyWATS, server) -> None:
+    service = api.process
+    service.refresh()
+    first = service.last_refresh
+    service.get_processes()
+    service.get_test_operation(100)
+    assert service.last_refresh == first
+    service.refresh()
+    second = service.last_refresh
+    assert second > first
+    service.get_processes()
+    assert service.last_refresh == second
+    service.clear_cache()
+    assert service.last_refresh is None
+    service.get_processes()
+    assert service.last_refresh > second
+    assert server.request_count == 3
+
+
+@pytest.mark.anyio
+async def test_last_refresh_of_an_async_client_changes_only_when_the_server_was_asked(server) -> None:
+    async with AsyncWATS(base_url=server.base_url, token=server.token) as api:
+        assert api.process.last_refresh is None
+        await api.process.get_processes()
+        first = api.process.last_refresh
+        assert first is not None
+        await api.process.get_repair_operations()
+        assert api.process.last_refresh == first
+        await api.process.refresh()
+        assert api.process.last_refresh > first
+    assert server.request_count == 2
+
+
+def test_last_refresh_changes_with_each_call_while_the_cache_is_off(server) -> None:
+    with pyWATS(base_url=server.base_url, token=server.token, enable_cache=False) as api:
+        api.process.get_processes()
+        first = api.process.last_refresh
+        api.process.get_processes()
+        assert api.process.last_refresh > first
+        assert (api.process.cache_ttl, api.process.cache_stats.hits, api.process.cache_stats.misses) == (0.0, 0, 2)
+
+
+def test_last_refresh_after_the_ttl_is_that_of_the_new_answer(api: pyWATS, api_clock) -> None:
+    api.process.get_processes()
+    first = api.process.last_refresh
+    api_clock.advance(301)
+    assert api.process.last_refresh == first
+    api.process.get_processes()
+    assert api.process.last_refresh > first
+
+
+def test_last_refresh_does_not_change_where_the_server_is_asked_for_something_else(api: pyWATS) -> None:
+    api.process.get_processes()
+    first = api.process.last_refresh
+    api.process.get_processes_filtered(include_wip_operations=False)
+    api.product.get_product("PN-1000")
+    assert api.process.last_refresh == first
+
+
+def test_last_refresh_tells_of_what_another_client_on_the_same_storage_fetched(server) -> None:
+    storage = MemoryStorage()
+    arguments = {"base_url": server.base_url, "token": server.token, "cache_storage": storage}
+    with pyWATS(**arguments) as one, pyWATS(**arguments) as other:
+        before = datetime.now()
+        other.process.get_processes()
+        one.process.get_processes()
+        first = one.process.last_refresh
+        assert before <= first <= other.process.last_refresh
+        assert one.process.last_refresh == first
+        other.process.refresh()
+        assert one.process.last_refresh > first
+    assert server.request_count == 2
+
+
+def test_threads_that_read_what_is_stored_leave_last_refresh_alone(api: pyWATS) -> None:
+    api.process.get_processes()
+    first = api.process.last_refresh
+    threads = [threading.Thread(target=api.process.get_processes) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert api.process.last_refresh == first
+
+
+def test_cache_stats_of_the_processes_count_calls_that_asked_the_server_and_those_that_did_not(api: pyWATS) -> None:
+    api.process.clear_cache()
+    assert (api.process.cache_stats.hits, api.process.cache_stats.misses, api.process.cache_stats.size) == (0, 0, 0)
+    for _ in range(3):
+        api.process.get_processes()
+    stats = api.process.cache_stats
+    assert (stats.hits, stats.misses, stats.size) == (2, 1, 1)
+
+
+@pytest.mark.anyio
+async def test_a_refresh_interval_bounds_the_age_of_the_processes(server, api_clock) -> None:
+    storage = MemoryStorage(clock=api_clock)
+    async with AsyncWATS(base_url=server.base_url, token=server.token, cache_storage=storage) as api:
+        api.process.refresh_interval = 60
+        assert (api.process.cache_ttl, api.process.refresh_interval) == (60, 60)
+        await api.process.get_processes()
+        api_clock.advance(59)
+        await api.process.get_processes()
+        assert server.request_count == 1
+        api_clock.advance(2)
+        await api.process.get_processes()
+        assert server.request_count == 2
+        api.process.refresh_interval = 100_000
+        assert api.process.cache_ttl == 300, "never longer than the TTL of the route"
 
 
 @pytest.mark.anyio

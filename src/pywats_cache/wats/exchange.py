@@ -7,6 +7,7 @@ transports below the cache do (`limits`), so that a hit spends neither.
 from __future__ import annotations
 
 import time
+from contextvars import ContextVar
 from typing import Any
 
 import httpx
@@ -25,10 +26,12 @@ from .answers import response_of
 from .calling import Deadline, OperationTimeoutError
 from .limits import CALL, Call, PhaseTimeouts
 
-__all__ = ["Exchange"]
+__all__ = ["ASKED", "Exchange"]
 
 _NO_NETWORK = frozenset({"hit", "stale", "collapsed"})
 _KNOWN_ARGUMENTS = frozenset({"headers", "retry"})
+ASKED: ContextVar[list[int] | None] = ContextVar("pywats_cache.wats.asked", default=None)
+"""Where a caller wants to know of the calls below it: the status of each answer for which the server was asked."""
 
 
 class Exchange:
@@ -156,6 +159,9 @@ class Exchange:
                 answer = await self._send(client, request)
                 if _came_from_network(answer):
                     was_sent = True
+                    asked = ASKED.get()
+                    if asked is not None:
+                        asked.append(answer.status_code)
                     self._trace(request, answer, (time.perf_counter() - started) * 1000.0, attempt)
                 response: Response = self._handle_response(answer)  # type: ignore[attr-defined]
                 retry_status = retries and self._retry_config.should_retry_status(answer.status_code)

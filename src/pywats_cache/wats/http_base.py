@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..clock import monotonic
 from .calling import deadline
 from .exchange import Exchange
 from .patterns import invalidate_matching
@@ -70,6 +71,24 @@ class Mounting(Exchange):
         decision = self._mounted.controller.decide(method, self._prefix + path)
         return decision.ttl if decision.kind == "read" else 0.0
 
+    def held_since(self, path: str) -> float | None:
+        """When the stored answer to a GET of `path` was fetched, on the cache's clock; None if there is none.
+
+        Only memory is asked. Nothing is sent or counted.
+        """
+        if self._mounted is None or self._client is None:
+            return None
+        request = self._client.build_request("GET", path, headers=self._headers)
+        found = self._mounted._explain(request, asks=False)
+        if found.key is None or not found.stored or found.dirtied_by is not None:
+            return None
+        entry = self._mounted._engine.storage.find(found.key)
+        return None if entry is None else entry.began
+
+    def clock(self) -> float:
+        """The time on the cache's clock, or on the system's with the cache off."""
+        return monotonic() if self._mounted is None else self._mounted._engine.now()
+
     def _known(self, endpoint: str, params: dict[str, Any] | None, kwargs: dict[str, Any]) -> Response | None:
         """The stored answer to a GET, unless the caller says `cache=False`; then the request will say so, too."""
         if kwargs.pop("cache", True):
@@ -111,6 +130,11 @@ class Awaitable(Mounting):
     async def refreshed(self, endpoint: str, params: dict[str, Any] | None = None, **kwargs: Any) -> Response:
         """A GET whose answer is fetched anew, and stored."""
         directives = {"refresh": True} if kwargs.pop("cache", True) else {"bypass": True}
+        return await self._make_request("GET", endpoint, params=params, directives=directives, **kwargs)
+
+    async def bounded(self, endpoint: str, params: dict[str, Any] | None, ttl: float, **kwargs: Any) -> Response:
+        """A GET whose stored answer is used up to the age of `ttl` seconds."""
+        directives = {"ttl": ttl} if kwargs.pop("cache", True) else {"bypass": True}
         return await self._make_request("GET", endpoint, params=params, directives=directives, **kwargs)
 
     async def post(

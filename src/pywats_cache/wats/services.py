@@ -31,7 +31,9 @@ from pywats.domains.report.models import ReportHeader, WATSFilter
 from pywats.domains.rootcause import AsyncRootCauseRepository, AsyncRootCauseService
 from pywats.domains.scim import AsyncScimRepository, AsyncScimService
 from pywats.domains.software import AsyncSoftwareRepository, AsyncSoftwareService
+from pywats.shared.stats import CacheStats
 
+from .exchange import ASKED
 from .http import AsyncHttpClient, ThreadHttpClient
 
 __all__ = ["build_service"]
@@ -59,10 +61,15 @@ def _refreshed(service: _T) -> _T:
     client = _client_of(service)
     if client is None:
         return service
-    fresh: Any = copy.copy(service)
-    fresh._repository = copy.copy(fresh._repository)
-    fresh._repository._http_client = _Refreshing(client)
-    return fresh  # type: ignore[no-any-return]
+    return _over(service, _Refreshing(client))
+
+
+def _over(service: _T, client: Any) -> _T:
+    """A copy of `service` over another HTTP client."""
+    made: Any = copy.copy(service)
+    made._repository = copy.copy(made._repository)
+    made._repository._http_client = client
+    return made  # type: ignore[no-any-return]
 
 
 def _client_of(service: Any) -> AsyncHttpClient | ThreadHttpClient | None:
@@ -96,31 +103,99 @@ class _AssetService(AsyncAssetService):
     add_child_asset = _rereading(AsyncAssetService.add_child_asset)
 
 
+class _Bounded:
+    """The HTTP client of a service whose stored answers may not be older than `ttl` seconds."""
+
+    def __init__(self, client: AsyncHttpClient | ThreadHttpClient, ttl: float) -> None:
+        self._client = client
+        self._ttl = ttl
+
+    async def get(self, endpoint: str, params: dict[str, Any] | None = None, **kwargs: Any) -> Any:
+        """A GET that uses a stored answer up to that age."""
+        return await self._client.bounded(endpoint, params, self._ttl, **kwargs)
+
+
 class _ProcessService(AsyncProcessService):
     """Goes to the repository each time: the list that the SDK keeps for 300 s is shared, mutable and needs a task.
 
-    `last_refresh` is when this service last asked; `cache_stats` and `_cache` stay readable, and empty.
+    What the SDK says of its list is said of the answer that the HTTP cache holds; `_cache` stays readable, and empty.
     """
 
     _last_refresh: datetime | None = None
+    _asked_at = float("-inf")
+    """The same on the cache's clock."""
+    _interval: float | None = None
 
     async def _ensure_cache_started(self) -> None:
         """Nothing to clean up, so no task."""
 
     @property
+    def cache_ttl(self) -> float:
+        """Seconds for which the processes are kept; 0.0 if they are not."""
+        client = _client_of(self)
+        if client is None:
+            return self._cache_ttl
+        ttl = client.ttl_of("GET", Routes.App.PROCESSES)
+        return ttl if self._interval is None else min(ttl, self._interval)
+
+    @property
+    def refresh_interval(self) -> float:
+        """As `cache_ttl`; it can be set, up to the TTL of the route. 0: no bound but that TTL."""
+        return self.cache_ttl
+
+    @refresh_interval.setter
+    def refresh_interval(self, value: float) -> None:
+        self._cache_ttl = value
+        self._interval = value if value > 0 else None
+
+    @property
     def last_refresh(self) -> datetime | None:
-        """When this service last asked for the processes."""
+        """When the server was last asked for the processes: by this service, or for the answer that is stored now."""
+        held = self._held_since()
+        if held is not None and held > self._asked_at:  # refreshed in the background, or by another client
+            client = _client_of(self)
+            assert client is not None
+            self._last_refresh = datetime.now() - timedelta(seconds=client.clock() - held)
+            self._asked_at = held
         return self._last_refresh
+
+    @property
+    def cache_stats(self) -> CacheStats:
+        """Calls for the processes without asking the server (hits) and with, and whether they are stored (size)."""
+        counted = self._cache._stats
+        return CacheStats(counted.hits, counted.misses, size=0 if self._held_since() is None else 1, max_size=None)
+
+    def _held_since(self) -> float | None:
+        client = _client_of(self)
+        return None if client is None else client.held_since(Routes.App.PROCESSES)
 
     async def refresh(self) -> None:
         """Fetch the processes anew."""
         await _refreshed(self)._repository.get_processes()
-        self._last_refresh = datetime.now()
+        self._was_asked()
 
     async def _get_cached_processes(self) -> list[ProcessInfo]:
-        processes = await self._repository.get_processes()
-        self._last_refresh = datetime.now()
+        client = _client_of(self)
+        service = self if client is None or self._interval is None else _over(self, _Bounded(client, self.cache_ttl))
+        answers: list[int] = []
+        token = ASKED.set(answers)
+        try:
+            processes = await service._repository.get_processes()
+        finally:
+            ASKED.reset(token)
+        counted = self._cache._stats  # without a lock: two threads at once may count once
+        if answers or client is None:
+            self._was_asked()
+            counted.misses += 1
+        else:
+            counted.hits += 1
         return processes
+
+    def _was_asked(self) -> None:
+        client = _client_of(self)
+        self._last_refresh = datetime.now()
+        if client is not None:
+            self._asked_at = client.clock()
 
     async def clear_cache(self) -> None:
         """Forget the processes: the next call fetches them anew."""
@@ -128,6 +203,7 @@ class _ProcessService(AsyncProcessService):
         client = _client_of(self)
         if client is not None:
             await client.forget("process")
+        self._last_refresh = None
 
 
 class _ProductionService(AsyncProductionService):
