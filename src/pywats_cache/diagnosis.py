@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from .diary import MAX_VALUES
+from .showing import printable
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -53,15 +54,15 @@ class Explanation:
     memory_only: bool = False
 
     def __str__(self) -> str:
-        lines = [f"{self.status}: {self.reason}", f"  rule: {self.rule} ({self.kind})"]
+        lines = [f"{self.status}: {self.reason}", f"  rule: {printable(self.rule)} ({self.kind})"]
         if self.key is not None:
             lines.append(f"  key: {self.key}, partition {self.partition or '(no credentials)'}")
         if self.stored:
             lines.append(f"  stored: age {self.age:.1f} s, TTL {self.ttl:.1f} s, {self.left:.1f} s left")
             lines.append(f"  validators: {', '.join(self.validators) or 'none'}")
         if self.dirtied_by is not None:
-            lines.append(f"  dirtied by a write to {self.dirtied_by}")
-        lines.append(f"  tags: {', '.join(self.tags) or 'none'}")
+            lines.append(f"  dirtied by a write to {printable(self.dirtied_by)}")
+        lines.append(f"  tags: {', '.join(map(printable, self.tags)) or 'none'}")
         if self.memory_only:
             lines.append("  the storage behind the memory was not asked")
         return "\n".join(lines)

@@ -11,6 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .directives import EXTENSION
+from .showing import printable
 
 if TYPE_CHECKING:
     from .outcome import CacheOutcome
@@ -72,5 +73,6 @@ class Journal:
                 "cache_key": key,
                 "cache_seconds": took,
             }
-            what = f"{method} {status}" if method else status
-            logger.debug("%s: %s (rule %s, %.1f ms)", what, reason, rule or "none", took * 1000.0, extra=told)
+            what = printable(f"{method} {status}" if method else status)
+            rule = printable(rule or "none")
+            logger.debug("%s: %s (rule %s, %.1f ms)", what, reason, rule, took * 1000.0, extra=told)

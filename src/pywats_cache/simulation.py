@@ -11,6 +11,7 @@ from typing import Any
 
 from .errors import ConfigurationError
 from .recording import rotated
+from .showing import shown
 from .storage.policy import Policy, items_by
 from .storage.table import BoundedTable
 
@@ -62,7 +63,7 @@ def read_trace(path: Path) -> list[dict[str, Any]]:
     for file in files:
         with file.open(encoding="utf-8", errors="replace") as text:
             if "pywats_cache_trace" not in text.readline():
-                raise ConfigurationError(f"{file} is not a trace; one is made by CacheTransport(record=…)")
+                raise ConfigurationError(f"{shown(str(file))} is not a trace; one is made by CacheTransport(record=…)")
             lines.extend(_parsed(text))
     return lines
 

@@ -6,6 +6,7 @@ import importlib
 import sys
 from typing import Any
 
+from ..showing import shown
 from .output import USAGE, fail
 
 __all__ = ["load"]
@@ -17,8 +18,8 @@ def load(target: str, must: str) -> Any:
     `must`: what the argument must be, for the message.
     """
     module, _, name = target.partition(":")
-    if not module or not name:
-        fail(f"{must}, not {target!r}", USAGE)
+    if not all(part.isidentifier() for part in (*module.split("."), *name.split("."))):
+        fail(f"{must}, not {shown(target)}", USAGE)
     sys.path.insert(0, "")
     try:
         found: Any = importlib.import_module(module)

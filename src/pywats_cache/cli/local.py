@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import secrets
@@ -17,11 +16,12 @@ from rich.console import Console
 from rich.progress import track
 
 from ..errors import CachingError
+from ..showing import shown
 from ..simulation import Outcome, Setting, read_trace
 from ..simulation import simulate as replay
 from ..storage.policy import POLICIES
 from .loading import load
-from .output import FOUND, USAGE, AsJson, count, fail, say, seconds, size, table
+from .output import FOUND, USAGE, AsJson, as_document, count, fail, say, seconds, size, table
 
 __all__ = ["demo", "serve", "simulate"]
 
@@ -39,7 +39,7 @@ def simulate(
     """Replay a recorded trace with other sizes, TTLs and policies and show the hit rate of each."""
     policies = [part.strip() for part in policy.split(",")]
     if unknown := [name for name in policies if name not in POLICIES]:
-        fail(f"--policy must be names separated by commas, of {', '.join(POLICIES)}, not {unknown[0]!r}", USAGE)
+        fail(f"--policy must be names separated by commas, of {', '.join(POLICIES)}, not {shown(unknown[0])}", USAGE)
     settings = [
         Setting(int(most), int(room), None if fresh == "recorded" else float(fresh), name)
         for most in _numbers("--entries", entries, least=1)
@@ -49,7 +49,9 @@ def simulate(
     ]
     try:
         events = read_trace(trace)
-    except (OSError, CachingError) as error:
+    except OSError as error:
+        fail(f"{shown(str(trace))} cannot be read: {error.strerror}", USAGE)
+    except CachingError as error:
         fail(str(error), USAGE)
     found = list(
         track(
@@ -61,7 +63,7 @@ def simulate(
         )
     )
     if not found or not found[0].requests:
-        fail(f"{trace} holds no cacheable request", USAGE)
+        fail(f"{shown(str(trace))} holds no cacheable request", USAGE)
     best = _best(found)
     documents = [{**asdict(outcome), "hit_rate": outcome.hit_rate, "best": outcome is best} for outcome in found]
     rows = (
@@ -103,7 +105,7 @@ def _numbers(option: str, text: str, *, least: int, kilo: int = 1000, words: tup
         value = float(found[1]) * kilo ** _POWERS[found[2].lower()] if found else math.nan
         if not value >= least:
             allowed = f"numbers >= {least} separated by commas, such as 100,1k" + "".join(f", or {w}" for w in words)
-            fail(f"{option} must be {allowed}, not {item!r}", USAGE)
+            fail(f"{option} must be {allowed}, not {shown(item)}", USAGE)
         numbers.append(value)
     return numbers
 
@@ -140,13 +142,14 @@ def serve(
 def _listen(web: Any, client: Any, host: str, port: int, token: str, as_json: bool) -> None:
     try:
         listener = web.serve(client, host=host, port=port, token=token)
-    except OSError as error:
-        fail(f"cannot listen on {host}:{port}: {error}", USAGE)
+    except (OSError, UnicodeError) as error:  # the latter for what is no name of a host
+        why = getattr(error, "strerror", None) or "it is no address"
+        fail(f"cannot listen on {shown(host)}, port {port}: {why}", USAGE)
     except CachingError as error:
         fail(str(error), USAGE)
     document = {"url": listener.url, "token": token}
     text = (
-        json.dumps(document)
+        as_document(document)
         if as_json
         else f"listening; the page is at {listener.url}/cache#token={token} (Ctrl+C ends it)"
     )

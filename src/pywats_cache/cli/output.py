@@ -12,7 +12,22 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["FOUND", "REFUSED", "UNREACHABLE", "USAGE", "AsJson", "count", "fail", "say", "seconds", "size", "table"]
+from ..showing import printable
+
+__all__ = [
+    "FOUND",
+    "REFUSED",
+    "UNREACHABLE",
+    "USAGE",
+    "AsJson",
+    "as_document",
+    "count",
+    "fail",
+    "say",
+    "seconds",
+    "size",
+    "table",
+]
 
 FOUND, USAGE, UNREACHABLE, REFUSED = 1, 2, 3, 4
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
@@ -20,31 +35,41 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs."
 
 def fail(text: str, code: int) -> NoReturn:
     """End with a message on stderr."""
-    print(f"pywats-cache: {text}", file=sys.stderr)
+    print(f"pywats-cache: {printable(text)}", file=sys.stderr)
     raise typer.Exit(code)
 
 
 def say(document: Any, as_json: bool, *human: Any) -> None:
-    """Print the document as JSON, or what is for people."""
+    """Print the document as JSON, or what is for people.
+
+    Paths, tags and rules are whatever somebody made a request for: what a terminal would act upon is shown escaped.
+    """
     if as_json:
-        print(json.dumps(document, indent=2))
+        print(as_document(document, indent=2))
         return
     seen = sys.stdout.isatty()
     console = Console(highlight=False, width=None if seen else 120)
     for part in human:
         if isinstance(part, str):
-            console.print(Text(part), soft_wrap=not seen)  # what reads a pipe takes a line for a whole finding
+            console.print(
+                Text(printable(part)), soft_wrap=not seen
+            )  # what reads a pipe takes a line for a whole finding
         else:
             console.print(part)
 
 
+def as_document(document: Any, **options: Any) -> str:
+    """`document` as JSON in printable ASCII; `json` itself leaves DEL as it is."""
+    return json.dumps(document, **options).replace("\x7f", "\\u007f")
+
+
 def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Table:
     """A table; columns whose name starts with `>` hold numbers."""
-    made = Table(title=Text(title) if title else None, title_justify="left")
+    made = Table(title=Text(printable(title)) if title else None, title_justify="left")
     for column in columns:
         made.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left", overflow="fold")
     for row in rows:
-        made.add_row(*(Text(str(cell)) for cell in row))
+        made.add_row(*(Text(printable(str(cell))) for cell in row))
     return made
 
 

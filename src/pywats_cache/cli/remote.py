@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from ..storage.url import shown
+from ..showing import shown_url
 from .asking import Asking, Progress, check_field
 from .output import REFUSED, UNREACHABLE, USAGE, fail
 
@@ -34,7 +34,7 @@ class Service:
 
     def __init__(self, url: str, token: str) -> None:
         self._url = url.rstrip("/")
-        self.name: str = shown(self._url)
+        self.name: str = shown_url(self._url)
         check_field("--token (PYWATS_CACHE_TOKEN)", token)
         self._token = token
 
@@ -90,7 +90,7 @@ class Service:
         try:
             response = httpx.request(method, self._url + path, timeout=timeout, trust_env=False, **options)
         except httpx.InvalidURL:
-            fail(f"{self.name!r} is not an address such as http://127.0.0.1:8080", USAGE)
+            fail(f"{self.name} is not an address such as http://127.0.0.1:8080", USAGE)
         except httpx.HTTPError as error:
             fail(
                 f"no service answers at {self.name} ({type(error).__name__}). Give --url, or start one: a station "

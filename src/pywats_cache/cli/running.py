@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from ..showing import shown
 from ..stats import OUTCOMES
 from .asking import Asking, Progress
 from .output import FOUND, USAGE, AsJson, count, fail, say, seconds, size, table
@@ -159,11 +160,11 @@ def explain(
 ) -> None:
     """Say what would happen to a request now, and why. Nothing is sent to the server."""
     if not _METHOD.fullmatch(method):
-        fail(f"METHOD must be one such as GET, not {method!r}: explain METHOD URL", USAGE)
+        fail(f"METHOD must be one such as GET, not {shown(method)}: explain METHOD URL", USAGE)
     found = target_of(url).explain(method, target, Asking(rules, tuple(header or ()), authorize))
     from ..outcome import REASONS
 
-    say(found, as_json, found["text"], f"  {found['reason']}: {REASONS.get(found['reason'], '')}")
+    say(found, as_json, *str(found["text"]).split("\n"), f"  {found['reason']}: {REASONS.get(found['reason'], '')}")
 
 
 def doctor(url: Address = DEFAULT, as_json: AsJson = False) -> None:
@@ -204,7 +205,7 @@ def _lines(file: Path) -> list[str]:
     try:
         text = sys.stdin.read() if str(file) == "-" else file.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        fail(f"{file} cannot be read: {error}", USAGE)
+        fail(f"{shown(str(file))} cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8'}", USAGE)
     lines = (line.strip() for line in text.removeprefix("\ufeff").splitlines())  # as Windows' editors begin a file
     return [line for line in lines if line and not line.startswith("#")]
 

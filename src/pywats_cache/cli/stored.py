@@ -22,8 +22,9 @@ from ..errors import CachingError, MissingStoreError, StorageError
 from ..httpx import CacheClient
 from ..key import is_credential
 from ..listing import listed, record_document
+from ..showing import shown, shown_url
 from ..storage.looking import Store, look_at
-from ..storage.url import shown, storage_from_url
+from ..storage.url import storage_from_url
 from ..survey import findings, survey
 from .asking import Asking, Progress, check_field
 from .loading import load
@@ -40,7 +41,7 @@ class Stored:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self.name: str = shown(url)
+        self.name: str = shown_url(url)
         # What goes wrong ends the program with a message; the log would only say it twice.
         logging.getLogger("pywats_cache").addHandler(logging.NullHandler())
 
@@ -156,7 +157,10 @@ def _check_url(url: str) -> None:
     except httpx.InvalidURL:
         whole = False
     if not whole:
-        fail(f"a store has no base URL: give the whole URL, as https://wats.example/api/Product/A, not {url!r}", USAGE)
+        fail(
+            f"a store has no base URL: give the whole URL, as https://wats.example/api/Product/A, not {shown_url(url)}",
+            USAGE,
+        )
 
 
 def _check_key(store: Store) -> None:
@@ -176,7 +180,7 @@ def _controller(asking: Asking | None) -> Controller | None:
     must = "--rules must be wats, or module:name of a Controller"
     found = load(asking.rules, must)
     if not isinstance(found, Controller):
-        fail(f"{must}, not {found!r}", USAGE)
+        fail(f"{must}, not {shown(found)}", USAGE)
     return found
 
 
@@ -190,7 +194,7 @@ def _headers(asking: Asking | None) -> dict[str, str]:
             fail("--header must be 'Name: value'", USAGE)
         check_field("--header", line)
         if is_credential(name):
-            fail(f"--header {name}: a credential is not for the command line; see --authorize", USAGE)
+            fail(f"--header {shown(name)}: a credential is not for the command line; see --authorize", USAGE)
         headers[name.strip()] = value.strip()
     given = os.environ.get(AUTHORIZATION, "")
     if not given and asking.authorize:
