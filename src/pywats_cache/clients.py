@@ -10,6 +10,7 @@ from .controller import Controller
 from .door import Door, Pending
 from .errors import ConfigurationTypeError
 from .mounting import Mounted
+from .showing import shown
 
 if TYPE_CHECKING:
     import os
@@ -73,7 +74,7 @@ class CachingClient:
             if not isinstance(transport, self._transport_class):
                 raise ConfigurationTypeError(
                     f"transport of {type(self).__name__} must be a {self._transport_class.__module__}."
-                    f"{self._transport_class.__name__}, not {transport!r}"
+                    f"{self._transport_class.__name__}, not {shown(transport)}"
                 )
             given = [name for name, part in self._cache_parts.items() if part is not None]
             if given:
@@ -81,7 +82,8 @@ class CachingClient:
                     f"{given[0]} must not be given together with a transport that caches already"
                 )
         for name in options.keys() & Controller.__init__.__annotations__.keys():
-            right = f"controller=Controller({name}={options[name]!r})"
+            value = shown(options[name])
+            right = f"controller=Controller({name}={'…' if value.startswith(('a ', 'an ')) else value})"
             raise ConfigurationTypeError(f"{name} must be given to the controller: {right}")
         super().__init__(transport=transport, **options)  # type: ignore[call-arg]
         for pattern, mounted in self._mounts.items():

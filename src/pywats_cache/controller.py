@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 from .errors import ConfigurationError, ConfigurationTypeError, flag, seconds, words
 from .routes import RouteTable
 from .rules import SAFE_METHODS, TOKEN, Bypass, Decision, Read, Rule, Write, check_part, check_statuses
+from .showing import shown
 
 __all__ = ["SAFE_METHODS", "Bypass", "Controller", "Decision", "Partition", "Read", "Rule", "Write"]
 
@@ -108,7 +109,7 @@ class Controller:
         self.rfc9111: Final[bool] = flag("rfc9111", rfc9111)
         self.ttl: Final[float] = seconds("ttl", ttl, infinite=True)
         if unmatched not in ("cache", "bypass"):
-            raise ConfigurationError(f"unmatched must be 'cache' or 'bypass', not {unmatched!r}")
+            raise ConfigurationError(f"unmatched must be 'cache' or 'bypass', not {shown(unmatched)}")
         self.unmatched: Final[Literal["cache", "bypass"]] = unmatched
         self.partition: Final[tuple[str, ...] | Callable[[Mapping[str, str]], str]] = (
             partition if callable(partition) else _check_names(partition)
@@ -124,7 +125,7 @@ class Controller:
             stale_if_error = DISCONNECTED_FOR if rfc9111 else 0.0
         self.stale_if_error: Final[float] = seconds("stale_if_error", stale_if_error, infinite=True)
         if offline not in (None, "auto", "only"):
-            raise ConfigurationError(f"offline must be 'auto', 'only' or None, not {offline!r}")
+            raise ConfigurationError(f"offline must be 'auto', 'only' or None, not {shown(offline)}")
         self.offline: Final[Literal["auto", "only"] | None] = offline
         self.offline_for: Final[float] = seconds("offline_for", offline_for, infinite=True)
         self.down_for: Final[float] = seconds("down_for", down_for)
@@ -133,17 +134,17 @@ class Controller:
         )
         self.jitter: Final[float] = check_part("jitter", jitter)
         if cache_status is not None and (not isinstance(cache_status, str) or not TOKEN.fullmatch(cache_status)):
-            raise ConfigurationError(f"cache_status must be a token such as 'pywats-cache', not {cache_status!r}")
+            raise ConfigurationError(f"cache_status must be a token such as 'pywats-cache', not {shown(cache_status)}")
         self.cache_status: Final[str | None] = cache_status
         if isinstance(rules, (str, bytes)) or not isinstance(rules, Iterable):
-            raise ConfigurationTypeError(f"rules must be a list of Read, Write and Bypass, not {rules!r}")
+            raise ConfigurationTypeError(f"rules must be a list of Read, Write and Bypass, not {shown(rules)}")
         self.rules: Final[tuple[Rule, ...]] = tuple(rules)
         self._table: RouteTable[Rule] = RouteTable(ignore_case=ignore_case)
         self._default = self._decide_read(Read("/**"), "default")
         self._reads: dict[int, Decision] = {}
         for rule in self.rules:
             if not isinstance(rule, (Read, Write, Bypass)):
-                raise ConfigurationTypeError(f"rules must hold Read, Write and Bypass only, not {rule!r}")
+                raise ConfigurationTypeError(f"rules must hold Read, Write and Bypass only, not {shown(rule)}")
             if isinstance(rule, Read):
                 self._reads[id(rule)] = self._decide_read(rule, rule.pattern)
             for method in rule.methods:
@@ -217,5 +218,5 @@ def _check_names(value: object) -> tuple[str, ...]:
     names = tuple(name.lower() for name in words("partition", value))
     for name in names:
         if not TOKEN.fullmatch(name):
-            raise ConfigurationError(f"partition must hold names of headers such as 'X-Tenant', not {name!r}")
+            raise ConfigurationError(f"partition must hold names of headers such as 'X-Tenant', not {shown(name)}")
     return names

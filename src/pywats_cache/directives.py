@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from .errors import ConfigurationError, ConfigurationTypeError, flag, optional_seconds, words
+from .showing import shown
 
 __all__ = ["BACKGROUND", "DEADLINE", "EXTENSION", "Directives"]
 
@@ -40,11 +41,11 @@ class Directives(NamedTuple):
     def parse(cls, value: object) -> Directives:
         """Check `extensions["pywats_cache"]`. Raises ConfigurationError that names an unknown or bad directive."""
         if not isinstance(value, Mapping):
-            raise ConfigurationTypeError(f"extensions[{EXTENSION!r}] must be a dict of directives, not {value!r}")
+            raise ConfigurationTypeError(f"extensions[{EXTENSION!r}] must be a dict of directives, not {shown(value)}")
         unknown = [name for name in value if name not in _CHECKS]
         if unknown:
             raise ConfigurationError(
-                f"extensions[{EXTENSION!r}] must hold only {', '.join(_CHECKS)}, not {unknown[0]!r}"
+                f"extensions[{EXTENSION!r}] must hold only {', '.join(_CHECKS)}, not {shown(unknown[0])}"
             )
         return cls(
             **{name: _CHECKS[name](f"extensions[{EXTENSION!r}][{name!r}]", given) for name, given in value.items()}
@@ -53,7 +54,7 @@ class Directives(NamedTuple):
 
 def _optional_key(name: str, value: object) -> str | None:
     if value is not None and not isinstance(value, str):
-        raise ConfigurationTypeError(f"{name} must be a string, not {value!r}")
+        raise ConfigurationTypeError(f"{name} must be a string, not {shown(value)}")
     return value
 
 

@@ -7,6 +7,7 @@ from math import isinf
 from typing import TYPE_CHECKING, Any
 
 from .errors import ConfigurationError
+from .showing import shown
 
 if TYPE_CHECKING:
     from .storage.entry import StoredResponse
@@ -65,7 +66,7 @@ def listed(documents: list[dict[str, Any]], sort: str, match: str, tag: str | No
     Raises ConfigurationError for another `sort`.
     """
     if sort not in SORTABLE:
-        raise ConfigurationError(f"sort must be one of {', '.join(SORTABLE)}, not {sort!r}")
+        raise ConfigurationError(f"sort must be one of {', '.join(SORTABLE)}, not {shown(sort)}")
     wanted = match.casefold()
     kept = [
         document

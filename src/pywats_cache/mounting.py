@@ -13,6 +13,7 @@ from .controller import Controller
 from .engine import Engine
 from .errors import ConfigurationError, ConfigurationTypeError, flag, text, words
 from .forking import renew_in_child
+from .showing import shown
 from .storage.memory import MemoryStorage
 from .storage.tiered import TieredStorage
 from .storage.url import is_shared, storage_from_url
@@ -71,9 +72,9 @@ class Mounted:
         Raises ConfigurationError or ConfigurationTypeError, naming the parameter.
         """
         if clock is not None and not callable(clock):
-            raise ConfigurationTypeError(f"clock must be a function that returns seconds, not {clock!r}")
+            raise ConfigurationTypeError(f"clock must be a function that returns seconds, not {shown(clock)}")
         if controller is not None and not isinstance(controller, Controller):
-            raise ConfigurationTypeError(f"controller must be a Controller, not {controller!r}")
+            raise ConfigurationTypeError(f"controller must be a Controller, not {shown(controller)}")
         self._closes_storage = isinstance(storage, str)
         if isinstance(storage, str):
             storage = storage_from_url(storage)
@@ -109,7 +110,7 @@ class Mounted:
         if isinstance(transport, Mounted):
             raise ConfigurationError(f"transport must not cache already, as {type(transport).__name__} does")
         if transport is not None and not callable(getattr(transport, self._calls, None)):
-            raise ConfigurationTypeError(f"transport must have a method {self._calls}(), not {transport!r}")
+            raise ConfigurationTypeError(f"transport must have a method {self._calls}(), not {shown(transport)}")
         self._build(self._next_class if transport is None else None, transport)
 
     def _build(self, factory: Callable[[], Any] | None, transport: Any = None) -> None:
@@ -150,13 +151,13 @@ class Mounted:
         if not isinstance(storage, TieredStorage):
             raise ConfigurationTypeError(
                 "storage must be a MemoryStorage, SharedStorage, RedisSharedStorage, TieredStorage or hishel storage, "
-                f"or a URL, not {storage!r}"
+                f"or a URL, not {shown(storage)}"
             )
         if storage.is_async != self._is_async:
             kind, wanted = (
                 ("an async", "hishel.AsyncBaseStorage") if self._is_async else ("a sync", "hishel.BaseStorage")
             )
-            raise ConfigurationTypeError(f"storage of {kind} transport must be a {wanted}, not {storage!r}")
+            raise ConfigurationTypeError(f"storage of {kind} transport must be a {wanted}, not {shown(storage)}")
         return storage
 
     @classmethod
@@ -230,7 +231,7 @@ class Mounted:
         if not isinstance(request, self._library.request):
             raise ConfigurationTypeError(
                 f"request must be a Request of {self._library.name}, as client.build_request('GET', url) makes, "
-                f"not {request!r}"
+                f"not {shown(request)}"
             )
         shared = self._outer if is_shared(self._outer) else None
         if self._outer is None or (shared is not None and asks):
@@ -245,7 +246,9 @@ class Mounted:
 
     def _invalidate(self, path: str | None, tags: tuple[str, ...], soft: bool) -> None:
         if path is not None and (not text("path", path, "/api/Product").startswith("/") or "?" in path or "#" in path):
-            raise ConfigurationError(f"path must start with '/' and have no query, like '/api/Product', not {path!r}")
+            raise ConfigurationError(
+                f"path must start with '/' and have no query, like '/api/Product', not {shown(path)}"
+            )
         tags = words("tags", tags)
         if path is None and not tags:
             raise ConfigurationTypeError("invalidate needs a path, or tags; clear() forgets everything")

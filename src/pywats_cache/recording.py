@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 from .directives import EXTENSION
 from .errors import ConfigurationTypeError, whole
 from .forking import renew_in_child
+from .showing import shown
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -71,7 +72,7 @@ class Recorder:
         self._start()
         self._broken = False
         if not isinstance(path, (str, os.PathLike)):
-            raise ConfigurationTypeError(f"record must be the path of a file, not {path!r}")
+            raise ConfigurationTypeError(f"record must be the path of a file, not {shown(path)}")
         self.path: Path = Path(path)
         self._half = whole("max_bytes", max_bytes, least=4096) // 2
         self.dropped: int = 0

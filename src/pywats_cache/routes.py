@@ -11,6 +11,7 @@ import re
 from typing import Generic, TypeVar
 
 from .errors import ConfigurationError, ConfigurationTypeError
+from .showing import shown
 
 __all__ = ["ANY", "REST", "RouteTable", "parse_pattern"]
 
@@ -25,11 +26,12 @@ _T = TypeVar("_T")
 def parse_pattern(pattern: object) -> tuple[str, ...]:
     """Split `pattern` into segments. Raises ConfigurationError that names what is malformed."""
     if not isinstance(pattern, str):
-        raise ConfigurationTypeError(f"pattern must be a string such as '/api/Product/{{id}}', not {pattern!r}")
+        raise ConfigurationTypeError(f"pattern must be a string such as '/api/Product/{{id}}', not {shown(pattern)}")
     problem = _malformed(pattern)
     if problem:
         raise ConfigurationError(
-            f"pattern must be a path such as '/api/Product/{{id}}' or '/api/Process/**', not {pattern!r}: {problem}"
+            "pattern must be a path such as '/api/Product/{id}' or '/api/Process/**', "
+            f"not {shown(pattern)}: {problem}"
         )
     return tuple(ANY if _TEMPLATE.fullmatch(s) else s for s in pattern.split("/")[1:])
 
@@ -45,9 +47,9 @@ def _malformed(pattern: str) -> str | None:
             if position != len(segments) - 1:
                 return "'**' may only be the last segment"
         elif any(c in segment for c in "{}*") and not _TEMPLATE.fullmatch(segment):
-            return f"segment {segment!r} must be literal, '{{name}}', '*' or '**'"
+            return f"segment {shown(segment)} must be literal, '{{name}}', '*' or '**'"
         elif not segment.isascii():
-            return f"segment {segment!r} must be percent-encoded, as it goes over the wire"
+            return f"segment {shown(segment)} must be percent-encoded, as it goes over the wire"
         elif segment in (".", ".."):
             return "'.' and '..' never reach a server"
     return None

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, NamedTuple
 from .errors import ConfigurationError, ConfigurationTypeError, flag, optional_seconds, seconds, whole, words
 from .header_fields import TOKEN
 from .routes import parse_pattern
+from .showing import shown
 
 __all__ = ["SAFE_METHODS", "TOKEN", "Bypass", "Decision", "Read", "Rule", "Write", "check_part", "check_statuses"]
 
@@ -22,7 +23,7 @@ def _check_methods(value: object) -> tuple[str, ...]:
         raise ConfigurationError("methods must name at least one method, not ()")
     for method in methods:
         if not TOKEN.fullmatch(method):
-            raise ConfigurationError(f"methods must hold HTTP methods such as 'GET', not {method!r}")
+            raise ConfigurationError(f"methods must hold HTTP methods such as 'GET', not {shown(method)}")
     return methods
 
 
@@ -137,7 +138,8 @@ class Read(_Rule):
             raise ConfigurationError("methods of a Read must not name HEAD: it is answered from the stored GET")
         if not self.statuses or 206 in self.statuses:
             raise ConfigurationError(
-                f"statuses must be one or more status codes except 206, which is never stored, not {self.statuses!r}"
+                "statuses must be one or more status codes except 206, which is never stored, "
+                f"not {shown(self.statuses)}"
             )
 
 
@@ -203,27 +205,27 @@ class Decision(NamedTuple):
 def check_part(name: str, value: object) -> float:
     """Check that `value` is a fraction from 0 to 1 and return it as a float."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ConfigurationTypeError(f"{name} must be a fraction from 0 to 1, not {value!r}")
+        raise ConfigurationTypeError(f"{name} must be a fraction from 0 to 1, not {shown(value)}")
     if not 0 <= value <= 1:
-        raise ConfigurationError(f"{name} must be a fraction from 0 to 1, not {value!r}")
+        raise ConfigurationError(f"{name} must be a fraction from 0 to 1, not {shown(value)}")
     return float(value)
 
 
 def _check_bounds(value: object) -> tuple[float, float]:
     if not isinstance(value, tuple) or len(value) != 2:
-        raise ConfigurationTypeError(f"adaptive must be (least, most) in seconds, not {value!r}")
+        raise ConfigurationTypeError(f"adaptive must be (least, most) in seconds, not {shown(value)}")
     least, most = seconds("adaptive", value[0], positive=True), seconds("adaptive", value[1], positive=True)
     if least > most:
-        raise ConfigurationError(f"adaptive must be (least, most) with least <= most, not {value!r}")
+        raise ConfigurationError(f"adaptive must be (least, most) with least <= most, not {shown(value)}")
     return least, most
 
 
 def check_statuses(name: str, value: object) -> tuple[int, ...]:
     """Check that `value` holds status codes from 200 to 599 and return a tuple."""
     if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
-        raise ConfigurationTypeError(f"{name} must be a tuple of status codes, not {value!r}")
+        raise ConfigurationTypeError(f"{name} must be a tuple of status codes, not {shown(value)}")
     result = tuple(whole(name, status, least=200) for status in value)
     for status in result:
         if status > 599:
-            raise ConfigurationError(f"{name} must hold status codes from 200 to 599, not {status!r}")
+            raise ConfigurationError(f"{name} must hold status codes from 200 to 599, not {shown(status)}")
     return result

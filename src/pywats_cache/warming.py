@@ -11,6 +11,7 @@ import anyio
 
 from .directives import EXTENSION
 from .errors import ConfigurationTypeError, whole
+from .showing import shown
 
 __all__ = ["Progress", "Warmed", "warm", "warm_async"]
 
@@ -33,7 +34,7 @@ class _Tally:
 
     def __init__(self, total: int, progress: Progress | None) -> None:
         if progress is not None and not callable(progress):
-            raise ConfigurationTypeError(f"progress must be a function of (done, total), not {progress!r}")
+            raise ConfigurationTypeError(f"progress must be a function of (done, total), not {shown(progress)}")
         self._total = total
         self._progress = progress
         self._lock = Lock()
@@ -58,7 +59,7 @@ class _Tally:
 def _wanted(items: Iterable[Any]) -> list[Any]:
     """`items` as a list; one URL alone would be taken apart into its characters."""
     if isinstance(items, (str, bytes)) or not isinstance(items, Iterable):
-        raise ConfigurationTypeError(f"items must be a list of URLs or requests, not {items!r}")
+        raise ConfigurationTypeError(f"items must be a list of URLs or requests, not {shown(items)}")
     return list(items)
 
 

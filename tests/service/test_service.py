@@ -188,7 +188,7 @@ def test_a_bad_configuration_changes_nothing(
     [
         ({"api_token": ""}, "service_address and api_token must not be empty"),
         ({"service_address": ""}, "service_address and api_token must not be empty"),
-        ({"api_token": "\N{SNOWMAN}"}, "can't encode character"),
+        ({"api_token": "\N{SNOWMAN}"}, "token must be printable ASCII"),
         ({"registration_enabled": True}, "WATS_REGISTER_TOKEN"),
     ],
 )

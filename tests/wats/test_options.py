@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import traceback
+
 import httpx
 import pytest
+from pywats.core.circuit_breaker import CircuitBreakerOpenError
+from pywats.core.exceptions import PyWATSError
 
-from pywats_cache import AsyncCacheTransport, AsyncWATS, CacheTransport, CachingError, Controller, MemoryStorage, pyWATS
+from pywats_cache import (
+    AsyncCacheTransport,
+    AsyncWATS,
+    CacheTransport,
+    CachingError,
+    ConfigurationError,
+    Controller,
+    MemoryStorage,
+    pyWATS,
+)
+from pywats_cache.showing import shown
 from pywats_cache.wats import AsyncHttpClient, HttpClient
 
 CLIENTS = [pyWATS, AsyncWATS, HttpClient, AsyncHttpClient]
@@ -50,7 +64,7 @@ def test_a_bad_value_is_named(client: type, name: str, value: object, kind: type
     text = str(caught.value)
     assert name in text
     assert allowed in text
-    assert repr(value) in text
+    assert shown(value) in text
 
 
 @pytest.mark.parametrize("client", CLIENTS)
@@ -96,3 +110,37 @@ def test_what_one_brings_decides_what_it_decides() -> None:
 def test_no_credential_shows() -> None:
     made = [make(client, token="c2VjcmV0") for client in CLIENTS]
     assert "c2VjcmV0" not in "".join(repr(each) + repr(each.cache) + repr(each.cache.storage) for each in made)
+
+
+PASSWORD = "hunter2"
+ADDRESS = f"http://user:{PASSWORD}@127.0.0.1:9/wats"
+
+
+@pytest.mark.parametrize("client", [pyWATS, HttpClient])
+def test_the_password_of_an_address_is_in_no_message(client: type, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("DEBUG"), client(base_url=ADDRESS, token="eA==") as api:
+        http = api._http_client if client is pyWATS else api
+        assert http.base_url == ADDRESS, "it is used as it was given"
+        for _ in range(7):  # from the sixth on the breaker of a pyWATS is open
+            with pytest.raises((PyWATSError, CircuitBreakerOpenError)) as caught:
+                http.get("/a") if client is HttpClient else api.product.get_product("PN-1")
+            told = "".join(traceback.format_exception(caught.type, caught.value, caught.tb))
+            assert PASSWORD not in f"{told}{caught.value.details if hasattr(caught.value, 'details') else ''}"
+        assert PASSWORD not in repr(api)
+        assert "127.0.0.1:9" in str(caught.value) or "OPEN" in str(caught.value)
+    assert PASSWORD not in "".join(r.getMessage() for r in caplog.records if r.name.startswith("pywats"))
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("token", [f"{PASSWORD}\n", f"{PASSWORD}\u00e4", f"{PASSWORD}\x00"])
+def test_a_token_that_cannot_be_sent_is_refused_and_not_shown(client: type, token: str) -> None:
+    with pytest.raises(ConfigurationError, match="token must be printable ASCII") as caught:
+        client(base_url="http://127.0.0.1:9", token=token)
+    assert PASSWORD not in "".join(traceback.format_exception(caught.type, caught.value, caught.tb))
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_an_address_that_cannot_be_read_is_refused_and_not_shown(client: type) -> None:
+    with pytest.raises(ConfigurationError, match="base_url must be a URL such as https:") as caught:
+        client(base_url=f"https://wats.example:{PASSWORD}", token="eA==")
+    assert PASSWORD not in "".join(traceback.format_exception(caught.type, caught.value, caught.tb))

@@ -51,9 +51,8 @@ def say(document: Any, as_json: bool, *human: Any) -> None:
     console = Console(highlight=False, width=None if seen else 120)
     for part in human:
         if isinstance(part, str):
-            console.print(
-                Text(printable(part)), soft_wrap=not seen
-            )  # what reads a pipe takes a line for a whole finding
+            # What reads a pipe takes a line for a whole finding.
+            console.print(Text(printable(part)), soft_wrap=not seen)
         else:
             console.print(part)
 

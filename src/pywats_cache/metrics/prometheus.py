@@ -15,6 +15,7 @@ from prometheus_client.values import ValueClass
 from ..errors import ConfigurationError, ConfigurationTypeError, text
 from ..figures import Figures, measure
 from ..mounting import Mounted
+from ..showing import shown
 from .families import HISTOGRAM, OF_CLIENT, OF_STORAGE, Family
 
 if TYPE_CHECKING:
@@ -68,7 +69,9 @@ def engine_of(client: Any) -> Engine:
     """The engine below a transport or client. Raises ConfigurationTypeError where there is none."""
     mounted = client if isinstance(client, Mounted) else getattr(client, "cache", None)
     if not isinstance(mounted, Mounted):
-        raise ConfigurationTypeError(f"client must be a cache transport or a client with its cache on, not {client!r}")
+        raise ConfigurationTypeError(
+            f"client must be a cache transport or a client with its cache on, not {shown(client)}"
+        )
     return mounted._engine
 
 

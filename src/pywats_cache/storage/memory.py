@@ -13,6 +13,7 @@ from ..coherence import Coherence
 from ..errors import ConfigurationError, ConfigurationTypeError, seconds, whole
 from ..flights import FlightTable
 from ..forking import renew_in_child
+from ..showing import shown
 from .entry import StoredResponse
 from .hishel_face import AsyncFace, HishelFace
 from .policy import Policy, items_by
@@ -64,7 +65,7 @@ class MemoryStorage(HishelFace):
         self.max_bytes: int = whole("max_bytes", max_bytes, least=1)
         self.max_entry_bytes: int = min(whole("max_entry_bytes", max_entry_bytes, least=1), self.max_bytes)
         if clock is not None and not callable(clock):
-            raise ConfigurationTypeError(f"clock must be a function that returns seconds, not {clock!r}")
+            raise ConfigurationTypeError(f"clock must be a function that returns seconds, not {shown(clock)}")
         super().__init__(
             default_ttl=None if default_ttl is None else seconds("default_ttl", default_ttl),
             default_tti=None if default_tti is None else seconds("default_tti", default_tti),
@@ -110,7 +111,9 @@ class MemoryStorage(HishelFace):
         if self._clock is None:
             self._clock = clock or default
         elif clock is not None and clock != self._clock:
-            raise ConfigurationError(f"clock must be the one its storage uses already ({self._clock!r}), not {clock!r}")
+            raise ConfigurationError(
+                f"clock must be the one its storage uses already ({shown(self._clock)}), not {shown(clock)}"
+            )
         return self._clock
 
     def _now(self) -> float:

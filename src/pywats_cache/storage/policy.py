@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar, overload, runtime_checkable
 
 from ..errors import ConfigurationError, ConfigurationTypeError
+from ..showing import shown
 from .tinylfu import WTinyLFU
 
 __all__ = ["POLICIES", "Policy", "PolicyItems", "items_by", "policy_named"]
@@ -95,7 +96,7 @@ POLICIES: dict[str, type[Policy] | None] = {"lru": None, "w-tinylfu": WTinyLFU}
 def policy_named(name: str) -> str:
     """`name`, if it is one of POLICIES. Raises ConfigurationError."""
     if name not in POLICIES:
-        raise ConfigurationError(f"policy must be one of {', '.join(map(repr, POLICIES))}, not {name!r}")
+        raise ConfigurationError(f"policy must be one of {', '.join(map(repr, POLICIES))}, not {shown(name)}")
     return name
 
 
@@ -112,6 +113,6 @@ def items_by(policy: str | Callable[[], Policy]) -> OrderedDict[str, Any] | Poli
     if not isinstance(made, Policy):
         raise ConfigurationTypeError(
             f"policy must be one of {', '.join(map(repr, POLICIES))}, or a class or function that makes an object with "
-            f"the methods used, added, removed and victim, not {policy!r}"
+            f"the methods used, added, removed and victim, not {shown(policy)}"
         )
     return PolicyItems(made)

@@ -15,10 +15,11 @@ from typing import Any
 
 from ..clock import monotonic
 from ..errors import StorageError
+from ..showing import printable
 from .changes import LOST, Change, Delta, Known
 from .redis_feed import Feed
 
-__all__ = ["RedisLedger"]
+__all__ = ["RedisLedger", "failure"]
 
 SCRIPT = """
 local state, dirtied, softened, windows = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
@@ -174,8 +175,8 @@ class RedisLedger:
         }
         try:
             return self._script(keys=self._keys, args=[json.dumps(question)])
-        except Exception as error:
-            raise StorageError(f"{type(error).__name__}: {_short(error)}") from error
+        except Exception as error:  # noqa: BLE001 - and not as the cause: see `failure`
+            raise failure(error, f"{type(error).__name__}: {_short(error)}") from None
 
     def close(self) -> None:
         """End the subscription; the next use begins it again."""
@@ -200,13 +201,20 @@ def _delta(answer: Any, lost: int) -> Delta | None:
             [(tag, float(left)) for tag, left in _pairs(answer[6])],
         )
     except (TypeError, ValueError, AttributeError, IndexError) as error:
-        raise StorageError(f"{type(error).__name__}: {_short(error)}") from error
+        raise failure(error, f"{type(error).__name__}: {_short(error)}") from None
 
 
 def _pairs(flat: list[bytes]) -> list[tuple[str, str]]:
     return [(flat[i].decode(), flat[i + 1].decode()) for i in range(0, len(flat), 2)]
 
 
+def failure(error: Exception, text: str) -> StorageError:
+    """The StorageError for `error`, to be raised without it as its cause, whose text may repeat a password."""
+    made = StorageError(text)
+    made.read_only = type(error).__name__ == "ReadOnlyError"  # type: ignore[attr-defined]
+    return made
+
+
 def _short(error: Exception) -> str:
-    """What the server or the system said, without an address that may hold a password."""
-    return str(error).partition("@")[0][:200]
+    """What the server or the system said, up to what it repeats of a command: that may be the one with the password."""
+    return printable(str(error).partition(", with args")[0].partition("@")[0][:200])

@@ -7,9 +7,10 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MissingStoreError, StorageError
+from ..showing import shown
 from .redis_ledger import RedisLedger
 from .redis_rows import RedisRows
-from .redis_shared import digest_secret
+from .redis_shared import client_at, digest_secret
 
 if TYPE_CHECKING:
     from .changes import Delta
@@ -27,10 +28,8 @@ class RedisLook:
     kind = "redis"
 
     def __init__(self, url: str, options: dict[str, Any]) -> None:
-        import redis
-
         prefix = options.get("prefix", "pywats-cache")
-        self._client: Any = redis.Redis.from_url(url, socket_timeout=DEADLINE, socket_connect_timeout=DEADLINE)
+        self._client: Any = client_at(url, DEADLINE)
         self._rows = RedisRows(self._client, prefix)
         self.rows: Any = self._rows
         self.secret: bytes | None = digest_secret(None)
@@ -53,7 +52,7 @@ class RedisLook:
             raise StorageError(f"the server refuses ({type(error).__name__})") from None
         delta = RedisLedger(self._client, prefix, 1.0).look()
         if delta is None:
-            raise MissingStoreError(f"the server holds no store of the prefix {prefix!r}")
+            raise MissingStoreError(f"the server holds no store of the prefix {shown(prefix)}")
         return delta
 
     def count(self) -> int:
@@ -69,8 +68,8 @@ class RedisLook:
                 pipeline.hgetall(name)
             try:
                 hashes = pipeline.execute()
-            except Exception as error:
-                raise StorageError(type(error).__name__) from error
+            except Exception as error:  # noqa: BLE001 - and not as the cause: see `failure`
+                raise StorageError(type(error).__name__) from None
             for fields in hashes:
                 yield from ((name[1:].decode(), data) for name, data in fields.items() if name[:1] == b"d")
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from ..errors import StorageError
+from .redis_ledger import failure
 from .rows import OPEN, Row
 
 __all__ = ["RedisRows"]
@@ -52,8 +52,8 @@ class RedisRows:
         try:
             found = self._client.hgetall(self._name(key))
             return [(name[1:].decode(), data) for name, data in found.items() if name[:1] == b"d"]
-        except Exception as error:
-            raise StorageError(type(error).__name__) from error
+        except Exception as error:  # noqa: BLE001 - and not as the cause: see `failure`
+            raise failure(error, type(error).__name__) from None
 
     def put(self, row: Row, now: float) -> bool:
         """Store `row`, unless what is there began its fetch later."""
@@ -63,24 +63,24 @@ class RedisRows:
         order = f"{row.epoch:020d}{row.wall:020.6f}"
         try:
             return bool(self._put(keys=[self._name(row.key)], args=[row.variant, order, row.data, left, MAX_VARIANTS]))
-        except Exception as error:
-            raise StorageError(type(error).__name__) from error
+        except Exception as error:  # noqa: BLE001 - and not as the cause: see `failure`
+            raise failure(error, type(error).__name__) from None
 
     def remove(self, variants: list[tuple[str, str]]) -> None:
         """Take out records that nobody can use any more."""
         try:
             for key, variant in variants:
                 self._client.hdel(self._name(key), f"d{variant}", f"o{variant}")
-        except Exception as error:
-            raise StorageError(type(error).__name__) from error
+        except Exception as error:  # noqa: BLE001 - and not as the cause: see `failure`
+            raise failure(error, type(error).__name__) from None
 
     def names(self) -> Iterator[bytes]:
         """The names of all hashes of records, as the server has them."""
         pattern = re.sub(r"([\\*?\[\]])", r"\\\1", self._name("")) + "*"
         try:
             yield from self._client.scan_iter(match=pattern, count=SCAN)
-        except Exception as error:
-            raise StorageError(type(error).__name__) from error
+        except Exception as error:  # noqa: BLE001 - and not as the cause: see `failure`
+            raise failure(error, type(error).__name__) from None
 
     def clear(self) -> None:
         """Take out all records."""
@@ -88,8 +88,8 @@ class RedisRows:
         while batch := list(islice(names, SCAN)):
             try:
                 self._client.unlink(*batch)
-            except Exception as error:
-                raise StorageError(type(error).__name__) from error
+            except Exception as error:  # noqa: BLE001 - and not as the cause: see `failure`
+                raise failure(error, type(error).__name__) from None
 
     def claim(self, key: str, seconds: float) -> str | None:
         """The right to fetch `key` for all; see `Rows`."""
@@ -99,15 +99,15 @@ class RedisRows:
             if self._client.set(name, token, nx=True, px=int(seconds * 1000)):
                 return token
             return OPEN if self._client.get(name) == OPEN.encode() else None
-        except Exception as error:
-            raise StorageError(type(error).__name__) from error
+        except Exception as error:  # noqa: BLE001 - and not as the cause: see `failure`
+            raise failure(error, type(error).__name__) from None
 
     def release(self, key: str, token: str, open_for: float) -> None:
         """Give the right back; see `Rows`."""
         try:
             self._release(keys=[f"{self._prefix}:claim:{key}"], args=[token, OPEN, int(open_for * 1000)])
-        except Exception as error:
-            raise StorageError(type(error).__name__) from error
+        except Exception as error:  # noqa: BLE001 - and not as the cause: see `failure`
+            raise failure(error, type(error).__name__) from None
 
     def close(self) -> None:
         """Give the connections back."""

@@ -7,8 +7,9 @@ from hashlib import blake2b
 from typing import Any, Literal
 
 from ..clock import monotonic
-from ..errors import ConfigurationError, ConfigurationTypeError, StorageError, seconds
+from ..errors import ConfigurationError, ConfigurationTypeError, StorageError, seconds, text
 from ..forking import renew_in_child
+from ..showing import is_host, shown
 from .changes import EPOCH, LOST
 from .memory import MemoryStorage
 from .redis_ledger import RedisLedger
@@ -16,7 +17,7 @@ from .redis_rows import RedisRows
 from .shared_coherence import SharedCoherence
 from .sharing import SharingStorage
 
-__all__ = ["RedisSharedStorage", "digest_secret"]
+__all__ = ["RedisSharedStorage", "client_at", "digest_secret"]
 
 KEY_VARIABLE = "PYWATS_CACHE_DIGEST_KEY"
 DEADLINE = 0.25
@@ -87,32 +88,20 @@ class RedisSharedStorage(SharingStorage):
         prefix: str = "pywats-cache",
     ) -> None:
         try:
-            import redis
             from redis.backoff import NoBackoff
             from redis.retry import Retry
         except ImportError:
             raise ConfigurationError("storage redis:// needs redis-py: pip install 'pywats-cache[redis]'") from None
+        text("url", url, "redis://127.0.0.1:6379/0")
+        text("prefix", prefix, "pywats-cache")
         if on_unreachable not in ("continue", "fail"):
-            raise ConfigurationError(f"on_unreachable must be 'continue' or 'fail', not {on_unreachable!r}")
+            raise ConfigurationError(f"on_unreachable must be 'continue' or 'fail', not {shown(on_unreachable)}")
         self._max_lag = seconds("max_lag", max_lag, positive=True)
         secret = digest_secret(digest_key)
-        try:
-            client = redis.Redis.from_url(
-                url,
-                socket_timeout=DEADLINE,
-                socket_connect_timeout=DEADLINE,
-                retry=Retry(NoBackoff(), 0),
-            )
-            # What redis-py does not know of it finds out with the first connection; this makes one, and opens none.
-            client.connection_pool.connection_class(**client.connection_pool.connection_kwargs)
-        except (ValueError, TypeError, redis.RedisError):
-            raise ConfigurationError(
-                "storage must be a URL such as redis://127.0.0.1:6379/0, with parameters that redis-py knows"
-            ) from None
+        client = client_at(url, DEADLINE, retry=Retry(NoBackoff(), 0))
         if client.connection_pool.connection_kwargs.get("decode_responses"):
             raise ConfigurationError("storage must be a URL without decode_responses: what is stored is bytes")
         self._client = client
-        self._refused: type[Exception] = redis.exceptions.ReadOnlyError
         self._may_continue = on_unreachable == "continue"
         self._redis = RedisLedger(client, prefix, self._max_lag)
         super().__init__(memory, self._redis, RedisRows(client, prefix), secret, "redis")
@@ -124,13 +113,30 @@ class RedisSharedStorage(SharingStorage):
         self._redis.renew()
 
     def _failed(self, doing: str, error: Exception) -> None:
-        if isinstance(error.__cause__, self._refused):
+        if getattr(error, "read_only", False):
             # A server that was demoted goes on answering; a new connection finds the one that took over.
             self._client.connection_pool.disconnect(inuse_connections=False)
         super()._failed(doing, error)
 
     def _new_coherence(self) -> SharedCoherence:
         return LeasedCoherence(self._redis, self._failed, self._may_continue)
+
+
+def client_at(url: str, timeout: float, **options: Any) -> Any:
+    """A client of redis-py for `url`, not connected yet. Raises ConfigurationError that repeats nothing of it."""
+    import redis
+
+    try:
+        client = redis.Redis.from_url(url, socket_timeout=timeout, socket_connect_timeout=timeout, **options)
+        # What redis-py does not know of it finds out with the first connection; this makes one, and opens none.
+        client.connection_pool.connection_class(**client.connection_pool.connection_kwargs)
+        if not is_host(client.connection_pool.connection_kwargs.get("host", "localhost")):
+            raise ValueError
+    except Exception:  # noqa: BLE001 - whatever it is, its text may hold a part of the URL
+        raise ConfigurationError(
+            "storage must be a URL such as redis://127.0.0.1:6379/0, with parameters that redis-py knows"
+        ) from None
+    return client
 
 
 def digest_secret(digest_key: str | bytes | None) -> bytes | None:

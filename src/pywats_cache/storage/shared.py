@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import ConfigurationError, ConfigurationTypeError, StorageError, whole
+from ..showing import looks_like_url, shown, shown_path
 from .epoch_file import LATEST
 from .install_key import install_key
 from .memory import MemoryStorage
@@ -44,9 +45,11 @@ class SharedStorage(SharingStorage):
         max_bytes: int = 1 << 30,
     ) -> None:
         if not isinstance(path, (str, Path)):
-            raise ConfigurationTypeError(f"path must be a path of a file, not {path!r}")
+            raise ConfigurationTypeError(f"path must be a path of a file, not {shown(path)}")
+        if looks_like_url(str(path)):  # also one that lost a slash as a Path
+            raise ConfigurationError("path must be that of a file; a URL is for storage= of a client or transport")
         if Path(path).name in ("", ".."):  # the files beside it would be beside that directory, or nowhere
-            raise ConfigurationError(f"path must name a file, not {str(path)!r}")
+            raise ConfigurationError(f"path must name a file, not {shown(str(path))}")
         self.path: Path = Path(path).absolute()
         self.max_entries: int = whole("max_entries", max_entries, least=1)
         self.max_bytes: int = whole("max_bytes", max_bytes, least=1)
@@ -59,7 +62,7 @@ class SharedStorage(SharingStorage):
             secret = install_key(self.path.with_name(f"{self.path.name}-key"))
         except (OSError, StorageError) as error:
             problem = error
-        super().__init__(memory, self._files, self._records, secret, self.path.name)
+        super().__init__(memory, self._files, self._records, secret, shown_path(self.path.name, "sqlite"))
         if problem is not None:
             self._failed("reading the key", problem)
 

@@ -13,6 +13,7 @@ import anyio.to_thread
 
 from ..errors import ConfigurationTypeError, StorageError
 from ..flights import SOLITARY_SECONDS, Landing
+from ..showing import printable, shown
 from .compression import squeeze
 from .memory import MemoryStorage
 from .record import pack, unpack
@@ -61,7 +62,7 @@ class SharingStorage:
         self, memory: MemoryStorage | None, ledger: Ledger, rows: Rows, secret: bytes | None, name: str
     ) -> None:
         if memory is not None and not isinstance(memory, MemoryStorage):
-            raise ConfigurationTypeError(f"memory must be a MemoryStorage, not {memory!r}")
+            raise ConfigurationTypeError(f"memory must be a MemoryStorage, not {shown(memory)}")
         self.memory: MemoryStorage = MemoryStorage() if memory is None else memory
         self._ledger = ledger
         self._rows = rows
@@ -253,16 +254,18 @@ class SharingStorage:
     # ── failures ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _failed(self, doing: str, error: Exception) -> None:
+        # Without the name of the file: a URL that was taken for a path may be in it.
+        why = error.strerror if isinstance(error, OSError) and error.strerror else error
         if self.strict:
-            raise StorageError(f"{doing} {self._name} failed ({error})") from error
+            raise StorageError(f"{doing} {self._name} failed ({why})") from error
         self.memory.errors += 1  # a hint, without the lock: the caller may hold it, taken in another order
-        self._warn(f"{doing} {self._name} failed ({error}); requests go to the server")
+        self._warn(f"{doing} {self._name} failed ({why}); requests go to the server")
 
     def _warn(self, message: str) -> None:
         now = time.monotonic()
         if now - self._warned >= WARN_EVERY:
             self._warned = now
-            logger.warning("%s", message)
+            logger.warning("%s", printable(message))
 
     def close(self) -> None:
         """Close the files. Safe at any time: the next request opens them again."""

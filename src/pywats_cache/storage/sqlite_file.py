@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from ..errors import MissingStoreError, StorageError
 from ..forking import close_before_fork
+from ..showing import shown_path
 from .in_place import found_in_place, put_in_place
 
 __all__ = ["SqliteFile", "reading"]
@@ -218,7 +219,7 @@ class SqliteFile:
                         os.replace(f"{self.path}{suffix}", f"{aside}{suffix}")
                     except FileNotFoundError:
                         Path(f"{aside}{suffix}").unlink(missing_ok=True)
-        self._on_aside(f"{self.path.name} {reason}; it was set aside and a new one made")
+        self._on_aside(f"{shown_path(self.path.name)} {reason}; it was set aside and a new one made")
 
     def close(self) -> None:
         """Close the connection; the next use opens another."""
@@ -262,7 +263,7 @@ def reading(path: Path, application: int, version: int, patience: float) -> Iter
     Raises MissingStoreError, or StorageError for a file that is damaged, of another version or another program's.
     """
     if not path.is_file():
-        raise MissingStoreError(f"there is no file {path}")
+        raise MissingStoreError(f"there is no file {shown_path(path)}")
     try:
         how = "mode=ro"
         # Who uses it keeps a log beside it. Without one, and where none can be made, nobody is writing.
@@ -272,14 +273,14 @@ def reading(path: Path, application: int, version: int, patience: float) -> Iter
         try:
             wrong = _mismatch(connection, application, version)
             if wrong is not None:
-                raise StorageError(f"{path} {wrong[0]}")
+                raise StorageError(f"{shown_path(path)} {wrong[0]}")
             connection.execute("BEGIN")
             yield connection
         finally:
             connection.close()
     except sqlite3.Error as error:
         damaged = isinstance(error, sqlite3.DatabaseError) and _is_damage(error)
-        raise StorageError(f"{path} {'is damaged' if damaged else 'cannot be read'} ({error})") from error
+        raise StorageError(f"{shown_path(path)} {'is damaged' if damaged else 'cannot be read'} ({error})") from error
 
 
 def _mismatch(connection: sqlite3.Connection, application: int, version: int) -> tuple[str, str | None] | None:

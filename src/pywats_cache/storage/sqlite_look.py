@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MissingStoreError, StorageError
+from ..showing import shown_path
 from .install_key import install_key
 from .sqlite_file import reading
 from .sqlite_ledger import look
@@ -39,17 +40,17 @@ class SqliteLook:
             self._check_files()
             self.secret: bytes | None = install_key(self._with("-key"))
         except OSError as error:
-            raise StorageError(f"{error.filename} cannot be read ({error.strerror})") from error
+            raise StorageError(f"{shown_path(error.filename)} cannot be read ({error.strerror})") from error
         self._totals = self._read("SELECT entries, bytes FROM totals")[0]
         self.delta: Delta = look(self._path, PATIENCE)
 
     def _check_files(self) -> None:
         for part in ("", "-ledger", "-key"):
             if not self._with(part).is_file():
-                missing = f"there is no store at {self._path}"
-                if part:
-                    missing = f"the store at {self._path} is not complete: {self._with(part).name} is missing"
-                raise MissingStoreError(missing)
+                store, name = shown_path(self._path), shown_path(self._with(part).name)
+                if not part:
+                    raise MissingStoreError(f"there is no store at {store}")
+                raise MissingStoreError(f"the store at {store} is not complete: {name} is missing")
 
     def _with(self, part: str) -> Path:
         return self._path.with_name(f"{self._path.name}{part}")

@@ -12,6 +12,7 @@ import hishel
 
 from ..errors import ConfigurationTypeError, StorageError
 from ..forking import renew_in_child
+from ..showing import shown
 from .compression import squeeze
 from .memory import MemoryStorage
 from .record import pack, unpack
@@ -47,9 +48,9 @@ class TieredStorage:
 
     def __init__(self, memory: MemoryStorage, outer: hishel.BaseStorage | hishel.AsyncBaseStorage) -> None:
         if not isinstance(memory, MemoryStorage):
-            raise ConfigurationTypeError(f"memory must be a MemoryStorage, not {memory!r}")
+            raise ConfigurationTypeError(f"memory must be a MemoryStorage, not {shown(memory)}")
         if isinstance(outer, MemoryStorage) or not isinstance(outer, (hishel.BaseStorage, hishel.AsyncBaseStorage)):
-            raise ConfigurationTypeError(f"outer must be a hishel storage such as SqliteStorage, not {outer!r}")
+            raise ConfigurationTypeError(f"outer must be a hishel storage such as SqliteStorage, not {shown(outer)}")
         self.memory = memory
         self.outer: Any = outer
         self.is_async: bool = isinstance(outer, hishel.AsyncBaseStorage)

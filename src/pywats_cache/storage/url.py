@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import sys
+from difflib import get_close_matches
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
-from ..errors import ConfigurationError, seconds, whole
+from ..errors import ConfigurationError, seconds
+from ..showing import is_host, shown_url
 from .memory import MemoryStorage
-from .policy import policy_named
+from .policy import POLICIES
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
     from .sharing import SharingStorage
 
-__all__ = ["STORAGE_VARIABLE", "StorageURL", "is_shared", "parse_storage_url", "shown", "storage_from_url"]
+__all__ = ["STORAGE_VARIABLE", "StorageURL", "is_shared", "parse_storage_url", "storage_from_url"]
 
 STORAGE_VARIABLE = "PYWATS_CACHE_STORAGE"
 """Names the storage of the WATS clients that are given none."""
 
+_PARAMETERS = ("max_entries", "max_bytes", "max_entry_bytes", "policy", "max_lag", "on_unreachable", "prefix")
 FORMS = "'memory://', 'sqlite:///path/to/cache.db' or 'redis://host:6379/0'"
 
 
@@ -58,19 +61,6 @@ def storage_from_url(url: str, *, memory_entries: int | None = None) -> MemorySt
     return SharedStorage(parsed.path, memory=memory, **parsed.options)
 
 
-def shown(url: str) -> str:
-    """`url` without what may be a secret: user, password and parameters."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return "a URL that cannot be read"
-    if not parts.scheme or "//" not in url:
-        return "no URL"
-    if parts.netloc and "@" in parts.path + parts.query + parts.fragment:
-        return f"{parts.scheme}://…"  # a '/', '?' or '#' within the password, so any part of it may be one of that
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-
-
 def parse_storage_url(url: str, name: str = "storage") -> StorageURL:
     """`url` taken apart; nothing is made yet. Raises ConfigurationError that calls it `name`."""
     try:
@@ -88,8 +78,7 @@ def _parse(url: str) -> StorageURL:
     if scheme in ("redis", "rediss"):
         return _redis(parts)
     if scheme not in ("memory", "sqlite") or "//" not in url:
-        what = f"scheme {scheme!r}" if scheme and "//" in url else "no URL" if "@" in url else repr(url)
-        raise ConfigurationError(f"must be {FORMS}, not {what}")
+        raise ConfigurationError(f"must be {FORMS}, not {shown_url(url) if url else repr(url)}")
     if parts.netloc:
         raise ConfigurationError(
             f"{scheme}:// must name no host, user or password: write {scheme}:///path for a file"
@@ -104,7 +93,7 @@ def _parse(url: str) -> StorageURL:
             raise ConfigurationError("memory:// must name nothing more")
         return StorageURL(scheme, "", _options(parts.query, ("max_entries", "max_bytes", "max_entry_bytes", "policy")))
     if not path or path.endswith("/") or "\0" in path:
-        raise ConfigurationError(f"sqlite:/// must name a file, not {path!r}")
+        raise ConfigurationError("sqlite:/// must name a file, as sqlite:///path/to/cache.db")
     return StorageURL(scheme, path, _options(parts.query, ("max_entries", "max_bytes")))
 
 
@@ -117,7 +106,7 @@ def _redis(parts: SplitResult) -> StorageURL:
             try:
                 options[name] = seconds(name, float(value), positive=True)
             except ValueError:
-                raise ConfigurationError(f"parameter max_lag must be a number of seconds > 0, not {value!r}") from None
+                raise ConfigurationError("parameter max_lag must be a number of seconds > 0") from None
         elif name in ("on_unreachable", "prefix"):
             options[name] = value
         else:
@@ -125,9 +114,7 @@ def _redis(parts: SplitResult) -> StorageURL:
     if "@" in parts.path + parts.fragment + "".join(name for name, _ in theirs):
         raise ConfigurationError("redis:// must have '/', '?' and '#' in a user or password as %2F, %3F and %23")
     if options.get("on_unreachable", "fail") not in ("continue", "fail"):
-        raise ConfigurationError(
-            f"parameter on_unreachable must be 'continue' or 'fail', not {options['on_unreachable']!r}"
-        )
+        raise ConfigurationError("parameter on_unreachable must be 'continue' or 'fail'")
     if not parts.hostname:
         raise ConfigurationError("redis:// must name a host, as redis://127.0.0.1:6379/0")
     try:
@@ -135,8 +122,9 @@ def _redis(parts: SplitResult) -> StorageURL:
     except ValueError:
         port_is_right = False
     database = parts.path.strip("/")
-    if not port_is_right or (database and not database.isdecimal()):
-        raise ConfigurationError(f"redis:// must be as redis://127.0.0.1:6379/0, not {shown(urlunsplit(parts))!r}")
+    # A host of another shape is part of a mistyped password, and would be repeated by each failure to connect.
+    if not port_is_right or not is_host(parts.hostname) or (database and not database.isdecimal()):
+        raise ConfigurationError(f"redis:// must be as redis://127.0.0.1:6379/0, not {shown_url(urlunsplit(parts))}")
     if find_spec("redis") is None:
         raise ConfigurationError("redis:// needs redis-py: pip install 'pywats-cache[redis]'")
     return StorageURL("redis", urlunsplit(parts._replace(query=urlencode(theirs))), options)
@@ -147,15 +135,20 @@ def _options(query: str, names: tuple[str, ...]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in names:
-            raise ConfigurationError(f"takes the parameters {', '.join(names)}, not {name!r}")
+            # A name that is none of ours is not shown: it may be part of a password.
+            meant = get_close_matches(name, names, 1)
+            hint = f"not {name}" if name in _PARAMETERS else f"did you mean {meant[0]}?" if meant else "no others"
+            raise ConfigurationError(f"takes the parameters {', '.join(names)}; {hint}")
         if name == "policy" and name not in found:
-            found[name] = policy_named(value)
+            if value not in POLICIES:
+                raise ConfigurationError(f"parameter policy must be one of {', '.join(map(repr, POLICIES))}")
+            found[name] = value
             continue
         if name in found:
             raise ConfigurationError(f"parameter {name} must be given once")
-        if not value.isascii() or not value.isdigit():
-            raise ConfigurationError(f"parameter {name} must be a whole number >= 1, not {value!r}")
-        found[name] = whole(name, int(value), least=1)
+        if not value.isascii() or not value.isdigit() or len(value) > 18 or not int(value):
+            raise ConfigurationError(f"parameter {name} must be a whole number >= 1, of 18 digits at most")
+        found[name] = int(value)
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from ..errors import ConfigurationTypeError
+from ..showing import shown
 
 __all__ = ["FakeClock"]
 
@@ -24,9 +25,9 @@ class FakeClock:
 
     def __init__(self, start: float = 1000.0, *, wall: float | None = None) -> None:
         if isinstance(start, bool) or not isinstance(start, (int, float)):
-            raise ConfigurationTypeError(f"start must be a number of seconds, not {start!r}")
+            raise ConfigurationTypeError(f"start must be a number of seconds, not {shown(start)}")
         if wall is not None and (isinstance(wall, bool) or not isinstance(wall, (int, float))):
-            raise ConfigurationTypeError(f"wall must be a number of seconds since 1970 or None, not {wall!r}")
+            raise ConfigurationTypeError(f"wall must be a number of seconds since 1970 or None, not {shown(wall)}")
         self._now = float(start)
         self._offset = (time.time() if wall is None else wall) - self._now
 

@@ -12,7 +12,9 @@ from pywats.core.station import Station
 from pywats.core.throttle import RateLimiter
 
 from ..controller import Controller
+from ..errors import text
 from ..httpx import AsyncCacheTransport, CacheTransport
+from ..showing import shown_address
 from .calling import CallingProductWrapper, CallingWrapper, run
 from .http import AsyncHttpClient, ThreadHttpClient
 from .options import DEFAULT_MAX_SIZE, DEFAULT_TTL, check_options
@@ -41,6 +43,11 @@ if TYPE_CHECKING:
     from .faces.software import SyncSoftwareService
 
 __all__ = ["AsyncWATS", "pyWATS"]
+
+
+def _told(base_url: str | None) -> str | None:
+    """What the SDK is told: it makes a client that we replace, and logs the address of that."""
+    return shown_address(text("base_url", base_url, "https://wats.example")) if base_url else base_url
 
 
 class pyWATS(VendorWATS):  # noqa: N801 - the vendor's name
@@ -109,7 +116,7 @@ class pyWATS(VendorWATS):  # noqa: N801 - the vendor's name
             cache_record=cache_record,
         )
         super().__init__(
-            base_url=base_url,
+            base_url=_told(base_url),
             token=token,
             station=station,
             timeout=timeout,
@@ -122,6 +129,8 @@ class pyWATS(VendorWATS):  # noqa: N801 - the vendor's name
             settings=settings,
             sync_config=sync_config,
         )
+        if base_url:
+            self._base_url = base_url.rstrip("/")
         self._http_client = ThreadHttpClient(
             options,
             base_url=self._base_url,
@@ -130,6 +139,9 @@ class pyWATS(VendorWATS):  # noqa: N801 - the vendor's name
             verify_ssl=self._verify_ssl,
             retry_config=self._retry_config,
         )
+
+    def __repr__(self) -> str:
+        return f"pyWATS(base_url={shown_address(self._base_url)!r})"
 
     @property
     def cache(self) -> CacheTransport | None:
@@ -253,7 +265,7 @@ class AsyncWATS(pywats.AsyncWATS):
         }
         check_options(AsyncCacheTransport, **cache)
         super().__init__(
-            base_url=base_url,
+            base_url=_told(base_url),
             token=token,
             station=station,
             timeout=timeout,
@@ -267,6 +279,8 @@ class AsyncWATS(pywats.AsyncWATS):
             instance_id=instance_id,
             settings=settings,
         )
+        if base_url:
+            self._base_url = base_url.rstrip("/")
         self._http_client = AsyncHttpClient(
             base_url=self._base_url,
             token=self._token,

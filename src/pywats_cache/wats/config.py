@@ -10,7 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CachingError, ConfigurationError, ConfigurationTypeError, flag, seconds, whole
-from ..storage.url import FORMS, parse_storage_url, shown
+from ..showing import shown, shown_url, without_arguments
+from ..storage.url import FORMS, parse_storage_url
 
 if TYPE_CHECKING:
     # It ships no py.typed, so mypy sees nothing of it; pyright reads the source.
@@ -27,14 +28,14 @@ _OFFLINE = ("", "auto", "only")
 
 def _storage_url(value: object) -> None:
     if not isinstance(value, str):
-        raise ConfigurationTypeError(f"cache_storage_url must be '' or a URL of a storage, {FORMS}; not {value!r}")
+        raise ConfigurationTypeError(f"cache_storage_url must be '' or a URL of a storage, {FORMS}; not {shown(value)}")
     if value:
         parse_storage_url(value, "cache_storage_url")
 
 
 def _offline(value: object) -> None:
     if value not in _OFFLINE:
-        raise ConfigurationError(f"cache_offline must be '', 'auto' or 'only', not {value!r}")
+        raise ConfigurationError(f"cache_offline must be '', 'auto' or 'only', not {shown(value)}")
 
 
 _CHECKS: dict[str, Callable[[Any], object]] = {
@@ -46,7 +47,7 @@ _CHECKS: dict[str, Callable[[Any], object]] = {
 }
 
 
-@dataclass
+@dataclass(repr=False)
 class ClientConfig(_Vendor):  # type: ignore[misc]
     """The vendor's `ClientConfig` (schema 2.0), whose cache fields survive saving and are validated.
 
@@ -73,6 +74,14 @@ class ClientConfig(_Vendor):  # type: ignore[misc]
     cache_offline: str = ""
     _unknown: dict[str, Any] = field(default_factory=dict, repr=False)
 
+    def __repr__(self) -> str:
+        # The cache fields; the others hold a token and passwords.
+        url = self.cache_storage_url
+        told = {name: shown(getattr(self, name)) for name in _CHECKS}
+        if isinstance(url, str) and url:
+            told["cache_storage_url"] = shown_url(url)
+        return f"{type(self).__name__}({', '.join(f'{name}={value}' for name, value in told.items())})"
+
     def cache_problems(self) -> dict[str, str]:
         """By field, what is wrong with it."""
         problems = {}
@@ -91,7 +100,8 @@ class ClientConfig(_Vendor):  # type: ignore[misc]
 
     def validate(self) -> list[str]:
         """All that is wrong, as the vendor's, and the cache fields."""
-        errors: list[str] = super().validate()
+        given = [value for value in vars(self).values() if isinstance(value, str)]
+        errors: list[str] = [without_arguments(error, given) for error in super().validate()]
         return [*errors, *self.cache_problems().values()]
 
     def repair(self) -> list[str]:
@@ -100,8 +110,8 @@ class ClientConfig(_Vendor):  # type: ignore[misc]
         for name in self.cache_problems():
             default = type(self).__dataclass_fields__[name].default
             value = getattr(self, name)
-            old = shown(value) if name == "cache_storage_url" and isinstance(value, str) else value
-            repairs.append(f"Reset {name} from {old!r} to {default!r}")
+            is_url = name == "cache_storage_url" and isinstance(value, str)
+            repairs.append(f"Reset {name} from {shown_url(value) if is_url else shown(value)} to {default!r}")
             setattr(self, name, default)
         return repairs
 
@@ -109,8 +119,12 @@ class ClientConfig(_Vendor):  # type: ignore[misc]
         check = _CHECKS.get(key)
         if check is None:
             if key not in self.__dataclass_fields__:
-                raise KeyError(f"{key!r} is no field of ClientConfig{_meant(key, _public(self))}")
-            super().__setitem__(key, value)
+                raise KeyError(f"{shown(key)} is no field of ClientConfig{_meant(key, _public(self))}")
+            try:
+                super().__setitem__(key, value)
+            except (TypeError, ValueError) as error:  # whose text repeats the value
+                text = without_arguments(str(error), [value] if isinstance(value, str) else [])
+                raise type(error)(text) from None
         else:
             check(value)
             setattr(self, key, value)
@@ -133,7 +147,7 @@ class ClientConfig(_Vendor):  # type: ignore[misc]
         known = _public(cls)
         unknown = {name: value for name, value in data.items() if name not in cls.__dataclass_fields__}
         for name in unknown:
-            logger.warning("the configuration has a field %r, which is unknown%s", name, _meant(name, known))
+            logger.warning("the configuration has a field %s, which is unknown%s", shown(name), _meant(name, known))
         config: ClientConfig = super().from_dict({name: value for name, value in data.items() if name in known})
         config._unknown = unknown
         return config

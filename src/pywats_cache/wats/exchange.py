@@ -21,6 +21,7 @@ from pywats.core.retry import should_retry
 
 from ..directives import EXTENSION
 from ..outcome import CacheOutcome
+from ..showing import shown_address
 from ..storage.memory import MemoryStorage
 from .answers import response_of
 from .calling import Deadline, OperationTimeoutError
@@ -171,10 +172,11 @@ class Exchange:
                     self._measure(request, answer.status_code, time.time() - began)
                 return response
             except httpx.ConnectError as error:
+                address = shown_address(self.base_url)
                 failure: Exception = WATSConnectionError(
-                    f"Failed to connect to {self.base_url}: {error}",
+                    f"Failed to connect to {address}: {error}",
                     operation=f"{request['method']} {request['url']}",
-                    details={"url": self.base_url},
+                    details={"url": address},
                 )
                 if not (retries and await self._again(request, call, attempt, exception=failure)):
                     raise failure from error
@@ -222,7 +224,7 @@ class Exchange:
         bounded = self._bounded_json  # type: ignore[attr-defined]
         trace = {
             "method": request["method"],
-            "url": f"{self.base_url}{request['url']}",
+            "url": f"{shown_address(self.base_url)}{request['url']}",
             "params": bounded(request.get("params")),
             "json": bounded(request.get("json")),
         }

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..clock import monotonic
+from ..errors import ConfigurationError, text
+from ..showing import shown_address
 from .calling import deadline
 from .exchange import Exchange
 from .patterns import invalidate_matching
-from .rules import prefix_of
+from .rules import prefix_of, server_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,10 +34,20 @@ class Mounting(Exchange):
     token: str
     verify_ssl: bool
 
+    def __init__(self, *, base_url: str, **arguments: Any) -> None:
+        # The SDK names and logs by its address, so it gets one without what may be a secret.
+        shown = shown_address(text("base_url", base_url, "https://wats.example"))
+        super().__init__(base_url=shown, **arguments)  # type: ignore[call-arg]
+        if shown != base_url:
+            self.base_url = server_of(base_url)
+
     def _open(self) -> Any:
         raise NotImplementedError
 
     def _start(self, options: CacheOptions) -> None:
+        if isinstance(self.token, str) and not (self.token.isascii() and self.token.isprintable()):
+            # Else the first call fails, with a message that repeats it.
+            raise ConfigurationError("token must be printable ASCII, on one line: it is sent as a header")
         self._options = options
         self._cache_enabled = options.enabled
         self._prefix = prefix_of(self.base_url)

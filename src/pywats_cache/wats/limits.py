@@ -29,6 +29,7 @@ from pywats.core.logging import get_logger
 from pywats.core.throttle import RateLimiter
 
 from ..directives import BACKGROUND
+from ..showing import shown_address
 from .calling import Deadline, OperationTimeoutError
 
 __all__ = ["CALL", "AsyncLimitedTransport", "Call", "LimitedTransport", "PhaseTimeouts"]
@@ -77,10 +78,12 @@ class Call:
         with breaker._lock:
             if breaker._state is CircuitState.OPEN:
                 if not breaker._should_attempt_reset():
-                    error = CircuitBreakerOpenError(f"Circuit breaker for {self._base_url} is OPEN - failing fast")
+                    error = CircuitBreakerOpenError(
+                        f"Circuit breaker for {shown_address(self._base_url)} is OPEN - failing fast"
+                    )
                     error.request_not_sent = True  # type: ignore[attr-defined]  # tells the cache below
                     raise error
-                _client_logger.info(f"Circuit breaker: Attempting recovery for {self._base_url}")
+                _client_logger.info(f"Circuit breaker: Attempting recovery for {shown_address(self._base_url)}")
                 breaker._state = CircuitState.HALF_OPEN
                 breaker._success_count = 0
         self._admitted = True

@@ -10,6 +10,7 @@ import hishel
 
 from ..controller import Controller
 from ..errors import ConfigurationTypeError, flag, seconds, whole
+from ..showing import shown
 from ..storage.memory import MemoryStorage
 from ..storage.tiered import TieredStorage
 from ..storage.url import STORAGE_VARIABLE, is_shared, parse_storage_url
@@ -87,13 +88,13 @@ def check_options(
         if not isinstance(cache_transport, transport_class):
             raise ConfigurationTypeError(
                 f"cache_transport must be a {transport_class.__module__}.{transport_class.__name__}, "
-                f"not {cache_transport!r}"
+                f"not {shown(cache_transport)}"
             )
         _exclude(given, "cache_transport", tuple(given))
         return CacheOptions(enabled, transport=cache_transport)
     if cache_controller is not None:
         if not isinstance(cache_controller, Controller):
-            raise ConfigurationTypeError(f"cache_controller must be a Controller, not {cache_controller!r}")
+            raise ConfigurationTypeError(f"cache_controller must be a Controller, not {shown(cache_controller)}")
         _exclude(given, "cache_controller", ("cache_ttl", "cache_ttl_seconds"))
     if isinstance(cache_storage, str):
         parse_storage_url(cache_storage, "cache_storage")
@@ -101,7 +102,7 @@ def check_options(
         if not isinstance(cache_storage, _STORAGES) and not is_shared(cache_storage):
             raise ConfigurationTypeError(
                 "cache_storage must be a MemoryStorage, SharedStorage, RedisSharedStorage, TieredStorage or hishel "
-                f"storage, or a URL, not {cache_storage!r}"
+                f"storage, or a URL, not {shown(cache_storage)}"
             )
         _exclude(given, "cache_storage", ("cache_max_size",))
     else:

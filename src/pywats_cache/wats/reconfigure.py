@@ -8,7 +8,7 @@ from ..httpx import AsyncCacheTransport
 from ..storage.url import parse_storage_url
 from .config import ClientConfig
 from .options import DEFAULT_MAX_SIZE, DEFAULT_TTL, CacheOptions, check_options, default_storage_url
-from .rules import prefix_of, wats_controller
+from .rules import prefix_of, server_of, wats_controller
 
 if TYPE_CHECKING:
     from .clients import AsyncWATS
@@ -37,7 +37,7 @@ class CacheSettings:
 
     def arguments(self, base_url: str, storage: Any = None) -> dict[str, Any]:
         """The arguments, with a storage that is there already or with a new one."""
-        prefix = prefix_of(_server(base_url))
+        prefix = prefix_of(server_of(base_url))
         given = {"cache_storage": self.url or None, "cache_max_size": self.size} if storage is None else {}
         return {
             "enable_cache": self.enabled,
@@ -65,7 +65,7 @@ def reconfigure(api: AsyncWATS, base_url: str, token: str, settings: CacheSettin
     client: Any = api._http_client
     left, old, parts = client._client, client.cache, vars(client).copy()
     kept = old.storage if old is not None and settings.enabled and settings.url == before.url else None
-    url = _server(base_url)
+    url = server_of(base_url)
     try:
         client.base_url, client.token = url, token
         client._headers = {**client._headers, "Authorization": f"Basic {token}"}
@@ -87,8 +87,3 @@ def reconfigure(api: AsyncWATS, base_url: str, token: str, settings: CacheSettin
         client.cache._closes_storage = True  # also one that was kept: each was made for this client
         old._closes_storage = kept is None
     return left
-
-
-def _server(base_url: str) -> str:
-    """An address as the SDK's clients keep it."""
-    return base_url.rstrip("/").removesuffix("/api")

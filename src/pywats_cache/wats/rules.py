@@ -9,9 +9,10 @@ import httpx
 
 from ..controller import Bypass, Controller, Read, Rule, Write
 from ..errors import ConfigurationError, seconds, text
+from ..showing import shown, shown_url
 from .routes import ROUTES, Route
 
-__all__ = ["prefix_of", "wats_controller", "wats_rules"]
+__all__ = ["prefix_of", "server_of", "wats_controller", "wats_rules"]
 
 
 def wats_rules(cache_ttl: float = 300.0, prefix: str = "") -> tuple[Rule, ...]:
@@ -23,7 +24,7 @@ def wats_rules(cache_ttl: float = 300.0, prefix: str = "") -> tuple[Rule, ...]:
     """
     ceiling = seconds("cache_ttl", cache_ttl, infinite=True)
     if text("prefix", prefix, "/wats") and not prefix.startswith("/"):
-        raise ConfigurationError(f"prefix must be '' or a path such as '/wats', not {prefix!r}")
+        raise ConfigurationError(f"prefix must be '' or a path such as '/wats', not {shown(prefix)}")
     distinct = {(route.method, _shape(route.path)): route for route in ROUTES}
     return tuple(_rule(route, ceiling, prefix.rstrip("/")) for route in distinct.values())
 
@@ -55,8 +56,18 @@ def wats_controller(
 
 def prefix_of(base_url: str) -> str:
     """The path that a server lies under, as rules have it: '' at the root, and where none can be told."""
-    path = httpx.URL(base_url).raw_path.decode("ascii").partition("?")[0].rstrip("/")
+    try:
+        path = httpx.URL(base_url).raw_path.decode("ascii").partition("?")[0].rstrip("/")
+    except (httpx.InvalidURL, ValueError):  # whose text repeats a part of it
+        raise ConfigurationError(
+            f"base_url must be a URL such as https://wats.example, not {shown_url(base_url)}"
+        ) from None
     return path if path.startswith("/") and "*" not in path else ""
+
+
+def server_of(base_url: str) -> str:
+    """An address as the SDK's clients keep it."""
+    return base_url.rstrip("/").removesuffix("/api")
 
 
 def _pattern(path: str) -> str:

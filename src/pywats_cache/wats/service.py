@@ -18,9 +18,10 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..errors import CachingError, ConfigurationError
+from ..showing import printable, shown, without_arguments
 from ..web import Guard, Listener, Subject, build_app
 from ..web.guard import LOOPBACK
 from .clients import AsyncWATS
@@ -211,7 +212,7 @@ class AsyncClientService(_Vendor):  # type: ignore[misc]
                 await self._change(self.api, settings)
         except Exception as error:  # noqa: BLE001 - whatever it is, the service runs on
             self.config = before
-            logger.error("the configuration was not applied: %s", error)
+            logger.error("the configuration was not applied: %s", printable(str(error)))
             return False
         return True
 
@@ -254,8 +255,9 @@ class AsyncClientService(_Vendor):  # type: ignore[misc]
         )
         try:
             self._health_server = Listener(app, self._health_port, self._health_host)
-        except OSError as error:
-            logger.warning("not listening on %s:%s: %s", self._health_host, self._health_port, error)
+        except (OSError, UnicodeError) as error:  # the latter for what is no name of a host
+            why = getattr(error, "strerror", None) or "it is no address"
+            logger.warning("not listening on %s, port %s: %s", shown(self._health_host), self._health_port, why)
             return
         self._health_server.start()
         logger.info("listening on %s", self._health_server.url)
@@ -282,7 +284,7 @@ def _checked_port(given: int | None) -> int:
     except ValueError:
         port = -1
     if not 0 <= port <= 65535:
-        raise ConfigurationError(f"{name} must be a port from 0 (any that is free) to 65535, not {value!r}")
+        raise ConfigurationError(f"{name} must be a port from 0 (any that is free) to 65535, not {shown(value)}")
     return port
 
 
@@ -296,8 +298,23 @@ async def _closed_later(client: Any) -> None:
 
 def _level(name: str) -> str:
     if not isinstance(logging.getLevelName(name.upper()), int):
-        raise argparse.ArgumentTypeError(f"must be a level such as INFO or DEBUG, not {name!r}")
+        raise argparse.ArgumentTypeError(f"must be a level such as INFO or DEBUG, not {shown(name)}")
     return name.upper()
+
+
+class _Parser(argparse.ArgumentParser):
+    """Its complaints repeat nothing of an argument that may be a secret."""
+
+    _arguments: tuple[str, ...] = ()
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse's."""
+        self._arguments = tuple(sys.argv[1:] if args is None else args)
+        return super().parse_known_args(args, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        """As argparse's."""
+        super().error(printable(without_arguments(message, self._arguments), lines=True))
 
 
 def run_service(config_path: Path | None = None, instance_id: str = "default", **options: Any) -> None:
@@ -333,7 +350,7 @@ def _on_signal(name: str, call: Callable[[], object]) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the service from the command line. Returns the exit code: 2 for a configuration that cannot be used."""
-    parser = argparse.ArgumentParser(prog="python -m pywats_cache.wats.service", description=__doc__)
+    parser = _Parser(prog="python -m pywats_cache.wats.service", description=__doc__)
     parser.add_argument("--config", type=Path, help="the configuration file")
     parser.add_argument("--instance", default="default", help="the instance (default: %(default)s)")
     parser.add_argument("--host", help="the address to listen on (default: 127.0.0.1)")
@@ -344,7 +361,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         run_service(given.config, given.instance, health_host=given.host, health_port=given.port)
     except (CachingError, OSError) as error:
-        print(f"the service cannot start: {error}", file=sys.stderr)
+        why = str(error) if isinstance(error, CachingError) else f"{shown(str(given.config))}: {error.strerror}"
+        print(f"the service cannot start: {printable(why)}", file=sys.stderr)
         return 2
     return 0
 

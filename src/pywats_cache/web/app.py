@@ -15,6 +15,7 @@ from starlette.routing import Route
 from ..errors import CachingError
 from ..listing import entry_document, listed
 from ..outcome import REASONS
+from ..showing import shown
 from .documents import stats_document, vendor_document
 from .guard import Guard
 from .page import FILES, page_file
@@ -117,7 +118,7 @@ def build_app(
         given = await _body(request)
         path, tags = given.get("path"), given.get("tags", [])
         if not isinstance(tags, list):
-            raise _Refused(400, f"tags must be a list of strings, not {tags!r}")
+            raise _Refused(400, f"tags must be a list of strings, not {shown(tags)}")
         await current().invalidate(path, tuple(tags), given.get("soft", False))
         return _json({"invalidated": {"path": path, "tags": tags}})
 
@@ -131,7 +132,7 @@ def build_app(
         given = await _body(request)
         urls = given.get("urls")
         if not isinstance(urls, list) or not all(isinstance(url, str) for url in urls):
-            raise _Refused(400, f"urls must be a list of strings, not {urls!r}")
+            raise _Refused(400, f"urls must be a list of strings, not {shown(urls)}")
         return _json(asdict(await current().warm(urls, given.get("concurrency", 4))))
 
     reads = {
@@ -186,7 +187,7 @@ def _wants_json(request: Request) -> bool:
 
 def _number(text: str, name: str) -> int:
     if not text.isdecimal():
-        raise _Refused(400, f"{name} must be a whole number, not {text!r}")
+        raise _Refused(400, f"{name} must be a whole number, not {shown(text)}")
     return int(text)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import ConfigurationError, ConfigurationTypeError, text, whole
+from ..showing import shown
 from .app import build_app
 from .guard import LOOPBACK, Guard
 from .serving import Listener
@@ -29,7 +30,7 @@ def serve(
     Raises OSError if it cannot listen there, ConfigurationError or ConfigurationTypeError for a bad argument.
     """
     if whole("port", port, least=0) > 65535:
-        raise ConfigurationError(f"port must be from 0 to 65535, not {port!r}")
+        raise ConfigurationError(f"port must be from 0 to 65535, not {shown(port)}")
     text("host", host, LOOPBACK[0])
     text("name", name, "station")
     if token is not None and not isinstance(token, str):

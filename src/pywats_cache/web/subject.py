@@ -12,6 +12,7 @@ from anyio import to_thread
 from ..errors import ConfigurationError, ConfigurationTypeError
 from ..figures import Figures, measure
 from ..mounting import Mounted
+from ..showing import is_relative, shown
 
 if TYPE_CHECKING:
     from ..diagnosis import Explanation, Finding
@@ -38,7 +39,9 @@ class Subject:
         self._elsewhere = elsewhere
         self._client = client
         if self.transport is None and not hasattr(client, "cache"):
-            raise ConfigurationTypeError(f"client must be a cache transport or a client with a cache, not {client!r}")
+            raise ConfigurationTypeError(
+                f"client must be a cache transport or a client with a cache, not {shown(client)}"
+            )
 
     @property
     def transport(self) -> Mounted | None:
@@ -85,9 +88,11 @@ class Subject:
         """What would happen to a request of this client now. Raises ConfigurationError for what is no URL."""
         mounted = self._mounted()
         try:
-            request = self._request(method.upper(), url)
-        except Exception as error:  # its InvalidURL, whichever library it is, is no ValueError
-            raise ConfigurationError(f"url cannot be used: {error}") from error
+            request = self._request(method.upper(), _address(url))
+        except Exception:  # noqa: BLE001 - its InvalidURL, whichever library it is, is no ValueError and repeats a part
+            raise ConfigurationError(
+                f"url cannot be used: it must be a path or a URL such as https://wats.example/api, not {shown(url)}"
+            ) from None
         # In a thread whatever the client is, for it may ask a storage that processes share.
         return await to_thread.run_sync(partial(mounted._explain, request, asks=True))
 
@@ -124,7 +129,7 @@ class Subject:
         mounted, base = self._mounted(), getattr(self._http, "base_url", None)
         for url in urls:
             try:
-                target = self._request("GET", url).url
+                target = self._request("GET", _address(url)).url
             except Exception:  # noqa: BLE001, S112 - it cannot be sent anywhere, and counts as failed
                 continue
             decision = mounted.controller.decide("GET", target.raw_path.decode("ascii").partition("?")[0])
@@ -138,6 +143,13 @@ async def _done(call: Any) -> Any:
     """The result of a call that may be sync (then in a thread: it may block) or async."""
     result = await to_thread.run_sync(call)
     return await result if inspect.isawaitable(result) else result
+
+
+def _address(url: str) -> str:
+    """`url`, unless it is a mistyped one, which httpx takes for a path. Raises ValueError."""
+    if not is_relative(url) and not url.lower().startswith(("http://", "https://")):
+        raise ValueError("no URL of a server")
+    return url
 
 
 def _origin(url: Any) -> str:

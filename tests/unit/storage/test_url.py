@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import traceback
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from pywats_cache import ConfigurationError, ConfigurationTypeError, MemoryStorage, SharedStorage
-from pywats_cache.storage.url import shown, storage_from_url
+from pywats_cache import ConfigurationError, ConfigurationTypeError, MemoryStorage, SharedStorage, StorageError
+from pywats_cache.showing import shown_url
+from pywats_cache.storage.url import storage_from_url
 
 
 def test_memory() -> None:
@@ -44,10 +46,11 @@ def test_sqlite_takes_bounds(tmp_path: Path) -> None:
     ("url", "message"),
     [
         ("", "not ''"),
-        ("cache.db", "not 'cache.db'"),
-        ("sqlite:cache.db", "not 'sqlite:cache.db'"),
+        ("cache.db", "no URL"),
+        ("sqlite:cache.db", "no URL"),
         ("u:hunter2@host", "no URL"),
-        ("postgres://host/db", "scheme 'postgres'"),
+        ("postgres://host/db", "not postgres://…"),
+        ("hunter2://host/db", "not a URL of another kind"),
         ("sqlite://cache.db", "no host"),
         ("sqlite://u:hunter2@host/cache.db", "no host"),
         ("sqlite://", "must name a file"),
@@ -56,21 +59,30 @@ def test_sqlite_takes_bounds(tmp_path: Path) -> None:
         ("sqlite:///.", "must name a file"),
         ("sqlite:///dir/..", "must name a file"),
         ("sqlite:///c.db#x", "no fragment"),
-        ("sqlite:///c.db?max_byte=1", "max_entries, max_bytes, not 'max_byte'"),
-        ("sqlite:///c.db?max_bytes=-1", "max_bytes must be a whole number >= 1, not '-1'"),
-        ("sqlite:///c.db?max_bytes=", "max_bytes must be a whole number >= 1, not ''"),
+        ("sqlite:///c.db?max_byte=1", "max_entries, max_bytes; did you mean max_bytes"),
+        ("sqlite:///c.db?max_bytes=-1", "max_bytes must be a whole number >= 1"),
+        ("sqlite:///c.db?max_bytes=", "max_bytes must be a whole number >= 1"),
         ("sqlite:///c.db?max_bytes=1&max_bytes=2", "max_bytes must be given once"),
         ("sqlite:///c.db?max_bytes=0", "max_bytes must be a whole number >= 1"),
         ("redis://:hunter2@/0", "must name a host"),
         ("redis://:hunter2@h:99999/0", "must be as redis://127"),
-        ("redis://:hunter2@h/zero", "'redis://h/zero'"),
-        ("redis://h/0?max_lag=0", "max_lag must be a number of seconds > 0, not '0'"),
-        ("redis://h/0?on_unreachable=stop", "on_unreachable must be 'continue' or 'fail', not 'stop'"),
+        ("redis://:hunter2@h/zero", "redis://h/…"),
+        (f"sqlite:///c.db?max_bytes={'9' * 5000}", "of 18 digits at most"),
+        ("sqlite:///c.db?policy=hunter2", "max_entries, max_bytes; not policy"),
+        ("sqlite:///c.db?hunter2=5", "max_entries, max_bytes; no others"),
+        ("memory://?policy=hunter2", "policy must be one of 'lru'"),
+        ("redis://h/0?max_lag=0", "max_lag must be a number of seconds > 0"),
+        ("redis://h/0?on_unreachable=stop", "on_unreachable must be 'continue' or 'fail'"),
         ("redis://u:hunter2/x@h:6379/0", "in a user or password as %2F"),
         ("redis://u:hunter2#x@h:6379/0", "in a user or password as %2F"),
         ("redis://:x@hunter2#x@h:6379/0", "in a user or password as %2F"),
         ("redis://u:hunter2?x@h:6379/0", "in a user or password as %2F"),
         ("redis://u:1234?hunter2@h/0", "in a user or password as %2F"),
+        ("redis://h;password=hunter2/0", "must be as redis://127"),
+        ("redis://u:hunter2%40h/0", "must be as redis://127"),
+        ('"redis://h/0?password=hunter2"', "no URL"),
+        ("redis//h/0?password=hunter2", "no URL"),
+        ("redis:/h/0?password=hunter2", "must name a host"),
         ("redis://h/0?password=hunter2&no_such=1", "parameters that redis-py knows"),
         ("redis://:hunter2@h/0?decode_responses=True", "without decode_responses"),
         ("redis://[hunter2@h/0", "a URL that cannot be read"),
@@ -87,12 +99,21 @@ def test_a_bad_url_says_what_is_wrong(url: str, message: str, tmp_path: Path, mo
 
 
 def test_a_url_is_shown_without_its_secrets() -> None:
-    assert shown("rediss://user:hunter2@h:6379/0?password=hunter2#hunter2") == "rediss://h:6379/0"
-    assert shown("sqlite:////var/c.db?max_bytes=5") == "sqlite:////var/c.db"
-    assert shown("sqlite:////var/me@work/c.db") == "sqlite:////var/me@work/c.db"
-    assert "hunter2" not in shown("redis://[hunter2")
+    assert shown_url("rediss://user:hunter2@h:6379/0?password=hunter2#hunter2") == "rediss://h:6379/0"
+    assert shown_url("sqlite:////var/c.db?max_bytes=5") == "sqlite:////var/c.db"
+    assert shown_url("sqlite:////var/me@work/c.db") == "sqlite:////var/me@work/c.db"
+    assert shown_url("sqlite:///C:/c.db") == "sqlite:///C:/c.db"
+    assert "hunter2" not in shown_url("redis://[hunter2")
     for mark in "/?#":
-        assert shown(f"redis://user:hunter2{mark}x@h:6379/0") == "redis://…"
+        assert shown_url(f"redis://user:hunter2{mark}x@h:6379/0") == "redis://…"
+
+
+@pytest.mark.parametrize("path", ["redis://:hunter2@h/0", "redis:/h?hunter2", '"redis://hunter2', "http;//hunter2@h"])
+def test_a_url_is_no_path(path: str) -> None:
+    for given in (path, Path(path)):
+        with pytest.raises(ConfigurationError, match="a URL is for storage=") as caught:
+            SharedStorage(given)
+        assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.parametrize("path", [None, 5, b"c.db"])
@@ -139,3 +160,32 @@ def test_a_client_that_was_closed_has_closed_its_files(lib: SimpleNamespace, ori
         storage = client.cache.storage
     assert storage._records._file._connection is None
     assert storage._ledger._file._connection is None
+
+
+def test_what_a_redis_server_repeats_of_a_command_is_shown_nowhere() -> None:
+    from redis.exceptions import ReadOnlyError, ResponseError
+
+    from pywats_cache.storage.redis_ledger import RedisLedger
+    from pywats_cache.storage.redis_rows import RedisRows
+
+    class Client:
+        def __init__(self, error: Exception) -> None:
+            self.error = error
+
+        def register_script(self, _: str) -> Any:
+            return self.fail
+
+        def fail(self, *_: Any, **__: Any) -> Any:
+            raise self.error
+
+        hgetall = fail
+
+    said = "unknown command 'HELLO', with args beginning with: '3' 'AUTH' 'default' 'hunter2'"
+    client = Client(ResponseError(said))
+    for ask in (lambda: RedisRows(client, "p").get("k"), lambda: RedisLedger(client, "p", 1.0).look()):
+        with pytest.raises(StorageError, match="ResponseError") as caught:
+            ask()
+        assert "hunter2" not in "".join(traceback.format_exception(caught.type, caught.value, caught.tb))
+    with pytest.raises(StorageError) as refused:
+        RedisRows(Client(ReadOnlyError("READONLY")), "p").get("k")
+    assert refused.value.read_only
