@@ -18,43 +18,106 @@ a check reads the tags before the floor.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
-from .key import normal_path
+from .key import normal_path, resolved
 
-__all__ = ["ANY_ORIGIN", "Coherence", "at_any_origin", "explicit_tag", "partition_tag", "path_tags", "write_tags"]
+__all__ = [
+    "ANY_ORIGIN",
+    "MAX_DEPTH",
+    "Coherence",
+    "at_any_origin",
+    "exact_tags",
+    "explicit_tag",
+    "partition_tag",
+    "path_tags",
+    "shared_tag",
+    "subtree_of",
+    "subtree_tags",
+    "write_tags",
+]
 
 _T = TypeVar("_T")
+MAX_DEPTH = 64
+"""Segments of a path that have a tag of their own; what is deeper is reached by the tag of its ancestor there."""
+LONG = 256
+"""Characters of a tag that is not kept for others to share."""
+MAX_SHARED = 1024
+_shared: dict[str, str] = {}
 MAX_TAGS = 8192
-"""Bound of the table. A dirtied tag costs about 150 bytes."""
+"""Bound of the table. A dirtied tag of a short path costs about 150 bytes."""
 MAX_ORIGINS = 256
 ANY_ORIGIN = "*"
 """Takes the place of the origin in a tag that is dirtied at all origins, where they cannot be known."""
 
 
 def path_tags(origin: str, path: str) -> tuple[str, ...]:
-    """The implicit tags of an answer: its exact path, and as subtrees its path and each ancestor."""
+    """The implicit tags of an answer: its exact path, and as subtrees its path and each ancestor, to MAX_DEPTH."""
     segments = normal_path(path)
-    whole = f"{origin}/{'/'.join(segments)}"
-    return (f"={whole}", f"^{whole}", *_above(origin, segments[:-1])) if segments else (f"={whole}", f"^{whole}")
+    tags = _carried(origin, segments)
+    if ".." in segments:  # a server may resolve it, or not
+        tags += _carried(origin, resolved(segments))
+    return tags
 
 
-@lru_cache(maxsize=1024)
-def _above(origin: str, segments: tuple[str, ...]) -> tuple[str, ...]:
-    """The subtrees that hold a path below `segments`; one object each for all the paths below."""
-    whole = f"^{origin}/{'/'.join(segments)}"
-    return (whole, *_above(origin, segments[:-1])) if segments else (whole,)
+def _carried(origin: str, segments: Sequence[str]) -> tuple[str, ...]:
+    nearest = len(segments) if len(segments) <= MAX_DEPTH else MAX_DEPTH + 1
+    whole = f"^{origin}"
+    above = [shared_tag(whole + "/")]
+    for segment in segments[: nearest - 1]:
+        whole = f"{whole}/{segment}"
+        above.append(shared_tag(whole))
+    above.reverse()  # the nearest is dirtied most often
+    exact = f"={origin}/{'/'.join(segments)}"
+    if not segments:
+        return (exact, *above)
+    return (exact, "^" + exact[1:], *above) if nearest <= MAX_DEPTH else (exact, *above)
+
+
+def shared_tag(tag: str) -> str:
+    """`tag`, which many answers carry, as one object for all of them. Long ones are left to the storage."""
+    if len(tag) > LONG:
+        return tag
+    if len(_shared) > MAX_SHARED:
+        _shared.clear()
+    return _shared.setdefault(tag, tag)
 
 
 def write_tags(origin: str, path: str) -> tuple[str, ...]:
     """The implicit tags a write dirties: everything below its path, and exactly its collection (any query)."""
     segments = normal_path(path)
-    below = f"^{origin}/{'/'.join(segments)}"
-    if not segments:
+    tags = _dirtied(origin, segments)
+    if ".." in segments:
+        tags += _dirtied(origin, resolved(segments))
+    return tags
+
+
+def _dirtied(origin: str, segments: Sequence[str]) -> tuple[str, ...]:
+    below = _subtree(origin, segments)
+    if not segments or len(segments) > MAX_DEPTH:  # then the collection is in that subtree
         return (below,)
     return (below, f"={origin}/{'/'.join(segments[:-1])}")
+
+
+def subtree_tags(origin: str, path: str) -> tuple[str, ...]:
+    """What to dirty so that all at and below a path is reached."""
+    return tuple(tag for tag in write_tags(origin, path) if tag[0] == "^")
+
+
+def exact_tags(origin: str, path: str) -> tuple[str, ...]:
+    """What to dirty so that exactly the answers of a path are reached, with any query."""
+    return tuple(tag for tag in path_tags(origin, path) if tag[0] == "=")
+
+
+def subtree_of(exact: str) -> str:
+    """The tag of all at and below the path of an exact tag."""
+    *origin, path = exact[1:].split("/", 3)
+    return _subtree("/".join(origin), path.split("/") if path else ())
+
+
+def _subtree(origin: str, segments: Sequence[str]) -> str:
+    return f"^{origin}/{'/'.join(segments[:MAX_DEPTH])}"
 
 
 def explicit_tag(origin: str, tag: str) -> str:

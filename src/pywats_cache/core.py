@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from .answers import Answers
-from .coherence import partition_tag
+from .coherence import exact_tags, partition_tag
 from .diary import Diary
 from .flights import Flight, Landing, Owner
 from .forking import renew_in_child
 from .journal import Journal
-from .key import normal_path, variant_key
+from .key import variant_key
 from .origin_times import OriginTimes
 from .outcome import Status
 from .prepared import Prepared, Preparer
@@ -189,8 +189,8 @@ class Core:
     def distrust(self, status: int, prepared: Prepared) -> None:
         """401: the caller's credentials are no longer good, so nothing stored for them is; 403: the same of a path."""
         if status in self.controller.drop_on:
-            path = f"={prepared.origin}/{'/'.join(normal_path(prepared.path))}"
-            tags = (partition_tag(prepared.partition) if status == 401 else path,)
+            withdrawn = status == 401
+            tags = (partition_tag(prepared.partition),) if withdrawn else exact_tags(prepared.origin, prepared.path)
             self.storage.coherence.bump(tags)
             self.dirtied(tags, str(status), prepared.rule)
 

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import unquote_plus
 
 from .cache_control import CacheControl, parse_cache_control, seconds_of
-from .coherence import explicit_tag, partition_tag, path_tags, write_tags
+from .coherence import explicit_tag, partition_tag, path_tags, subtree_tags, write_tags
 from .controller import Controller, Decision
 from .directives import Directives
 from .errors import ConfigurationTypeError
 from .key import entry_key, is_credential, partition_digest, sorted_query
 from .storage.entry import HeaderItems
+from .targets import addressed, origin_of
 
 if TYPE_CHECKING:
     from .rfc_mode.rfc9111 import Wishes
@@ -200,16 +201,15 @@ class Preparer:
     def _work_out(self, request: Any, asked: Asked, computed: str | None) -> Prepared:
         url = request.url._uri_reference
         method = request.method
-        host = f"[{url.host}]" if ":" in url.host else url.host
-        origin = f"{url.scheme}://{host}" if url.port is None else f"{url.scheme}://{host}:{url.port}"
+        origin = origin_of(url)
         path = url.path or "/"
         decision = self._controller.decide(method, path)
         site = asked.host.decode("latin-1").lower().removesuffix(_DEFAULT_PORTS.get(url.scheme, ""))
         if site and site != request.url.netloc.decode("latin-1"):
             # An address with a Host header of its own asks another site than the address alone.
             origin = f"{origin} ({site})"
-        if asked.overridden and decision.kind == "read":
-            decision = Decision("write", decision.rule)
+        if asked.overridden:
+            decision = _overridden(decision)
         partition = asked.partition
         if url.userinfo or computed is not None:
             partition = self._partition(asked.separating, url.userinfo, computed)
@@ -247,6 +247,35 @@ class Preparer:
             body_fields=asked.body_fields,
             **known,
         )
+
+    def targeted(self, request: Any, prepared: Prepared) -> Prepared:
+        """`prepared` for a request that asks the server for another target than its URL: a write or a bypass.
+
+        A write dirties what it addresses by its target, and by its URL too, for not every transport sends the target.
+        """
+        method, origin, path = request.method, prepared.origin, prepared.path
+        target = addressed(request.extensions["target"], type(request.url))
+        if target is None:  # it may be anything at this origin
+            decision, tags = self._controller.decide_anywhere(method), subtree_tags(origin, "/")
+        else:
+            path = target.path
+            decision = self._controller.decide(method, path)
+            origins = dict.fromkeys((origin, target.origin or origin))
+            tags = tuple(tag for at in origins for tag in write_tags(at, path))
+            tags += tuple(explicit_tag(at, tag) for at in origins for tag in decision.tags)
+        if any(lower in _OVERRIDES for _, lower, _ in request.headers._list):
+            decision = _overridden(decision)
+        known = prepared._replace(path=path, only_if_cached=prepared.only_if_cached and decision.kind != "write")
+        if prepared.kind == "write":
+            assert prepared.decision is not None
+            if decision.kind != "write":
+                decision, tags = prepared.decision, ()
+            settles = [of.settle for of in (decision, prepared.decision) if of.settle is not None]
+            decision = decision._replace(settle=max(settles, default=None))
+            tags = tuple(dict.fromkeys((*tags, *prepared.tags)))
+        elif decision.kind != "write":
+            return self.bypassed(known, "target")
+        return known._replace(kind="write", reason="write", rule=decision.rule, tags=tags, decision=decision)
 
     def _key(self, method: str, origin: str, path: str, query: str, partition: str) -> str:
         return entry_key(self._secret, method, origin, path, sorted_query(query), partition)
@@ -290,6 +319,12 @@ class Preparer:
         if directives.key is not None:
             changed["key"] = entry_key(self._secret, "custom", prepared.origin, directives.key, prepared.partition)
         return prepared._replace(**changed)
+
+
+def _overridden(decision: Decision) -> Decision:
+    """`decision` for a request whose header fields name another method."""
+    may_write = decision.kind == "read" or decision.rule == "unmatched"
+    return Decision("write", decision.rule) if may_write else decision
 
 
 def _why_not(first: Mapping[bytes, bytes], controls: CacheControl) -> str | None:
