@@ -18,7 +18,9 @@ a check reads the tags before the floor.
 from __future__ import annotations
 
 import threading
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterable, Sequence
+from hashlib import blake2b
 from typing import Any, TypeVar
 
 from .key import normal_path, resolved
@@ -26,12 +28,16 @@ from .key import normal_path, resolved
 __all__ = [
     "ANY_ORIGIN",
     "MAX_DEPTH",
+    "NEAR",
     "Coherence",
     "at_any_origin",
     "exact_tags",
     "explicit_tag",
+    "is_shared_tag",
+    "own_path_tags",
     "partition_tag",
     "path_tags",
+    "shared_above",
     "shared_tag",
     "subtree_of",
     "subtree_tags",
@@ -41,8 +47,11 @@ __all__ = [
 _T = TypeVar("_T")
 MAX_DEPTH = 64
 """Segments of a path that have a tag of their own; what is deeper is reached by the tag of its ancestor there."""
+NEAR = 3
+"""Ancestors from the root on whose tags are kept for others to share: `/`, `/api`, `/api/Product`. The others of a path
+belong to it, most likely."""
 LONG = 256
-"""Characters of a tag that is not kept for others to share."""
+"""Characters of a path that is named in full in the tag of its subtree."""
 MAX_SHARED = 1024
 _shared: dict[str, str] = {}
 MAX_TAGS = 8192
@@ -62,26 +71,67 @@ def path_tags(origin: str, path: str) -> tuple[str, ...]:
 
 
 def _carried(origin: str, segments: Sequence[str]) -> tuple[str, ...]:
-    nearest = len(segments) if len(segments) <= MAX_DEPTH else MAX_DEPTH + 1
-    whole = f"^{origin}"
-    above = [shared_tag(whole + "/")]
-    for segment in segments[: nearest - 1]:
-        whole = f"{whole}/{segment}"
-        above.append(shared_tag(whole))
-    above.reverse()  # the nearest is dirtied most often
-    exact = f"={origin}/{'/'.join(segments)}"
+    path = "/".join(segments)
+    exact = f"={origin}/{path}"
     if not segments:
-        return (exact, *above)
-    return (exact, "^" + exact[1:], *above) if nearest <= MAX_DEPTH else (exact, *above)
+        return (exact, f"^{origin}/")
+    depth = len(segments)
+    above = [shared_tag(f"^{origin}/")]
+    if depth <= MAX_DEPTH and len(path) < LONG:  # as nearly all are
+        tag = f"^{origin}"
+        for level, segment in enumerate(segments[:-1], 1):
+            tag = f"{tag}/{segment}"
+            above.append(shared_tag(tag) if level < NEAR else tag)
+        above.append("^" + exact[1:])
+    else:
+        whole = ""
+        for level, segment in enumerate(segments[:MAX_DEPTH], 1):
+            whole = f"{whole}/{segment}"
+            tag = _tag(origin, whole)
+            above.append(shared_tag(tag) if level < NEAR and level < depth else tag)
+    above.append(exact)
+    above.reverse()  # the nearest is dirtied most often
+    return tuple(above)
+
+
+def _tag(origin: str, path: str) -> str:
+    """The tag of the subtree at a path; of a long one it holds the digest, or the tags of one answer took 100 KB."""
+    if len(path) <= LONG:
+        return f"^{origin}{path}"
+    digest = blake2b(path.encode("utf-8", "surrogatepass"), digest_size=15).digest()
+    return f"^{origin}//{urlsafe_b64encode(digest).decode()}"  # no segment is empty, so no path reads like this
 
 
 def shared_tag(tag: str) -> str:
-    """`tag`, which many answers carry, as one object for all of them. Long ones are left to the storage."""
-    if len(tag) > LONG:
-        return tag
-    if len(_shared) > MAX_SHARED:
-        _shared.clear()
-    return _shared.setdefault(tag, tag)
+    """`tag`, which many answers carry, as one object for all of them."""
+    there = _shared.get(tag)
+    if there is None:
+        if len(_shared) > MAX_SHARED:
+            _shared.clear()
+        there = _shared.setdefault(tag, tag)
+    return there
+
+
+def shared_above(tags: Sequence[str]) -> tuple[str, ...]:
+    """`tags` of an answer that came from elsewhere, with the objects for those near the root that answers here have."""
+    own = own_path_tags(tags)
+    return tuple([tag if tag[:1] != "^" or tag in own else shared_tag(tag) for tag in tags])
+
+
+def own_path_tags(tags: Sequence[str]) -> list[str]:
+    """Of the implicit tags of an answer those that are no others' objects: its path, and what is far from the root."""
+    exact = len(tags[0]) if tags else 0
+    return [
+        tag
+        for tag in tags
+        if tag[:1] == "="
+        or (tag[:1] == "^" and (len(tag) >= exact or tag.count("/") > NEAR + 1 or tag.count("//") > 1))
+    ]
+
+
+def is_shared_tag(tag: str) -> bool:
+    """Whether this very object is what all that carry the tag have."""
+    return _shared.get(tag) is tag
 
 
 def write_tags(origin: str, path: str) -> tuple[str, ...]:
@@ -117,7 +167,7 @@ def subtree_of(exact: str) -> str:
 
 
 def _subtree(origin: str, segments: Sequence[str]) -> str:
-    return f"^{origin}/{'/'.join(segments[:MAX_DEPTH])}"
+    return _tag(origin, "/" + "/".join(segments[:MAX_DEPTH]))
 
 
 def explicit_tag(origin: str, tag: str) -> str:

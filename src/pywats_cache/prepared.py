@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import unquote_plus
 
 from .cache_control import CacheControl, parse_cache_control, seconds_of
-from .coherence import explicit_tag, partition_tag, path_tags, subtree_tags, write_tags
+from .coherence import NEAR, explicit_tag, own_path_tags, partition_tag, path_tags, shared_tag, subtree_tags, write_tags
 from .controller import Controller, Decision
 from .directives import Directives
 from .errors import ConfigurationTypeError
 from .key import entry_key, is_credential, partition_digest, sorted_query
-from .storage.entry import HeaderItems
+from .memo import Alone, Bounds, Memo
+from .storage.entry import BYTES, POINTER, TEXT, HeaderItems
 from .targets import addressed, origin_of
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ __all__ = ["Asked", "Fields", "Prepared", "Preparer"]
 
 MAX_MEMO = 4096
 MAX_NAMES = 1024
+# Bytes counted on top of texts and values, measured with tracemalloc on CPython 3.11.
+REQUEST, ASKED, FIELD, PLACE = 620, 450, 250, 80
 # Headers that change what may be done with a request; credentials and the controller's partition come on top.
 _DECISIVE = frozenset(
     name.encode()
@@ -105,18 +108,19 @@ class Preparer:
     """Turns requests into `Prepared`, with a bounded memo.
 
     The memo's keys are what the answer depends on: method, URL and the decisive header fields, credentials among
-    them; it lives in memory only, beside the client that holds the same credentials. Entries are only ever added or
-    all dropped, in single dictionary operations, so threads share it without a lock.
+    them; it lives in memory only, beside the client that holds the same credentials. It is read without a lock, and
+    bounded by what the storage may hold (`bounds`).
     """
 
-    __slots__ = ("_alike", "_controller", "_memo", "_names", "_partition_by", "_partition_names", "_secret")
+    __slots__ = ("_alike", "_bounds", "_controller", "_memo", "_names", "_partition_by", "_partition_names", "_secret")
 
-    def __init__(self, controller: Controller, secret: bytes) -> None:
+    def __init__(self, controller: Controller, secret: bytes, bounds: Bounds | None = None) -> None:
         self._controller = controller
         self._secret = secret
-        self._memo: dict[Any, Prepared] = {}
-        self._names: dict[bytes, bool] = {}
-        self._alike: dict[HeaderItems, tuple[HeaderItems, Asked]] = {}
+        self._bounds: Bounds = Alone() if bounds is None else bounds
+        self._memo = Memo(_prepared_size)
+        self._names = Memo(lambda name, _: PLACE + BYTES + len(name))
+        self._alike = Memo(_asked_size)
         by: Callable[[Mapping[str, str]], str] | None
         self._partition_names: frozenset[bytes]
         if callable(controller.partition):
@@ -130,6 +134,11 @@ class Preparer:
         """Whether a function of the user's names the partition; then nothing may be remembered of it."""
         return self._partition_by is not None
 
+    @property
+    def remembered_bytes(self) -> int:
+        """Bytes counted for what is remembered."""
+        return self._memo.size_bytes + self._names.size_bytes + self._alike.size_bytes
+
     def prepare(self, request: Any) -> Prepared:
         """Prepare `request` (of httpx or httpx2), apart from its directives and body."""
         names = self._names
@@ -141,7 +150,7 @@ class Preparer:
         if self._partition_by is not None:
             return self._work_out(request, self._asked(fields)[1], self._computed(request))
         memo_key = (request.method, request.url._uri_reference, fields)
-        prepared = self._memo.get(memo_key)
+        prepared: Prepared | None = self._memo.get(memo_key)
         return self._remember(request, memo_key) if prepared is None else prepared
 
     def _computed(self, request: Any) -> str:
@@ -156,26 +165,21 @@ class Preparer:
         # Most requests of a client share header fields, scheme and host: keep one object of each, not one for each key.
         fields, asked = self._asked(fields)
         prepared = self._work_out(request, asked, None)
-        if len(self._memo) >= MAX_MEMO:
-            self._memo.clear()
         url = url._replace(scheme=intern(url.scheme), host=intern(url.host))
-        self._memo[method, url, fields] = prepared
+        self._memo.remember((method, url, fields), prepared, MAX_MEMO, self._bounds)
         return prepared
 
     def _is_decisive(self, lower: bytes) -> bool:
         decisive = lower in _DECISIVE or lower in self._partition_names or is_credential(lower.decode("latin-1"))
-        if len(self._names) >= MAX_NAMES:
-            self._names.clear()
-        self._names[lower] = decisive
+        self._names.remember(lower, decisive, MAX_NAMES, self._bounds)
         return decisive
 
     def _asked(self, items: HeaderItems) -> tuple[HeaderItems, Asked]:
         """What the decisive fields say; worked out once for all requests that have them in common."""
-        known = self._alike.get(items)
+        known: tuple[HeaderItems, Asked] | None = self._alike.get(items)
         if known is None:
-            if len(self._alike) >= MAX_NAMES:
-                self._alike.clear()
-            known = self._alike[items] = (items, self._read_fields(tuple((lower, value) for _, lower, value in items)))
+            known = (items, self._read_fields(tuple((lower, value) for _, lower, value in items)))
+            self._alike.remember(items, known, MAX_NAMES, self._bounds)
         return known
 
     def _read_fields(self, fields: Fields) -> Asked:
@@ -224,9 +228,9 @@ class Preparer:
         reason = asked.reason or _why_not_route(decision, url.query)
         tags = path_tags(intern(origin), path)
         if decision.tags:
-            tags += tuple(explicit_tag(origin, tag) for tag in decision.tags)
+            tags += tuple(shared_tag(explicit_tag(origin, tag)) for tag in decision.tags)
         if 401 in self._controller.drop_on:
-            tags += (partition_tag(partition),)
+            tags += (shared_tag(partition_tag(partition)),)
         return Prepared(
             "read" if reason is None else "bypass",
             reason or ("refresh" if asked.refresh else "unknown"),
@@ -319,6 +323,25 @@ class Preparer:
         if directives.key is not None:
             changed["key"] = entry_key(self._secret, "custom", prepared.origin, directives.key, prepared.partition)
         return prepared._replace(**changed)
+
+
+def _prepared_size(key: tuple[str, Any, HeaderItems], prepared: Prepared) -> int:
+    """Bytes of a request in the memo, with the tags, which what is stored of it counts too."""
+    url = key[1]
+    tags = prepared.tags
+    size = REQUEST + POINTER * len(tags) + len(url.path) + len(prepared.origin)
+    for part in (url.query, url.fragment, url.userinfo):
+        if part:
+            size += len(part)
+    # Of a short path only the first two are its own.
+    for tag in tags[:2] if len(tags) <= NEAR + 2 else own_path_tags(tags):
+        size += TEXT + len(tag)
+    return size
+
+
+def _asked_size(items: HeaderItems, known: object) -> int:
+    """Bytes of the decisive fields of requests, and of what they come to."""
+    return ASKED + sum([FIELD + len(value) + len(raw) for raw, _, value in items])
 
 
 def _overridden(decision: Decision) -> Decision:
