@@ -50,7 +50,7 @@ MAX_DEPTH = 64
 NEAR = 3
 """Ancestors from the root on whose tags are kept for others to share: `/`, `/api`, `/api/Product`. The others of a path
 belong to it, most likely."""
-LONG = 256
+LONG = 512
 """Characters of a path that is named in full in the tag of its subtree."""
 MAX_SHARED = 1024
 _shared: dict[str, str] = {}

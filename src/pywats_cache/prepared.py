@@ -153,6 +153,12 @@ class Preparer:
         prepared: Prepared | None = self._memo.get(memo_key)
         return self._remember(request, memo_key) if prepared is None else prepared
 
+    def look(self, request: Any) -> Prepared:
+        """`prepare` that remembers nothing."""
+        fields = tuple([item for item in request.headers._list if self._decides(item[1])])
+        asked = self._read_fields(tuple((lower, value) for _, lower, value in fields))
+        return self._work_out(request, asked, None if self._partition_by is None else self._computed(request))
+
     def _computed(self, request: Any) -> str:
         assert self._partition_by is not None
         partition = self._partition_by(dict(request.headers))
@@ -169,8 +175,11 @@ class Preparer:
         self._memo.remember((method, url, fields), prepared, MAX_MEMO, self._bounds)
         return prepared
 
+    def _decides(self, lower: bytes) -> bool:
+        return lower in _DECISIVE or lower in self._partition_names or is_credential(lower.decode("latin-1"))
+
     def _is_decisive(self, lower: bytes) -> bool:
-        decisive = lower in _DECISIVE or lower in self._partition_names or is_credential(lower.decode("latin-1"))
+        decisive = self._decides(lower)
         self._names.remember(lower, decisive, MAX_NAMES, self._bounds)
         return decisive
 
