@@ -55,22 +55,23 @@ class Memo(dict[Any, Any]):
         """Remember `value`; the oldest quarter makes room. What is larger than all may be is not remembered."""
         size = self._sizeof(key, value)
         with bounds.lock:
-            self._forget(key)
             limit = bounds.max_bytes // SHARE
+            there = self.get(key, _NOTHING)
+            if there is not _NOTHING:
+                more = size - self._sizeof(key, there)
+                if self.size_bytes + more <= limit:
+                    self[key] = value  # in place: whoever reads it meanwhile must not miss it
+                    self.size_bytes += more
+                    return
+                self._forget(key)
             if size > limit:
                 return
             most = most_items(most, bounds)
             while self and (len(self) >= most or self.size_bytes + size > limit):
-                self._make_room()
+                for oldest in list(islice(self, (len(self) + 3) // 4)):
+                    self._forget(oldest)
             self[key] = value
             self.size_bytes += size
-
-    def _make_room(self) -> None:
-        sizeof, pop = self._sizeof, self.pop
-        freed = 0
-        for oldest in list(islice(self, (len(self) + 3) // 4)):
-            freed += sizeof(oldest, pop(oldest))
-        self.size_bytes -= freed
 
     def _forget(self, key: Any) -> None:
         value = self.pop(key, _NOTHING)

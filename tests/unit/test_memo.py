@@ -25,6 +25,17 @@ def test_what_is_in_it_is_counted_once() -> None:
     assert (dict(there), there.size_bytes) == ({}, 0)
 
 
+def test_what_is_remembered_anew_is_never_missed_meanwhile() -> None:
+    class Watched(Memo):
+        def pop(self, *given: Any) -> Any:
+            raise AssertionError("taken out for a moment")
+
+    there, bounds = Watched(lambda key, value: value), Alone()
+    for value in (1, 3, 2):
+        there.remember("a", value, 5, bounds)
+        assert there.size_bytes == value
+
+
 def test_the_oldest_quarter_makes_room() -> None:
     there, bounds = memo(), Alone()
     for n in range(9):
