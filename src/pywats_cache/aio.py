@@ -78,12 +78,14 @@ class AsyncCache(Mounted):
                 except BaseException:  # cancelled by `task.cancel()`, which no shield keeps out
                     engine.given_up(request)
                     raise
-            step = coherence.without_io(engine.begin, request)
-        else:
-            step = engine.begin(request)
-        if step.__class__ is engine.library.cached_response:
-            return step
-        return await self._answer(request, step)
+        try:
+            step = coherence.without_io(engine.begin, request) if engine.blocks else engine.begin(request)
+            if step.__class__ is engine.library.cached_response:
+                return step
+            return await self._answer(request, step)
+        except BaseException:  # a KeyboardInterrupt, before the fetch that was begun is sent
+            engine.abandoned(request)
+            raise
 
     async def _answer(self, request: Any, step: Any, *, lookup: bool = False) -> Any:
         """Follow `step` to its Response, and tell the journal. None: a lookup waited, and got no answer."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from .body import NO_TIME
 from .directives import EXTENSION
+from .header_fields import put
 from .outcome import CacheOutcome, Status, cache_status
 from .storage.entry import StoredResponse
 from .validators import not_modified_items
@@ -31,10 +32,10 @@ class Answers:
         """Tell the caller what happened: in the extensions, and as Cache-Status where that is wanted."""
         response.extensions[EXTENSION] = outcome
         if self.name is not None:
-            mine = f"{self.name};"
+            mine = f"{self.name};".encode()
             headers = response.headers
-            others = [v for v in headers.get_list("cache-status") if not v.startswith(mine)]
-            headers["Cache-Status"] = ", ".join([*others, cache_status(self.name, outcome)])
+            others = [v for _, name, v in headers._list if name == b"cache-status" and not v.startswith(mine)]
+            put(headers, b"Cache-Status", b", ".join([*others, cache_status(self.name, outcome).encode()]))
 
     def not_modified(
         self, entry: StoredResponse, age: float, status: Status = "hit", reason: str = "precondition"

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from types import MappingProxyType
 
+from .header_fields import TOKEN, lowered
+
 __all__ = ["MAX_DELTA", "CacheControl", "delta_seconds", "parse_cache_control", "seconds_of"]
 
 CacheControl = Mapping[str, tuple[str | None, ...]]
@@ -17,8 +19,10 @@ MAX_DELTA = 2**31
 
 # A token, then "=" and a quoted string or whatever stands there up to the comma. What cannot be read is skipped, an
 # unclosed quote included, so that one bad directive does not hide the next. Compiled at first use, by `re` itself.
-_DIRECTIVE = r'([^\s,="]+)(?:[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^\s,]*)))?'
+_DIRECTIVE = r'([^ \t,="]+)(?:[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^ \t,]*)))?'
 _ESCAPED = r"\\(.)"
+# Honoured also where what no token may hold, such as a no-break space, stands beside it; its value is then no number.
+_BINDING = frozenset({"no-store", "no-cache", "must-revalidate", "max-age", "min-fresh"})
 
 
 def parse_cache_control(lines: Iterable[str]) -> CacheControl:
@@ -33,7 +37,12 @@ def _parsed(lines: tuple[str, ...]) -> CacheControl:
         for found in re.finditer(_DIRECTIVE, line):
             name, quoted, token = found.groups()
             value = token if quoted is None else re.sub(_ESCAPED, r"\1", quoted)
-            result[name.lower()] = (*result.get(name.lower(), ()), value)
+            name = lowered(name)
+            if TOKEN.fullmatch(name):
+                result[name] = (*result.get(name, ()), value)
+            else:
+                for part in _BINDING.intersection(TOKEN.findall(name)):
+                    result[part] = ("", *result.get(part, ()))
     return MappingProxyType(result)  # for everyone who asks again
 
 

@@ -13,6 +13,7 @@ from .coherence import exact_tags, partition_tag
 from .diary import Diary
 from .flights import MAX_SOLITARY, Flight, Landing, Owner
 from .forking import renew_in_child
+from .header_fields import combined
 from .journal import Journal
 from .key import variant_key
 from .memo import most_items
@@ -165,7 +166,8 @@ class Core:
 
     def variant_by(self, request: Any, key: str, names: tuple[str, ...]) -> str:
         """The key of the variant that these headers of `request` select."""
-        return variant_key(self.storage.secret, key, (request.headers.get(name) for name in names))
+        items = request.headers._list
+        return variant_key(self.storage.secret, key, (combined(items, name.encode("latin-1")) for name in names))
 
     def _land(self, flight: Flight, landing: Landing, answer: StoredResponse | None = None) -> None:
         with self.storage.lock:

@@ -60,6 +60,7 @@ class Departures(Staleness):
             owner,
             shared=not (solo or settling),
             storable=not settling and prepared.ttl > 0,
+            request=request,
         )
         with storage.lock:
             if flight.shared:
@@ -95,6 +96,17 @@ class Departures(Staleness):
         if self.may_share(entry, prepared, age) and entry.key == self.variant(join.request, prepared.key):
             return entry, "collapsed", "joined", age
         return None
+
+    def abandoned(self, request: Any) -> None:
+        """What was to be done for `request` was broken off: a flight opened for it here ends, and is handed over.
+
+        Nothing happens to one that has landed.
+        """
+        with self.storage.lock:
+            found = [flight for flight in self.storage.flights.open.values() if flight.request is request]
+        for flight in found:
+            if flight.owner in (NOBODY, self._owner()):  # else another thread or task sends the same request
+                self._land(flight, Landing.FAILED)
 
     def left(self, join: Join) -> None:
         """A joiner was cancelled while it waited; it counts as a miss."""
@@ -145,16 +157,22 @@ class Departures(Staleness):
         """
         storage, prepared, key, entry = self.storage, stale.prepared, stale.key, stale.entry
         request, now = _for_background(stale), self.now()
-        with storage.lock:
-            flights = storage.flights
-            flights.redeem(key, stale)
-            if flights.get(key, now) is not None or storage.find(key) is not entry:
+        try:
+            with storage.lock:
+                flights = storage.flights
+                flights.redeem(key, stale)
+                if flights.get(key, now) is not None or storage.find(key) is not entry:
+                    return None
+                fetch = self._take_off(
+                    request, prepared, key, now, NOBODY, "while-revalidate", solo=False, background=True
+                )
+                stale.flight = fetch.flight
+            if not fetch.flight.storable:
                 return None
-            fetch = self._take_off(request, prepared, key, now, NOBODY, "while-revalidate", solo=False, background=True)
-            stale.flight = fetch.flight
-        if not fetch.flight.storable:
-            return None
-        self._ask_about(fetch, entry)
+            self._ask_about(fetch, entry)
+        except BaseException:
+            self.abandoned(request)
+            raise
         return fetch
 
     def refused(self, stale: Stale) -> None:

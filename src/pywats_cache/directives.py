@@ -17,10 +17,12 @@ BACKGROUND = "pywats_cache.background"
 
 
 class Directives(NamedTuple):
-    """The directives of one request. On a write only `tags` has a meaning; on a bypass, only `only_if_cached`.
+    """The directives of one request. They beat what its header fields say, but for `Cache-Control: no-store`.
 
-    - `bypass`: do not use the cache: nothing is looked up, nothing stored (a write still dirties).
-    - `refresh`: fetch a new answer and store it.
+    On a write only `tags` has a meaning; where a rule, or the kind of request, bypasses, `bypass` and `only_if_cached`.
+
+    - `bypass`: do not use the cache: nothing is looked up, nothing stored (a write still dirties). Beats all others.
+    - `refresh`: fetch a new answer and store it. A conditional request in TTL mode is sent, and its answer not stored.
     - `ttl`: seconds, instead of the rule's TTL: an older answer is not served, and a new one stays fresh that long.
     - `tags`: more tags for the answer; on a write, more tags that it dirties.
     - `key`: names the answer instead of method, URL and body (credentials still separate it).

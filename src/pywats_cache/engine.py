@@ -87,7 +87,7 @@ class Engine(Lookups, Arrivals, Writes):
 
     def _aside(self, request: Any, prepared: Prepared) -> Any:
         """What becomes of a request that is not a plain read."""
-        if prepared.kind == "bypass" and prepared.reason == "conditional":
+        if prepared.is_question:
             answer = self._precondition(request, prepared)
             if answer is not None:
                 return answer
@@ -103,7 +103,7 @@ class Engine(Lookups, Arrivals, Writes):
         directives = None if given is None else Directives.parse(given)
         if "target" in request.extensions:
             prepared = self.preparer.targeted(request, prepared)
-        if prepared.kind in ("read", "part"):
+        if prepared.kind in ("read", "part") or prepared.is_question:
             body = getattr(request, "_content", None)
             if body is None:
                 if not isinstance(request.stream, self.library.byte_stream):
@@ -115,9 +115,13 @@ class Engine(Lookups, Arrivals, Writes):
 
     def _cold(self, request: Any, prepared: Prepared, key: str, now: float, deadline: float | None = None) -> Any:
         """What becomes of a read that is not a plain hit."""
-        if self.blocks:  # other processes must not be asked under the lock
-            return self.with_news(self._looked, request, prepared, key, now, deadline)
-        return self._looked(request, prepared, key, now, deadline)
+        try:
+            if self.blocks:  # other processes must not be asked under the lock
+                return self.with_news(self._looked, request, prepared, key, now, deadline)
+            return self._looked(request, prepared, key, now, deadline)
+        except BaseException:  # a KeyboardInterrupt, too
+            self.abandoned(request)
+            raise
 
     def _looked(self, request: Any, prepared: Prepared, key: str, now: float, deadline: float | None) -> Any:
         storage = self.storage
@@ -188,13 +192,14 @@ class Engine(Lookups, Arrivals, Writes):
         storage = self.storage
         key = self.variant(request, prepared.key)
         entry = storage.find(key)
-        if entry is None or "range" in request.headers:
+        conditions = fields(request.headers._list)
+        if entry is None or "range" in conditions:
             return None
         age = self.now() - entry.began
         if not self.is_fresh(entry, prepared, age):
             return None
         headers = fields(entry.headers)
-        asked = evaluate(fields(request.headers._list), headers, entry.status)
+        asked = evaluate(conditions, headers, entry.status)
         if asked is Precondition.FORWARD or not (entity_tag(headers) or "last-modified" in headers):
             return None
         self.touch(key, entry)

@@ -43,6 +43,7 @@ class Flight:
 
     - `epoch`: of the coherence at its begin, `began`: on the transport's clock.
     - `shared`: whether it stands in the table, so that others may join.
+    - `request`: what it was opened for, or None.
     - `storable`: False inside a settle window.
     """
 
@@ -55,13 +56,23 @@ class Flight:
         "key",
         "landing",
         "owner",
+        "request",
         "shared",
         "storable",
         "tags",
     )
 
     def __init__(
-        self, key: str, tags: tuple[str, ...], epoch: int, began: float, owner: Owner, *, shared: bool, storable: bool
+        self,
+        key: str,
+        tags: tuple[str, ...],
+        epoch: int,
+        began: float,
+        owner: Owner,
+        *,
+        shared: bool,
+        storable: bool,
+        request: object = None,
     ) -> None:
         self.key: str = key
         self.tags: tuple[str, ...] = tags
@@ -70,6 +81,7 @@ class Flight:
         self.owner: Owner = owner
         self.shared: bool = shared
         self.storable: bool = storable
+        self.request: object = request
         self.landing: Landing | None = None
         self.answer: StoredResponse | None = None
         self._wakers: list[Callable[[], object]] = []

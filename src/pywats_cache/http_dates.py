@@ -7,6 +7,8 @@ import time
 from calendar import monthrange, timegm
 from collections.abc import Mapping
 
+from .header_fields import OWS
+
 __all__ = ["date_field", "parse_http_date"]
 
 _MONTH = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
@@ -28,7 +30,7 @@ def parse_http_date(value: str, now: float | None = None) -> float | None:
 
     - `now`: the wall clock (None: the system's); it places the two-digit years of RFC 850.
     """
-    value = value.strip(" \t")
+    value = value.strip(OWS)
     for pattern in _FORMATS:
         found = re.fullmatch(pattern, value, re.ASCII | re.IGNORECASE)
         if found is not None:

@@ -64,9 +64,10 @@ def entry_key(secret: bytes, *parts: bytes | str) -> str:
     return urlsafe_b64encode(digest.digest()).decode("ascii")
 
 
-def variant_key(secret: bytes, key: str, values: Iterable[str | None]) -> str:
+def variant_key(secret: bytes, key: str, values: Iterable[bytes | str | None]) -> str:
     """The key of the variant of `key` that these request header values select (Vary, RFC 9111 §4.1)."""
-    return entry_key(secret, "vary", key, *("-" if value is None else "+" + value for value in values))
+    sent = [value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value for value in values]
+    return entry_key(secret, "vary", key, *(b"-" if value is None else b"+" + value for value in sent))
 
 
 def normal_path(path: str) -> tuple[str, ...]:

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import unquote_plus
 
 from .cache_control import CacheControl, parse_cache_control, seconds_of
-from .coherence import NEAR, explicit_tag, own_path_tags, partition_tag, path_tags, shared_tag, subtree_tags, write_tags
+from .coherence import explicit_tag, partition_tag, path_tags, shared_tag, subtree_tags, write_tags
 from .controller import Controller, Decision
 from .directives import Directives
 from .errors import ConfigurationTypeError
+from .header_fields import lowered
 from .key import entry_key, is_credential, partition_digest, sorted_query
 from .memo import Alone, Bounds, Memo
-from .storage.entry import BYTES, POINTER, TEXT, HeaderItems
+from .sizes import asked_size, name_size, prepared_size
+from .storage.entry import HeaderItems
 from .targets import addressed, origin_of
 
 if TYPE_CHECKING:
@@ -24,8 +26,6 @@ __all__ = ["Asked", "Fields", "Prepared", "Preparer"]
 
 MAX_MEMO = 4096
 MAX_NAMES = 1024
-# Bytes counted on top of texts and values, measured with tracemalloc on CPython 3.11.
-REQUEST, ASKED, FIELD, PLACE = 620, 450, 250, 80
 # Headers that change what may be done with a request; credentials and the controller's partition come on top.
 _DECISIVE = frozenset(
     name.encode()
@@ -65,6 +65,7 @@ class Prepared(NamedTuple):
     - `own_ttl`: the caller set the TTL for this one request, so the rule's TTL does not bound what it stores.
     - `directed`: the caller gave directives, so its tags may differ from those of the stored answer.
     - `wishes`: what its Cache-Control asks of a stored answer, in RFC mode; None: nothing.
+    - `partial`: it is conditional or of a range, in RFC mode; so it is a `part`, if it is read at all.
     - `body_fields`: the header values that say what a body means; see `Preparer.with_body`.
     """
 
@@ -86,6 +87,12 @@ class Prepared(NamedTuple):
     directed: bool = False
     body_fields: tuple[bytes, ...] | None = None
     wishes: Wishes | None = None
+    partial: bool = False
+
+    @property
+    def is_question(self) -> bool:
+        """Whether it is a conditional request of the caller, sent on unless what is stored answers it."""
+        return self.kind == "bypass" and self.reason == "conditional"
 
 
 class Asked(NamedTuple):
@@ -118,9 +125,9 @@ class Preparer:
         self._controller = controller
         self._secret = secret
         self._bounds: Bounds = Alone() if bounds is None else bounds
-        self._memo = Memo(_prepared_size)
-        self._names = Memo(lambda name, _: PLACE + BYTES + len(name))
-        self._alike = Memo(_asked_size)
+        self._memo = Memo(prepared_size)
+        self._names = Memo(name_size)
+        self._alike = Memo(asked_size)
         by: Callable[[Mapping[str, str]], str] | None
         self._partition_names: frozenset[bytes]
         if callable(controller.partition):
@@ -161,7 +168,12 @@ class Preparer:
 
     def _computed(self, request: Any) -> str:
         assert self._partition_by is not None
-        partition = self._partition_by(dict(request.headers))
+        headers: dict[str, str] = {}
+        for _, lower, value in request.headers._list:
+            # As latin-1, whatever they are in: two values that differ must not look alike to the function.
+            name, text = lower.decode("latin-1"), value.decode("latin-1")
+            headers[name] = f"{headers[name]}, {text}" if name in headers else text
+        partition = self._partition_by(headers)
         if not isinstance(partition, str):
             raise ConfigurationTypeError(f"partition must return a string, not {type(partition).__name__}")
         return partition
@@ -217,7 +229,7 @@ class Preparer:
         origin = origin_of(url)
         path = url.path or "/"
         decision = self._controller.decide(method, path)
-        site = asked.host.decode("latin-1").lower().removesuffix(_DEFAULT_PORTS.get(url.scheme, ""))
+        site = lowered(asked.host.decode("latin-1")).removesuffix(_DEFAULT_PORTS.get(url.scheme, ""))
         if site and site != request.url.netloc.decode("latin-1"):
             # An address with a Host header of its own asks another site than the address alone.
             origin = f"{origin} ({site})"
@@ -234,7 +246,9 @@ class Preparer:
         if decision.kind == "bypass":
             unmatched = decision.rule == "unmatched" and method not in ("GET", "HEAD")
             return Prepared("bypass", "method" if unmatched else "rule-bypass", decision.rule, **known)
-        reason = asked.reason or _why_not_route(decision, url.query)
+        reason = _why_not_route(decision, url.query)
+        if asked.reason and reason != "query-bypass":  # a rule that bypasses is bent by no header and no directive
+            reason = asked.reason
         tags = path_tags(intern(origin), path)
         if decision.tags:
             tags += tuple(shared_tag(explicit_tag(origin, tag)) for tag in decision.tags)
@@ -295,7 +309,7 @@ class Preparer:
 
     def _partition(self, fields: Fields, userinfo: str, computed: str | None) -> str:
         if computed is not None:
-            return partition_digest(self._secret, [(b"computed", computed.encode())])
+            return partition_digest(self._secret, [(b"computed", computed.encode("utf-8", "surrogatepass"))])
         selected = [f for f in fields if f[0] in self._partition_names or is_credential(f[0].decode("latin-1"))]
         if userinfo:
             selected.append((b":userinfo", userinfo.encode()))
@@ -311,46 +325,34 @@ class Preparer:
         return prepared._replace(key=entry_key(self._secret, "body", prepared.key, body, *(prepared.body_fields or ())))
 
     def directed(self, prepared: Prepared, directives: Directives) -> Prepared:
-        """`prepared` as the caller's directives for this one request change it."""
+        """`prepared` as the caller's directives for this one request change it; they beat what its headers say.
+
+        Only a `no-store` among those stands: it forbids to store what no directive may store then.
+        """
         tags = tuple(explicit_tag(prepared.origin, tag) for tag in directives.tags)
         if prepared.kind == "write":
             return prepared._replace(tags=(*prepared.tags, *tags))
+        if directives.bypass:
+            return self.bypassed(prepared, "caller-bypass")._replace(only_if_cached=False)
         if directives.only_if_cached:
             prepared = prepared._replace(only_if_cached=True)
+        elif directives.refresh:
+            prepared = prepared._replace(only_if_cached=False)
         if prepared.reason == "zero-ttl" and directives.ttl:
-            prepared = prepared._replace(kind="read", reason="unknown")
-        if prepared.kind == "bypass":
+            prepared = prepared._replace(kind="part" if prepared.partial else "read", reason="unknown")
+        if prepared.kind == "bypass" and not prepared.is_question:
             return prepared
-        if directives.bypass:
-            return self.bypassed(prepared, "caller-bypass")
         changed: dict[str, Any] = {"tags": (*prepared.tags, *tags), "directed": True}
         if directives.refresh:
-            changed.update(refresh=True, reason="refresh")
+            changed["refresh"] = True
+            if prepared.kind != "bypass":
+                changed["reason"] = "refresh"
         if directives.ttl is not None:
             bounds = [bound for bound in (prepared.max_age, directives.ttl) if bound is not None]
             changed.update(ttl=directives.ttl, own_ttl=True, max_age=min(bounds))
         if directives.key is not None:
             changed["key"] = entry_key(self._secret, "custom", prepared.origin, directives.key, prepared.partition)
         return prepared._replace(**changed)
-
-
-def _prepared_size(key: tuple[str, Any, HeaderItems], prepared: Prepared) -> int:
-    """Bytes of a request in the memo, with the tags, which what is stored of it counts too."""
-    url = key[1]
-    tags = prepared.tags
-    size = REQUEST + POINTER * len(tags) + len(url.path) + len(prepared.origin)
-    for part in (url.query, url.fragment, url.userinfo):
-        if part:
-            size += len(part)
-    # Of a short path only the first two are its own.
-    for tag in tags[:2] if len(tags) <= NEAR + 2 else own_path_tags(tags):
-        size += TEXT + len(tag)
-    return size
-
-
-def _asked_size(items: HeaderItems, known: object) -> int:
-    """Bytes of the decisive fields of requests, and of what they come to."""
-    return ASKED + sum([FIELD + len(value) + len(raw) for raw, _, value in items])
 
 
 def _overridden(decision: Decision) -> Decision:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from math import inf
 from typing import Any, Final, Literal, NamedTuple
 
 from .errors import ConfigurationError, ConfigurationTypeError, flag, optional_seconds, seconds, whole, words
+from .header_fields import TOKEN
 from .routes import parse_pattern
 
 __all__ = ["SAFE_METHODS", "TOKEN", "Bypass", "Decision", "Read", "Rule", "Write", "check_part", "check_statuses"]
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110 §9.2.1
 UNSAFE_METHODS = ("POST", "PUT", "PATCH", "DELETE")
-TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 §5.6.2
 
 
 def _check_methods(value: object) -> tuple[str, ...]:

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from .core import Core
 from .flights import Landing
+from .header_fields import put, remove
 from .http_dates import date_field
 from .library import copied
 from .storability import fields
-from .validators import conditional_fields, entity_tag
+from .validators import conditional_fields, validating_tag
 
 if TYPE_CHECKING:
     from .outcome import Status
@@ -96,7 +97,7 @@ class Staleness(Core):
         - `request`: the one they are sent with, or None.
         """
         headers = fields(entry.headers)
-        if entity_tag(headers) is None:
+        if validating_tag(headers) is None:
             # A Last-Modified of the very second of the answer says nothing of a change later in that second
             # (RFC 9110 §8.8.2.2).
             modified, date = date_field(headers, "last-modified"), date_field(headers, "date")
@@ -111,10 +112,9 @@ class Staleness(Core):
         validators = self.validators(fetch.stale, fetch.request)
         if validators:
             asking = copied(fetch.request)
-            for name in ("if-none-match", "if-modified-since"):  # the caller's own; ours name them too
-                asking.headers.pop(name, None)
+            remove(asking.headers, (b"if-none-match", b"if-modified-since"))  # the caller's own; ours name them too
             for name, value in validators:
-                asking.headers[name] = value
+                put(asking.headers, name.encode(), value.encode("latin-1"))
             fetch.to_send, fetch.validating = asking, True
 
     # ── failure ───────────────────────────────────────────────────────────────────────────────────────────────────

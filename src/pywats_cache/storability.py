@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from .cache_control import parse_cache_control
 from .controller import Decision
+from .header_fields import OWS, listed_names, lowered
 
 __all__ = ["DECISIVE", "NEGATIVE", "content_length", "fields", "is_empty", "unkeepable", "unstorable", "vary_names"]
 
@@ -67,7 +68,7 @@ def unkeepable(headers: Mapping[str, list[str]], bound: int) -> str | None:
     vary = vary_names(headers)
     if "*" in vary or len(vary) > MAX_VARY:
         return "vary-any"
-    if headers.get("content-type", [""])[0].partition(";")[0].strip().lower() in _STREAMS:
+    if lowered(headers.get("content-type", [""])[0].partition(";")[0].strip(OWS)) in _STREAMS:
         return "stream"
     length = content_length(headers)
     return "too-large" if length is not None and length > bound else None
@@ -78,13 +79,14 @@ def content_length(headers: Mapping[str, list[str]]) -> int | None:
     values = headers.get("content-length", ())
     if "transfer-encoding" in headers or len(values) != 1 or not (values[0].isascii() and values[0].isdigit()):
         return None
-    return int(values[0])
+    # Python refuses to read a number of more than 4300 digits; a body of 10^18 bytes is too large in any case.
+    significant = values[0].lstrip("0") or "0"
+    return int(significant) if len(significant) < 19 else 10**18
 
 
 def vary_names(headers: Mapping[str, list[str]]) -> tuple[str, ...]:
     """The request headers that selected this answer (RFC 9110 §12.5.5), in lower case, sorted."""
-    names = {name.strip().lower() for line in headers.get("vary", ()) for name in line.split(",")}
-    return tuple(sorted(names - {""}))
+    return tuple(sorted(listed_names(headers.get("vary", ()))))
 
 
 def is_empty(content: bytes) -> bool:

@@ -45,10 +45,14 @@ class SyncCache(Mounted):
     def handle_request(self, request: Any) -> Any:
         """Answer `request` from the cache or by the next transport. Errors are those of the next transport."""
         engine = self._engine
-        step = engine.begin(request)
-        if step.__class__ is engine.library.cached_response:
-            return step
-        return self._answer(request, step)
+        try:
+            step = engine.begin(request)
+            if step.__class__ is engine.library.cached_response:
+                return step
+            return self._answer(request, step)
+        except BaseException:  # a KeyboardInterrupt, before the fetch that was begun is sent
+            engine.abandoned(request)
+            raise
 
     def _answer(self, request: Any, step: Any, *, lookup: bool = False) -> Any:
         """Follow `step` to its Response, and tell the journal. None: a lookup waited, and got no answer."""

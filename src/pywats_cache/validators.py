@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from enum import Enum
 
+from .header_fields import OWS, listed_names
 from .http_dates import date_field
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "selects",
     "speaks_of_caller",
     "updated_items",
+    "validating_tag",
 ]
 
 Items = Iterable[tuple[bytes, bytes, bytes]]
@@ -58,7 +60,7 @@ _NOT_IN_304 = _OF_THE_BODY | {"content-disposition", "content-language", "conten
 
 # Compiled at first use, by `re` itself.
 _ENTITY_TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'  # RFC 9110 §8.8.3
-_LISTED_TAG = r'(?:W/)?"[^"]*"|[^\s,]+'
+_LISTED_TAG = r'(?:W/)?"[^"]*"|[^ \t,]+'
 
 
 class Precondition(Enum):
@@ -76,8 +78,14 @@ class Precondition(Enum):
 
 def entity_tag(headers: Mapping[str, list[str]]) -> str | None:
     """The one ETag of an answer, as received; None without one, or with several that differ."""
-    values = {value.strip(" \t") for value in headers.get("etag", ())} - {""}
+    values = {value.strip(OWS) for value in headers.get("etag", ())} - {""}
     return values.pop() if len(values) == 1 else None
+
+
+def validating_tag(headers: Mapping[str, list[str]]) -> str | None:
+    """The ETag of an answer if it can validate it: one such as `*` or `a, b`, sent back, asks for other answers."""
+    tag = entity_tag(headers)
+    return tag if tag is not None and tag != "*" and listed_tags([tag]) == [tag] else None
 
 
 def same_weakly(one: str, other: str) -> bool:
@@ -108,13 +116,13 @@ def conditional_fields(
       what the server has now is spared the body, too.
     """
     result: list[tuple[str, str]] = []
-    tag = entity_tag(stored)
+    tag = validating_tag(stored)
     asked = [] if request is None else listed_tags(request.get("if-none-match", ()))
     if tag is not None and "*" not in asked:
         result.append(("If-None-Match", ", ".join(dict.fromkeys([tag, *asked]))))
     if date_field(stored, "last-modified") is not None and (tag is not None or not asked):
         # As received, to the letter: many servers compare the text (RFC 9110 §13.1.3).
-        result.append(("If-Modified-Since", stored["last-modified"][0].strip(" \t")))
+        result.append(("If-Modified-Since", stored["last-modified"][0].strip(OWS)))
     return result
 
 
@@ -201,13 +209,8 @@ def is_essential(name: str) -> bool:
 
 def connection_names(items: Items) -> frozenset[str]:
     """Names of the header fields of one connection only, the ones that Connection lists included (RFC 9111 §3.1)."""
-    listed = {
-        name.strip().lower()
-        for _, lower, value in items
-        if lower == b"connection"
-        for name in value.decode("latin-1").split(",")
-    }
-    return _HOP_BY_HOP | (listed - _END_TO_END - {""})
+    listed = listed_names(value.decode("latin-1") for _, lower, value in items if lower == b"connection")
+    return _HOP_BY_HOP | (listed - _END_TO_END)
 
 
 def kept_items(items: Items) -> list[tuple[bytes, bytes, bytes]]:

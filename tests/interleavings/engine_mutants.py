@@ -132,6 +132,11 @@ MUTANTS: dict[str, tuple[type[Any], str, list[Replacement]]] = {
         "release",
         [(r"self\._land\(fetch\.flight, Landing\.UNCACHEABLE\)", "self.storage.flights.remove(fetch.flight)")],
     ),
+    "what breaks off before a fetch is sent leaves its flight open": (
+        Engine,
+        "_cold",
+        [(r"self\.abandoned\(request\)", "pass")],
+    ),
     "a flight that failed stays in the table": (
         Engine,
         "_land",

@@ -232,7 +232,7 @@ def reading(
             assert isinstance(step, Fetch), step
             yield None
             headers = {"Cache-Control": "no-store"} if ends == "uncacheable" else {}
-            response = world.serve(asked, **headers)
+            response = world.serve(step.to_send, **headers)
             content = response.content
             yield None
             if ends == "fails":
@@ -244,7 +244,10 @@ def reading(
             body = engine.arrived(step, response)
             if slow:
                 yield None
-            if body is Body.READ:
+            if body is Body.RENEW:
+                world.finished.append(step.flight.began)
+                step = engine.renewed(step, response)
+            elif body is Body.READ:
                 world.finished.append(step.flight.began)
                 step = engine.finished(step, response, content)
                 assert step.content == content
@@ -261,6 +264,29 @@ def reading(
                 step = response
         world.check_age(step)
         world.got(began, asked, step.content)
+
+    return process
+
+
+def breaking_off(path: str = ITEM) -> Callable[[World], Process]:
+    """A read that is interrupted after it opened its flight, before its request is sent. Not so if it opens none."""
+
+    def process(world: World) -> Process:
+        def interrupted(*_: Any) -> None:
+            raise KeyboardInterrupt
+
+        world.engine._ask_about = interrupted  # type: ignore[method-assign]
+        try:
+            step = world.begin(request("GET", path))
+        except KeyboardInterrupt:
+            return
+        finally:
+            del world.engine._ask_about
+        if isinstance(step, Fetch):
+            world.engine.failed(step)
+        elif isinstance(step, Join):
+            world.engine.left(step)
+        yield None
 
     return process
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from engine_mutants import late_bumps, plant
 from lookup_processes import hooking, looking_up, streaming, waiting
-from register_world import COLLECTION, ITEM, World, changing, invalidating, reading, writing
+from register_world import COLLECTION, ITEM, World, breaking_off, changing, invalidating, reading, writing
 from step_explorer import Process, Violation, explore
 
 from pywats_cache import Controller, Write
@@ -155,6 +155,12 @@ SCENARIOS: dict[str, tuple[Scenario, int]] = {
         Scenario(reading(), reading(), writing("late"), controller=SETTLING, twins=[(0, 1)]),
         237,
     ),
+    "a read of an expired answer that breaks off before it is sent, two more and a write": (
+        Scenario(
+            breaking_off(), reading(), reading(), writing(), twins=[(1, 2)], warm=True, old=310.0, validator='"v"'
+        ),
+        6370,
+    ),
     "an invalidation after a change behind the cache's back": (
         Scenario(reading(), reading(), invalidating(), twins=[(0, 1)]),
         53,
@@ -283,6 +289,9 @@ KILLERS = {
     "a failed leader does not wake its joiners": "a failing read hands over",
     "an uncacheable answer does not wake the joiners": "an uncacheable answer lets all go",
     "a flight that failed stays in the table": "a failing read hands over",
+    "what breaks off before a fetch is sent leaves its flight open": (
+        "a read of an expired answer that breaks off before it is sent, two more and a write"
+    ),
     "nobody joins": "three cold reads make one origin request",
     "a joiner takes an answer without looking at Vary": "two languages",
     "the key leaves out the partition": "two users and a write",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
+from ..header_fields import OWS, lowered
 from ..rules import SAFE_METHODS
 from ..validators import matches
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["head_effect", "invalidated", "usable_for_get"]
 
 Headers = Mapping[str, list[str]]
+
+_OF_A_URL = "".join(chr(code) for code in range(0x21, 0x7F))
 
 
 def usable_for_get(status: int, url: str, headers: Headers, fresh: Freshness) -> bool:
@@ -51,13 +54,16 @@ def head_effect(status: int, head: Headers, stored: Headers) -> Literal["update"
 
 
 def _absolute(url: str, reference: str) -> str | None:
-    """`reference` resolved against `url`, without fragment, scheme and host in lower case; None if it is not a URL."""
+    """`reference` resolved against `url`, without fragment, scheme and host in lower case; None if it is not a URL.
+
+    A byte above 0x7F is percent-encoded (RFC 3986 §2.1), as it is in the URL of a request.
+    """
     try:
-        parts = urlsplit(urljoin(url, reference.strip(" \t")))
+        parts = urlsplit(urljoin(url, quote(reference.strip(OWS), safe=_OF_A_URL, encoding="latin-1")))
         port = parts.port
     except ValueError:
         return None
-    host = (parts.hostname or "").lower()
+    host = lowered(parts.hostname or "")
     host = f"[{host}]" if ":" in host else host
     default = {"http": 80, "https": 443}.get(parts.scheme)
     where = host if port is None or port == default else f"{host}:{port}"

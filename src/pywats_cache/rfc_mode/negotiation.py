@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from ..header_fields import OWS, lowered
+
 __all__ = ["preferred_language", "selecting_value"]
 
 Headers = Mapping[str, list[str]]
@@ -26,7 +28,7 @@ def selecting_value(name: str, lines: list[str] | None) -> str | None:
         return None
     if name in _VERBATIM:
         return "; ".join(lines) if name == "cookie" else ", ".join(lines)
-    members = [member for part in _MEMBER.findall(",".join(lines)) if (member := part.strip(" \t"))]
+    members = [member for part in _MEMBER.findall(",".join(lines)) if (member := part.strip(OWS))]
     if name in _PREFERENCES:
         return ",".join(sorted({_weighed(member) for member in members}))
     return ",".join(members)
@@ -35,7 +37,7 @@ def selecting_value(name: str, lines: list[str] | None) -> str | None:
 def _weighed(member: str) -> str:
     value, weight = _member(member)
     kind, semicolon, parameters = value.partition(";")
-    return f"{kind.strip().lower()}{semicolon}{parameters.strip()};q={weight:g}"
+    return f"{lowered(kind.strip(OWS))}{semicolon}{parameters.strip(OWS)};q={weight:g}"
 
 
 def _member(member: str) -> tuple[str, float]:
@@ -52,8 +54,8 @@ def preferred_language(request: Headers) -> str | None:
     best: dict[str, float] = {}
     for line in request.get("accept-language", ()):
         for part in line.split(","):
-            if part.strip():
+            if part.strip(OWS):
                 value, weight = _member(part)
-                best[value.strip().lower()] = weight
+                best[lowered(value.strip(OWS))] = weight
     top = [value for value, weight in best.items() if weight == max(best.values()) and weight > 0]
     return top[0] if len(top) == 1 and top[0] != "*" else None

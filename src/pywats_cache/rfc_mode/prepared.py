@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import inf
 from typing import Any
 
+from ..header_fields import remove
 from ..key import entry_key
 from ..library import copied
 from ..prepared import Asked, Fields, Prepared, Preparer
@@ -49,6 +50,7 @@ class RfcPreparer(Preparer):
             return prepared
         return prepared._replace(
             kind="part" if asked.part and prepared.kind == "read" else prepared.kind,
+            partial=asked.part,
             ttl=inf if prepared.ttl else 0.0,  # the answer's own lifetime is the bound
             wishes=asked.wishes,
             directed=asked.wishes is not None,  # the short cut of a hit asks nothing of wishes
@@ -58,6 +60,5 @@ class RfcPreparer(Preparer):
 def plain(request: Any) -> Any:
     """A copy of `request` that asks for the whole, unconditionally."""
     asking = copied(request)
-    for name in _OF_A_PART:
-        asking.headers.pop(name.decode(), None)
+    remove(asking.headers, _OF_A_PART)
     return asking

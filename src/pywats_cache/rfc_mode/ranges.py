@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ..header_fields import OWS
 from ..http_dates import date_field
 from ..validators import Items, entity_tag, same_strongly
 
@@ -36,7 +37,7 @@ def requested_range(request: Headers, stored: Headers, length: int) -> ByteRange
     - `length`: of the body as received: a range is of the encoded bytes (RFC 9110 §14.1.2), so it fits no decoded body.
     """
     values = request.get("range", ())
-    found = _RANGE.fullmatch(values[0].strip(" \t")) if len(values) == 1 else None
+    found = _RANGE.fullmatch(values[0].strip(OWS)) if len(values) == 1 else None
     if found is None or not _if_range_holds(request, stored):
         return None
     first, last, suffix = found.groups()
@@ -69,7 +70,7 @@ def _if_range_holds(request: Headers, stored: Headers) -> bool:
         return True
     if len(values) != 1:
         return False
-    value = values[0].strip(" \t")
+    value = values[0].strip(OWS)
     if value.startswith(('"', "W/")):
         tag = entity_tag(stored)
         return tag is not None and same_strongly(tag, value)

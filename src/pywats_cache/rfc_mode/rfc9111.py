@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 from ..cache_control import MAX_DELTA, CacheControl, delta_seconds, parse_cache_control, seconds_of
+from ..header_fields import OWS, listed_names
 from ..http_dates import date_field
-from ..validators import Items, connection_names, entity_tag, is_essential
+from ..validators import Items, connection_names, is_essential, validating_tag
 
 __all__ = [
     "CACHEABLE_BY_DEFAULT",
@@ -55,9 +56,7 @@ def _is_unqualified(directives: CacheControl, name: str) -> bool:
 
 def _field_names(directives: CacheControl, name: str) -> frozenset[str]:
     """The field names that a qualified directive lists (RFC 9111 §5.2.2.4), in lower case."""
-    return frozenset(
-        part.strip().lower() for value in directives.get(name, ()) if value for part in value.split(",")
-    ) - {""}
+    return listed_names(value for value in directives.get(name, ()) if value)
 
 
 # --- What an answer says -------------------------------------------------------------------------------------------
@@ -135,7 +134,7 @@ def _heuristic(status: int, headers: Headers, directives: CacheControl, date: fl
 def received_age(headers: Headers) -> float:
     """The Age field in seconds (RFC 9111 §5.1): the first of several members; 0 if that is not a number."""
     for line in headers.get("age", ())[:1]:
-        return delta_seconds(line.split(",")[0].strip(" \t")) or 0.0
+        return delta_seconds(line.split(",")[0].strip(OWS)) or 0.0
     return 0.0
 
 
@@ -178,7 +177,7 @@ def unstorable_by_rfc(status: int, request: Headers, response: Headers, fresh: F
             return "status"  # §3; where it is understood, no-store does not count (§5.2.2.3)
     elif "no-store" in directives:
         return "no-store"  # §5.2.2.5
-    if "*" in (name.strip() for line in response.get("vary", ()) for name in line.split(",")):
+    if "*" in listed_names(response.get("vary", ())):
         return "vary-any"  # §4.1: never matches
     if not fresh.explicit and status not in CACHEABLE_BY_DEFAULT and "public" not in directives:
         return "status"  # §3; private allows it, too, but without a lifetime nothing could be done with it
@@ -190,7 +189,7 @@ def unstorable_by_rfc(status: int, request: Headers, response: Headers, fresh: F
 
 def has_validator(headers: Headers) -> bool:
     """Whether an answer can be validated."""
-    return entity_tag(headers) is not None or date_field(headers, "last-modified") is not None
+    return validating_tag(headers) is not None or date_field(headers, "last-modified") is not None
 
 
 def stored_items(items: Items) -> list[tuple[bytes, bytes, bytes]]:

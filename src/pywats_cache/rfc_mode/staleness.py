@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..cache_control import parse_cache_control
 from ..clock import calendar
 from ..core import in_time
+from ..header_fields import OWS, lowered
 from ..key import variant_key
 from ..memo import Memo
 from ..outcome import CacheOutcome, Status
@@ -173,9 +174,10 @@ class RfcStaleness(Staleness):
 
         None with a Range: an answer to it may be a part, which says nothing of the whole.
         """
-        if request is not None and "range" in request.headers:
+        asked = None if request is None else fields(request.headers._list)
+        if asked is not None and "range" in asked:
             return []
-        return conditional_fields(fields(entry.headers), fields(request.headers._list) if request is not None else None)
+        return conditional_fields(fields(entry.headers), asked)
 
     def unavailable(self, fetch: Fetch, error: BaseException | None) -> Any:
         """A 504 where what is stored must not be used without the server (RFC 9111 §5.2.2.2, §5.2.2.4), else None."""
@@ -193,7 +195,10 @@ class RfcStaleness(Staleness):
     def variant_by(self, request: Any, key: str, names: tuple[str, ...]) -> str:
         """The key of the variant that `request` selects; what means the same selects the same (RFC 9111 §4.1)."""
         headers = fields(request.headers._list, frozenset(name.encode("latin-1") for name in names))
-        return variant_key(self.storage.secret, key, (selecting_value(name, headers.get(name)) for name in names))
+        values = [selecting_value(name, headers.get(name)) for name in names]
+        return variant_key(
+            self.storage.secret, key, [None if value is None else value.encode("latin-1") for value in values]
+        )
 
     def variant(self, request: Any, key: str) -> str:
         """The key of the variant that the headers of `request` select, where answers of `key` are known to vary.
@@ -216,7 +221,7 @@ class RfcStaleness(Staleness):
         """Remember the language of an answer that only varies by it; `key` is that of all variants."""
         languages = fields(entry.headers).get("content-language", [])
         if entry.vary == ("accept-language",) and len(languages) == 1:
-            language = languages[0].strip().lower()
+            language = lowered(languages[0].strip(OWS))
             self._languages.remember((key, language), entry.key, MAX_LANGUAGES, self.storage)
 
     def answer(

@@ -1,0 +1,64 @@
+"""Header fields as the bytes they are: white space and case in them, one of them combined, and how to set one.
+
+httpx guesses one encoding for all fields of a message, so `headers[name]` may give two different values as one text, or
+raise. What is compared, or goes out again, is therefore read from the raw items and set there.
+Text of header fields here is decoded as latin-1, which is lossless, and encoded as latin-1 where it goes out again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from string import ascii_lowercase, ascii_uppercase
+from typing import Any
+
+__all__ = ["OWS", "TOKEN", "combined", "listed_names", "lowered", "put", "remove"]
+
+OWS = " \t"
+"""All that is white space around a value (RFC 9110 §5.6.3); `str.strip` also takes away bytes of the value."""
+
+_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
+TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 §5.6.2
+
+
+def lowered(text: str) -> str:
+    """`text` without the case of A to Z; what other bytes mean is not known, so they stay as they are."""
+    return text.translate(_LOWER)
+
+
+def listed_names(lines: Iterable[str]) -> frozenset[str]:
+    """The field names that these lines list, in lower case.
+
+    One that is no token, such as a name beside a no-break space, counts as it is and for each token in it: a name too
+    many only separates or drops more than is needed.
+    """
+    names = {lowered(name.strip(OWS)) for line in lines for name in line.split(",")} - {""}
+    odd = [token for name in names if TOKEN.fullmatch(name) is None for token in TOKEN.findall(name)]
+    return frozenset(names.union(odd))
+
+
+def combined(items: Iterable[tuple[bytes, bytes, bytes]], name: bytes) -> bytes | None:
+    """The lines of a field as one value (RFC 9110 §5.3), or None without one; `name` in lower case."""
+    values = [value for _, lower, value in items if lower == name]
+    return b", ".join(values) if values else None
+
+
+def put(headers: Any, name: bytes, value: bytes) -> None:
+    """Set a field of a library's `headers`, in the place of the first of its lines."""
+    lower = name.lower()
+    item, kept, placed = (name, lower, value), [], False
+    for other in headers._list:
+        if other[1] != lower:
+            kept.append(other)
+        elif not placed:
+            kept.append(item)
+            placed = True
+    headers._list = kept if placed else [*kept, item]
+    if not value.isascii():
+        headers._encoding = None  # it was guessed without this value
+
+
+def remove(headers: Any, names: Iterable[bytes]) -> None:
+    """Take fields (in lower case) out of a library's `headers`."""
+    gone = frozenset(names)
+    headers._list = [item for item in headers._list if item[1] not in gone]

@@ -1,0 +1,78 @@
+"""Header fields as bytes: white space, case, lists of names, and setting one."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from pywats_cache.cache_control import parse_cache_control, seconds_of
+from pywats_cache.header_fields import combined, listed_names, lowered, put, remove
+from pywats_cache.storability import content_length
+from pywats_cache.validators import conditional_fields, listed_tags
+
+
+def test_only_a_to_z_have_a_case() -> None:
+    assert lowered("AZ\xc0\xdeÉ") == "az\xc0\xdeÉ"
+
+
+@pytest.mark.parametrize(
+    ("line", "names"),
+    [
+        ("Accept, X-B\t,,", {"accept", "x-b"}),
+        ("Accept\xa0", {"accept\xa0", "accept"}),
+        ("a b", {"a b", "a", "b"}),
+        ("X-\xc9", {"x-\xc9", "x-"}),
+        ("*\x85", {"*\x85", "*"}),
+    ],
+)
+def test_names_are_listed_as_they_are_and_by_their_tokens(line: str, names: set[str]) -> None:
+    assert listed_names([line]) == names
+
+
+def test_lines_of_a_field_are_combined_as_bytes() -> None:
+    items = [(b"A", b"a", b"\xe9"), (b"B", b"b", b"x"), (b"a", b"a", b"\xc3\xa9")]
+    assert combined(items, b"a") == b"\xe9, \xc3\xa9"
+    assert combined(items, b"c") is None
+
+
+def test_a_field_is_set_in_its_place_and_can_be_read(lib: SimpleNamespace) -> None:
+    headers = lib.http.Headers([(b"A", b"1"), (b"B", b"2"), (b"a", b"3")])
+    assert headers.encoding == "ascii"
+    put(headers, b"A", b"\xe9")
+    put(headers, b"C", b"4")
+    assert headers.raw == [(b"A", b"\xe9"), (b"B", b"2"), (b"C", b"4")]
+    assert headers["a"] == "\xe9"
+    remove(headers, [b"a", b"c"])
+    assert headers.raw == [(b"B", b"2")]
+
+
+@pytest.mark.parametrize("said", ["no-store\xa0", "\xa0no-store", "x\x85no-store", "no-store; x", "NO-STORE\xe9=1"])
+def test_what_binds_does_so_beside_odd_bytes(said: str) -> None:
+    assert "no-store" in parse_cache_control([said])
+
+
+@pytest.mark.parametrize(
+    "said", ["max-age=60\xa0", "max-age\xa0=60", "\xa0max-age=60", "max-age=6\xa00", "max-age=\xb2"]
+)
+def test_seconds_beside_odd_bytes_are_no_number(said: str) -> None:
+    assert seconds_of(parse_cache_control([said]), "max-age", invalid=0.0) == 0.0
+
+
+@pytest.mark.parametrize("said", ["immutable\xa0", "max-stale\xa0", "public\xe9", "must-understand\xa0", "\xa0private"])
+def test_what_allows_does_not_beside_odd_bytes(said: str) -> None:
+    assert not parse_cache_control([said])
+
+
+def test_a_no_break_space_is_part_of_a_tag() -> None:
+    assert listed_tags(["a\xa0b, c\td"]) == ["a\xa0b", "c", "d"]
+
+
+@pytest.mark.parametrize("tag", ["*", "a b", '"a", "b"', 'W/"a'])
+def test_only_one_entity_tag_validates(tag: str) -> None:
+    assert conditional_fields({"etag": [tag]}) == ([("If-None-Match", tag)] if tag == 'W/"a' else [])
+
+
+def test_a_length_of_any_size_is_read() -> None:
+    assert content_length({"content-length": ["9" * 5000]}) == 10**18
+    assert content_length({"content-length": ["0" * 5000 + "7"]}) == 7
