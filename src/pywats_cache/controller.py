@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, Final, Literal
 
 from .errors import ConfigurationError, ConfigurationTypeError, flag, seconds, words
+from .key import plain_path
 from .routes import RouteTable
 from .rules import SAFE_METHODS, TOKEN, Bypass, Decision, Read, Rule, Write, check_part, check_statuses
 from .showing import shown
@@ -166,8 +167,26 @@ class Controller:
     def decide(self, method: str, path: str) -> Decision:
         """What the rules say of `method` (upper case) and the raw `path` (without query).
 
-        HEAD is decided as the GET it is answered from.
+        HEAD is decided as the GET it is answered from. Many servers take `//a/` for `/a`, so what is a write without
+        extra slashes is one with them, and tags and settle window are those of both spellings.
         """
+        decision = self._decide(method, path)
+        plain = plain_path(path)
+        for spelling in (plain, plain + "/") if plain != path and path.endswith("/") else (plain,):
+            if spelling != path:
+                decision = _widened(decision, self._decide(method, spelling))
+        return decision
+
+    def decide_anywhere(self, method: str) -> Decision:
+        """What the rules say of `method` where the path cannot be told: a write if it may be one, of all tags."""
+        writes = [rule for rule in self.rules if isinstance(rule, Write) and method in rule.methods]
+        if method in SAFE_METHODS and not writes:
+            return Decision("bypass", "unmatched")
+        settles = [rule.settle for rule in writes if rule.settle is not None]
+        tags = tuple(dict.fromkeys(tag for rule in writes for tag in rule.dirties))
+        return Decision("write", "default", tags=tags, settle=max(settles, default=None))
+
+    def _decide(self, method: str, path: str) -> Decision:
         matches = self._table.find(path, "GET" if method == "HEAD" else method)
         first = matches[0] if matches else None
         if isinstance(first, Bypass):
@@ -212,6 +231,18 @@ class Controller:
     def __repr__(self) -> str:
         mode = ", rfc9111=True" if self.rfc9111 else ""
         return f"Controller({len(self.rules)} rules, ttl={self.ttl!r}, unmatched={self.unmatched!r}{mode})"
+
+
+def _widened(decision: Decision, other: Decision) -> Decision:
+    """`decision` of a path as it is spelled, with the tags and settle window of another spelling."""
+    tags = tuple(dict.fromkeys((*decision.tags, *other.tags)))
+    if decision.kind == "write" == other.kind:
+        rule = other.rule if decision.rule == "default" else decision.rule
+        settles = [settle for settle in (decision.settle, other.settle) if settle is not None]
+        return Decision("write", rule, tags=tags, settle=max(settles, default=None))
+    if other.kind == "write":
+        return other
+    return decision._replace(tags=tags) if decision.kind == "read" == other.kind else decision
 
 
 def _check_names(value: object) -> tuple[str, ...]:

@@ -6,15 +6,17 @@ import datetime
 import logging
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from .answers import Answers
-from .coherence import partition_tag
+from .coherence import exact_tags, partition_tag
 from .diary import Diary
-from .flights import Flight, Landing, Owner
+from .flights import MAX_SOLITARY, Flight, Landing, Owner
 from .forking import renew_in_child
 from .header_fields import combined
 from .journal import Journal
-from .key import normal_path, variant_key
+from .key import variant_key
+from .memo import most_items
 from .origin_times import OriginTimes
 from .outcome import Status
 from .prepared import Prepared, Preparer
@@ -31,6 +33,8 @@ __all__ = ["Core", "in_time"]
 
 logger: logging.Logger = logging.getLogger("pywats_cache.engine")
 
+BY_KEY = 150
+"""Bytes counted for what is remembered of one key: a back-off, that an answer is superseded or not shared."""
 CLOCK_SLACK = 1.0
 """Seconds by which clock readings of several threads may cross; a clock set back further drops what is stored."""
 
@@ -59,10 +63,12 @@ class Core:
         self.blocks: bool = storage.coherence.blocks
         """Whether writes and invalidations do I/O, so that an event loop leaves them to a worker thread."""
         self.clock = clock
-        self.preparer: Preparer = self.preparer_class(controller, storage.secret)
+        self.preparer: Preparer = self.preparer_class(controller, storage.secret, storage)
         self.counters: Counters = Counters()
         self.answers: Answers = self.answers_class(library, controller.cache_status)
         self._owner = owner
+        self.doors: WeakSet[Any] = WeakSet()
+        """The doors of clients that ask this engine. Guarded by the storage's lock."""
         self.diary: Diary = Diary()
         self._down: dict[str, float] = {}
         self._backoff: dict[str, tuple[float, float]] = {}
@@ -167,7 +173,7 @@ class Core:
         with self.storage.lock:
             self.storage.flights.remove(flight)
             if landing is Landing.UNCACHEABLE and flight.shared:
-                self.storage.flights.make_solitary(flight.key, self.clock())
+                self.storage.flights.make_solitary(flight.key, self.clock(), self.most(MAX_SOLITARY))
         flight.land(landing, answer)
 
     def tells_others(self, prepared: Prepared, response: Any) -> bool:
@@ -191,8 +197,8 @@ class Core:
     def distrust(self, status: int, prepared: Prepared) -> None:
         """401: the caller's credentials are no longer good, so nothing stored for them is; 403: the same of a path."""
         if status in self.controller.drop_on:
-            path = f"={prepared.origin}/{'/'.join(normal_path(prepared.path))}"
-            tags = (partition_tag(prepared.partition) if status == 401 else path,)
+            withdrawn = status == 401
+            tags = (partition_tag(prepared.partition),) if withdrawn else exact_tags(prepared.origin, prepared.path)
             self.storage.coherence.bump(tags)
             self.dirtied(tags, str(status), prepared.rule)
 
@@ -208,6 +214,19 @@ class Core:
 
     def _count(self, status: Status) -> None:
         setattr(self.counters, status, getattr(self.counters, status) + 1)
+
+    def most(self, most: int) -> int:
+        """How much is remembered beside the storage: `most`, or less where it may hold few entries."""
+        return most_items(most, self.storage)
+
+    @property
+    def remembered_bytes(self) -> int:
+        """Bytes counted for what is remembered beside what is stored. Called under the storage's lock."""
+        storage = self.storage
+        by_key = len(self._backoff) + len(self._superseded) + len(self._down) + storage.flights.solitary
+        memos = self.preparer.remembered_bytes + storage.varying.size_bytes + by_key * BY_KEY
+        doors: list[int] = [door.remembered_bytes for door in self.doors]
+        return memos + sum(doors)
 
     @property
     def stats(self) -> CacheStats:
@@ -231,6 +250,7 @@ class Core:
                 entries=len(storage),
                 size_bytes=storage.size_bytes,
                 saved_bytes=storage.saved_bytes,
+                remembered_bytes=self.remembered_bytes,
             )
 
 

@@ -86,7 +86,7 @@ def explain_from_memory(engine: Engine, request: Any) -> Explanation:
 
 
 def _explained(engine: Engine, request: Any, shared: SharingStorage | None, asks: bool) -> Explanation:
-    prepared = engine.particular(request, engine.preparer.prepare(request))
+    prepared = engine.particular(request, engine.preparer.look(request))
     if prepared.kind not in ("read", "part"):
         return Explanation("bypass", prepared.reason, prepared.kind, prepared.rule, None, "", prepared.tags, None)
     storage, coherence = engine.storage, engine.storage.coherence

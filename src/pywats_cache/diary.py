@@ -13,6 +13,8 @@ __all__ = ["MAX_VALUES", "Diary"]
 MAX_RULES = 256
 MAX_PARAMETERS = 32
 MAX_VALUES = 64
+MAX_NAME = 64
+"""Characters of a parameter's name; longer ones are not told apart."""
 
 
 class Diary:
@@ -34,6 +36,8 @@ class Diary:
         self.rules[rule] += 1
         for part in (query or "").split("&")[:MAX_PARAMETERS]:
             name, _, value = part.partition("=")
+            if len(name) > MAX_NAME:
+                continue
             if name and (rule, name) not in self.values and len(self.values) < MAX_RULES * 4:
                 self.values[rule, name] = (0, set())
             seen, different = self.values.get((rule, name), (0, None))

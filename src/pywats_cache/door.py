@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from .directives import DEADLINE, EXTENSION
 from .library import copied
+from .memo import Memo
 from .mounting import Mounted
 from .prepared import Prepared
 from .steps import Join, Stale
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["Door", "First", "Pending"]
 
 MAX_MEMO = 4096
+# Bytes counted on top of texts and values, measured with tracemalloc on CPython 3.11.
+CALL, PART, REQUEST, FIELD = 100, 57, 1350, 80
 _PLAIN = frozenset({str, int, bool, type(None)})
 _IRRELEVANT = frozenset({"params", "headers", "timeout", "follow_redirects"})
 _NEVER, _ONCE = object(), object()  # call arguments never seen, and seen once
@@ -42,7 +45,7 @@ class First:
 
     __slots__ = ("_door", "_key", "_memo")
 
-    def __init__(self, door: Door, memo: dict[Any, Any], key: Any) -> None:
+    def __init__(self, door: Door, memo: Memo, key: Any) -> None:
         self._door = door
         self._memo = memo
         self._key = key
@@ -95,15 +98,28 @@ class Door:
     `_seen` says; any change empties it. It is replaced, never repaired, so threads share it without a lock.
     """
 
-    __slots__ = ("_client", "_closed", "_engine", "_logger", "_memo", "_plain", "_seen", "_shared", "answer_class")
+    __slots__ = (
+        "__weakref__",
+        "_client",
+        "_closed",
+        "_engine",
+        "_logger",
+        "_memo",
+        "_plain",
+        "_seen",
+        "_shared",
+        "answer_class",
+    )
 
     def __init__(self, client: Any, engine: Engine, base: type[Any]) -> None:
         self._client = client
         self._engine = engine
+        with engine.storage.lock:
+            engine.doors.add(self)
         self.answer_class: type[Any] = engine.library.looked_up_response
         self._logger = logging.getLogger(engine.library.name)
         self._closed = type(client._state).CLOSED
-        self._memo: dict[Any, Any] = {}
+        self._memo = Memo(_size)
         self._seen: tuple[Any, ...] = ()
         self._shared = engine.blocks
         kind = type(client)
@@ -252,7 +268,7 @@ class Door:
         )
         # Params in another order are equal, and another query. They and the URL do not change; others take their place.
         if seen != self._seen or seen[0] is not self._seen[0] or seen[1] is not self._seen[1]:
-            self._memo = {}
+            self._memo = Memo(_size)
             self._seen = seen
         own = client.__dict__
         hooks = client._event_hooks
@@ -284,17 +300,28 @@ class Door:
         prepared = engine.preparer.prepare(request)
         return prepared if prepared.kind == "read" and not prepared.head and not prepared.refresh else None
 
-    @staticmethod
-    def _remember(memo: dict[Any, Any], key: Any, known: Any) -> None:
-        if len(memo) >= MAX_MEMO:
-            memo.clear()
-        memo[key] = known
+    @property
+    def remembered_bytes(self) -> int:
+        """Bytes counted for what is remembered of calls."""
+        return self._memo.size_bytes
+
+    def _remember(self, memo: Memo, key: Any, known: Any) -> None:
+        memo.remember(key, known, MAX_MEMO, self._engine.storage)
 
     def _body(self, content: Any, json: Any) -> bytes:
         if json is not None:
             body: bytes = self._engine.library.encode_json(json)
             return body
         return content.encode() if isinstance(content, str) else bytes(content)
+
+
+def _size(key: Any, known: Any) -> int:
+    """Bytes of a call in the memo: its arguments, and the request that they come to."""
+    size = CALL + sum([PART + len(part) for part in key if part.__class__ is str])
+    if known.__class__ is not tuple:
+        return size
+    fields = known[1].headers._list  # its URL is counted by the engine, which remembers it too
+    return size + REQUEST + sum([FIELD + len(raw) + len(lower) + len(value) for raw, lower, value in fields])
 
 
 def _arguments(method: str, url: str, params: Any, headers: Any, content: Any, json: Any) -> Any:

@@ -98,17 +98,17 @@ class Engine(Lookups, Arrivals, Writes):
         return self._forward(request, prepared, prepared.reason, "bypass")
 
     def particular(self, request: Any, prepared: Prepared) -> Prepared:
-        """`prepared` for this one request: with its body and its directives."""
+        """`prepared` for this one request: with its target on the wire, its body and its directives."""
         given = request.extensions.get(EXTENSION)
         directives = None if given is None else Directives.parse(given)
+        if "target" in request.extensions:
+            prepared = self.preparer.targeted(request, prepared)
         if prepared.kind in ("read", "part") or prepared.is_question:
             body = getattr(request, "_content", None)
             if body is None:
                 if not isinstance(request.stream, self.library.byte_stream):
                     return self.preparer.bypassed(prepared, "streamed-body")
                 body = request.read()
-            if "target" in request.extensions:
-                return self.preparer.bypassed(prepared, "target")
             if body:
                 prepared = self.preparer.with_body(prepared, body)
         return prepared if directives is None else self.preparer.directed(prepared, directives)

@@ -168,9 +168,14 @@ class FlightTable:
         del self._solitary[key]
         return False
 
-    def make_solitary(self, key: str, now: float) -> None:
-        """Do not collapse `key` for a while."""
-        if len(self._solitary) >= MAX_SOLITARY:
+    @property
+    def solitary(self) -> int:
+        """Of how many keys it is remembered that waiting for their answers gains nothing."""
+        return len(self._solitary)
+
+    def make_solitary(self, key: str, now: float, most: int = MAX_SOLITARY) -> None:
+        """Do not collapse `key` for a while; remember that of at most so many keys."""
+        if len(self._solitary) >= most:
             self._solitary.clear()
         self._solitary[key] = now + SOLITARY_SECONDS
 

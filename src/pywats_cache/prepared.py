@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import unquote_plus
 
 from .cache_control import CacheControl, parse_cache_control, seconds_of
-from .coherence import explicit_tag, partition_tag, path_tags, write_tags
+from .coherence import explicit_tag, partition_tag, path_tags, shared_tag, subtree_tags, write_tags
 from .controller import Controller, Decision
 from .directives import Directives
 from .errors import ConfigurationTypeError
 from .header_fields import lowered
 from .key import entry_key, is_credential, partition_digest, sorted_query
+from .memo import Alone, Bounds, Memo
+from .sizes import asked_size, name_size, prepared_size
 from .storage.entry import HeaderItems
+from .targets import addressed, origin_of
 
 if TYPE_CHECKING:
     from .rfc_mode.rfc9111 import Wishes
@@ -112,18 +115,19 @@ class Preparer:
     """Turns requests into `Prepared`, with a bounded memo.
 
     The memo's keys are what the answer depends on: method, URL and the decisive header fields, credentials among
-    them; it lives in memory only, beside the client that holds the same credentials. Entries are only ever added or
-    all dropped, in single dictionary operations, so threads share it without a lock.
+    them; it lives in memory only, beside the client that holds the same credentials. It is read without a lock, and
+    bounded by what the storage may hold (`bounds`).
     """
 
-    __slots__ = ("_alike", "_controller", "_memo", "_names", "_partition_by", "_partition_names", "_secret")
+    __slots__ = ("_alike", "_bounds", "_controller", "_memo", "_names", "_partition_by", "_partition_names", "_secret")
 
-    def __init__(self, controller: Controller, secret: bytes) -> None:
+    def __init__(self, controller: Controller, secret: bytes, bounds: Bounds | None = None) -> None:
         self._controller = controller
         self._secret = secret
-        self._memo: dict[Any, Prepared] = {}
-        self._names: dict[bytes, bool] = {}
-        self._alike: dict[HeaderItems, tuple[HeaderItems, Asked]] = {}
+        self._bounds: Bounds = Alone() if bounds is None else bounds
+        self._memo = Memo(prepared_size)
+        self._names = Memo(name_size)
+        self._alike = Memo(asked_size)
         by: Callable[[Mapping[str, str]], str] | None
         self._partition_names: frozenset[bytes]
         if callable(controller.partition):
@@ -137,6 +141,11 @@ class Preparer:
         """Whether a function of the user's names the partition; then nothing may be remembered of it."""
         return self._partition_by is not None
 
+    @property
+    def remembered_bytes(self) -> int:
+        """Bytes counted for what is remembered."""
+        return self._memo.size_bytes + self._names.size_bytes + self._alike.size_bytes
+
     def prepare(self, request: Any) -> Prepared:
         """Prepare `request` (of httpx or httpx2), apart from its directives and body."""
         names = self._names
@@ -148,8 +157,14 @@ class Preparer:
         if self._partition_by is not None:
             return self._work_out(request, self._asked(fields)[1], self._computed(request))
         memo_key = (request.method, request.url._uri_reference, fields)
-        prepared = self._memo.get(memo_key)
+        prepared: Prepared | None = self._memo.get(memo_key)
         return self._remember(request, memo_key) if prepared is None else prepared
+
+    def look(self, request: Any) -> Prepared:
+        """`prepare` that remembers nothing."""
+        fields = tuple([item for item in request.headers._list if self._decides(item[1])])
+        asked = self._read_fields(tuple((lower, value) for _, lower, value in fields))
+        return self._work_out(request, asked, None if self._partition_by is None else self._computed(request))
 
     def _computed(self, request: Any) -> str:
         assert self._partition_by is not None
@@ -168,26 +183,24 @@ class Preparer:
         # Most requests of a client share header fields, scheme and host: keep one object of each, not one for each key.
         fields, asked = self._asked(fields)
         prepared = self._work_out(request, asked, None)
-        if len(self._memo) >= MAX_MEMO:
-            self._memo.clear()
         url = url._replace(scheme=intern(url.scheme), host=intern(url.host))
-        self._memo[method, url, fields] = prepared
+        self._memo.remember((method, url, fields), prepared, MAX_MEMO, self._bounds)
         return prepared
 
+    def _decides(self, lower: bytes) -> bool:
+        return lower in _DECISIVE or lower in self._partition_names or is_credential(lower.decode("latin-1"))
+
     def _is_decisive(self, lower: bytes) -> bool:
-        decisive = lower in _DECISIVE or lower in self._partition_names or is_credential(lower.decode("latin-1"))
-        if len(self._names) >= MAX_NAMES:
-            self._names.clear()
-        self._names[lower] = decisive
+        decisive = self._decides(lower)
+        self._names.remember(lower, decisive, MAX_NAMES, self._bounds)
         return decisive
 
     def _asked(self, items: HeaderItems) -> tuple[HeaderItems, Asked]:
         """What the decisive fields say; worked out once for all requests that have them in common."""
-        known = self._alike.get(items)
+        known: tuple[HeaderItems, Asked] | None = self._alike.get(items)
         if known is None:
-            if len(self._alike) >= MAX_NAMES:
-                self._alike.clear()
-            known = self._alike[items] = (items, self._read_fields(tuple((lower, value) for _, lower, value in items)))
+            known = (items, self._read_fields(tuple((lower, value) for _, lower, value in items)))
+            self._alike.remember(items, known, MAX_NAMES, self._bounds)
         return known
 
     def _read_fields(self, fields: Fields) -> Asked:
@@ -213,16 +226,15 @@ class Preparer:
     def _work_out(self, request: Any, asked: Asked, computed: str | None) -> Prepared:
         url = request.url._uri_reference
         method = request.method
-        host = f"[{url.host}]" if ":" in url.host else url.host
-        origin = f"{url.scheme}://{host}" if url.port is None else f"{url.scheme}://{host}:{url.port}"
+        origin = origin_of(url)
         path = url.path or "/"
         decision = self._controller.decide(method, path)
         site = lowered(asked.host.decode("latin-1")).removesuffix(_DEFAULT_PORTS.get(url.scheme, ""))
         if site and site != request.url.netloc.decode("latin-1"):
             # An address with a Host header of its own asks another site than the address alone.
             origin = f"{origin} ({site})"
-        if asked.overridden and decision.kind == "read":
-            decision = Decision("write", decision.rule)
+        if asked.overridden:
+            decision = _overridden(decision)
         partition = asked.partition
         if url.userinfo or computed is not None:
             partition = self._partition(asked.separating, url.userinfo, computed)
@@ -239,9 +251,9 @@ class Preparer:
             reason = asked.reason
         tags = path_tags(intern(origin), path)
         if decision.tags:
-            tags += tuple(explicit_tag(origin, tag) for tag in decision.tags)
+            tags += tuple(shared_tag(explicit_tag(origin, tag)) for tag in decision.tags)
         if 401 in self._controller.drop_on:
-            tags += (partition_tag(partition),)
+            tags += (shared_tag(partition_tag(partition)),)
         return Prepared(
             "read" if reason is None else "bypass",
             reason or ("refresh" if asked.refresh else "unknown"),
@@ -262,6 +274,35 @@ class Preparer:
             body_fields=asked.body_fields,
             **known,
         )
+
+    def targeted(self, request: Any, prepared: Prepared) -> Prepared:
+        """`prepared` for a request that asks the server for another target than its URL: a write or a bypass.
+
+        A write dirties what it addresses by its target, and by its URL too, for not every transport sends the target.
+        """
+        method, origin, path = request.method, prepared.origin, prepared.path
+        target = addressed(request.extensions["target"], type(request.url))
+        if target is None:  # it may be anything at this origin
+            decision, tags = self._controller.decide_anywhere(method), subtree_tags(origin, "/")
+        else:
+            path = target.path
+            decision = self._controller.decide(method, path)
+            origins = dict.fromkeys((origin, target.origin or origin))
+            tags = tuple(tag for at in origins for tag in write_tags(at, path))
+            tags += tuple(explicit_tag(at, tag) for at in origins for tag in decision.tags)
+        if any(lower in _OVERRIDES for _, lower, _ in request.headers._list):
+            decision = _overridden(decision)
+        known = prepared._replace(path=path, only_if_cached=prepared.only_if_cached and decision.kind != "write")
+        if prepared.kind == "write":
+            assert prepared.decision is not None
+            if decision.kind != "write":
+                decision, tags = prepared.decision, ()
+            settles = [of.settle for of in (decision, prepared.decision) if of.settle is not None]
+            decision = decision._replace(settle=max(settles, default=None))
+            tags = tuple(dict.fromkeys((*tags, *prepared.tags)))
+        elif decision.kind != "write":
+            return self.bypassed(known, "target")
+        return known._replace(kind="write", reason="write", rule=decision.rule, tags=tags, decision=decision)
 
     def _key(self, method: str, origin: str, path: str, query: str, partition: str) -> str:
         return entry_key(self._secret, method, origin, path, sorted_query(query), partition)
@@ -312,6 +353,12 @@ class Preparer:
         if directives.key is not None:
             changed["key"] = entry_key(self._secret, "custom", prepared.origin, directives.key, prepared.partition)
         return prepared._replace(**changed)
+
+
+def _overridden(decision: Decision) -> Decision:
+    """`decision` for a request whose header fields name another method."""
+    may_write = decision.kind == "read" or decision.rule == "unmatched"
+    return Decision("write", decision.rule) if may_write else decision
 
 
 def _why_not(first: Mapping[bytes, bytes], controls: CacheControl) -> str | None:

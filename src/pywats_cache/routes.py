@@ -95,24 +95,23 @@ class RouteTable(Generic[_T]):
         """The values that match, the most specific first: literal, then templates, then `**`, the longest first."""
         if self._fold:
             path = path.casefold()
+        segments = path.split("/")[1:]
         whole: list[_T] = []
         rest: list[tuple[int, _T]] = []
-        self._walk(self._root, path.split("/")[1:], 0, method, whole, rest)
+        nodes = [(self._root, 0)]
+        while nodes:
+            node, at = nodes.pop()
+            if method in node.rest:
+                rest.append((at, node.rest[method]))
+            if at == len(segments):
+                if method in node.here:
+                    whole.append(node.here[method])
+                continue
+            segment = segments[at]
+            if node.any is not None and segment:
+                nodes.append((node.any, at + 1))
+            child = node.literal.get(segment)
+            if child is not None:  # last in, so first out
+                nodes.append((child, at + 1))
         rest.sort(key=lambda found: -found[0])
         return whole + [value for _, value in rest]
-
-    def _walk(
-        self, node: _Node[_T], segments: list[str], at: int, method: str, whole: list[_T], rest: list[tuple[int, _T]]
-    ) -> None:
-        if at == len(segments):
-            if method in node.here:
-                whole.append(node.here[method])
-        else:
-            segment = segments[at]
-            child = node.literal.get(segment)
-            if child is not None:
-                self._walk(child, segments, at + 1, method, whole, rest)
-            if node.any is not None and segment:
-                self._walk(node.any, segments, at + 1, method, whole, rest)
-        if method in node.rest:
-            rest.append((at, node.rest[method]))

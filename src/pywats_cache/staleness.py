@@ -196,12 +196,12 @@ class Staleness(Core):
         return until is not None and now < until <= now + self.controller.down_for
 
     def _went_down(self, origin: str, now: float) -> None:
-        if len(self._down) >= MAX_REMEMBERED:
+        if len(self._down) >= self.most(MAX_REMEMBERED):
             self._down.clear()
         self._down[origin] = now + self.controller.down_for
 
     def _supersede(self, entry: StoredResponse) -> None:
-        if len(self._superseded) >= MAX_REMEMBERED:
+        if len(self._superseded) >= self.most(MAX_REMEMBERED):
             self._superseded.clear()
         self._superseded[entry.key] = entry.fetched
 
@@ -210,7 +210,7 @@ class Staleness(Core):
         return self._superseded.get(entry.key) == entry.fetched
 
     def _back_off(self, key: str) -> None:
-        if len(self._backoff) >= MAX_REMEMBERED:
+        if len(self._backoff) >= self.most(MAX_REMEMBERED):
             self._backoff.clear()
         _, wait = self._backoff.get(key, (0.0, BACKOFF_FIRST / 2))
         wait = min(BACKOFF_MOST, wait * 2)

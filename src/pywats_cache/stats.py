@@ -38,6 +38,8 @@ class CacheStats(NamedTuple):
     size_bytes: int = 0
     saved_bytes: int = 0
     """Bytes that compression saved in everything written to an outer storage."""
+    remembered_bytes: int = 0
+    """Bytes counted for what this transport, and the clients made on it, remember of requests beside what is stored."""
 
     @property
     def requests(self) -> int:

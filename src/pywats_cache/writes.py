@@ -7,9 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .body import Collector
-from .coherence import explicit_tag
+from .coherence import explicit_tag, subtree_of, subtree_tags
 from .core import Core
-from .key import normal_path
 from .outcome import CacheOutcome, Status
 from .prepared import Prepared
 from .steps import Fetch, Forward
@@ -74,6 +73,8 @@ class Writes(Core):
     def wrote_elsewhere(self, request: Any) -> None:
         """A request went around this cache: if it is a write, its outcome is unknown."""
         prepared = self.preparer.prepare(request)
+        if "target" in request.extensions:
+            prepared = self.preparer.targeted(request, prepared)
         if prepared.kind == "write":
             outcome = CacheOutcome("bypass", prepared.reason, rule=prepared.rule)
             forward = Forward(request, prepared, outcome, self.storage.coherence.epoch, self.clock())
@@ -113,7 +114,7 @@ class Writes(Core):
         else:
             for origin in origins:
                 if path is not None:
-                    dirty.append(f"^{origin}/{'/'.join(normal_path(path))}")
+                    dirty.extend(subtree_tags(origin, path))
                 dirty.extend(explicit_tag(origin, tag) for tag in tags)
             (coherence.soften if soft else coherence.bump)(dirty)
             self.dirtied(dirty, "soft" if soft else "invalidate")
@@ -132,7 +133,7 @@ class Writes(Core):
             carried.update(storage.flights.tags())
         exact = [tag for tag in carried if tag[0] == "=" and is_meant("/" + tag.split("/", 3)[3])]
         if exact:
-            tags = ["^" + tag[1:] for tag in exact]
+            tags = [subtree_of(tag) for tag in exact]
             self.storage.coherence.bump(tags)
             self.dirtied(tags, "invalidate")
             with storage.lock:

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 import httpx
-from hypothesis import event, given, settings
+from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
 from pywats_cache import CacheClient, Controller, Read, Write
@@ -74,6 +74,58 @@ def test_spelling_does_not_save_an_old_answer(write: list[str], read: list[str],
         return [unicodedata.normalize("NFC", segment).casefold() for segment in segments]
 
     assert is_dirtied(spelled(write), spelled(read)) == dirties(folded(write), folded(read))
+
+
+DEEP = st.lists(st.sampled_from("ab"), max_size=200)
+
+
+@st.composite
+def near(draw: st.DrawFn) -> tuple[list[str], list[str]]:
+    """Two paths of up to 200 segments, the second of which often begins as the first does."""
+    write = draw(DEEP)
+    kept = draw(st.sampled_from([len(write), max(len(write) - 1, 0), len(write) // 2, 63, 64, 65]))
+    return write, (write[:kept] + draw(DEEP))[:200]
+
+
+@settings(max_examples=300)
+@given(paths=near())
+@example(paths=(["a"] * 200, ["a"] * 199))
+@example(paths=(["a"] * 65, ["a"] * 64))
+@example(paths=(["a"] * 64, ["a"] * 200))
+@example(paths=(["a"] * 200, ["a"] * 64))
+def test_a_write_reaches_what_it_must_however_deep_and_up_to_64_segments_nothing_else(
+    paths: tuple[list[str], list[str]],
+) -> None:
+    write, read = paths
+    reached = is_dirtied(raw(write), raw(read))
+    event(f"must: {dirties(write, read)}, does: {reached}")
+    assert reached >= dirties(write, read)
+    if len(write) <= 64:
+        assert reached == dirties(write, read)
+    else:
+        assert reached == (read[:64] == write[:64])
+
+
+@given(path=DEEP)
+def test_no_path_takes_more_than_64_subtrees_and_itself(path: list[str]) -> None:
+    assert len(path_tags(ORIGIN, raw(path))) <= 2 + 64
+    assert len(write_tags(ORIGIN, raw(path))) <= 2
+
+
+def noise(segments: list[str], draw: Any) -> str:
+    """The path with what many servers leave out, or resolve."""
+    extra = st.lists(st.sampled_from(["", ".", "%2e", "x/..", "x/%2E%2e"]), max_size=2)
+    return "/" + "/".join([*(part for s in segments for part in (*draw(extra), quote(s, safe=""))), *draw(extra)])
+
+
+@given(write=PATH, read=PATH, data=st.data())
+def test_extra_slashes_and_dots_hide_no_write(write: list[str], read: list[str], data: Any) -> None:
+    spelled = noise(write, data.draw)
+    if dirties(write, read):
+        assert is_dirtied(spelled, raw(read))
+        assert is_dirtied(raw(write), noise(read, data.draw))
+    if ".." not in unquote(spelled):
+        assert is_dirtied(spelled, raw(read)) == dirties(write, read)
 
 
 @given(path=st.text(st.characters(codec="utf-8", exclude_characters="?#"), max_size=12))

@@ -6,7 +6,15 @@ import re
 
 import pytest
 
-from pywats_cache.key import entry_key, is_credential, normal_path, partition_digest, sorted_query, variant_key
+from pywats_cache.key import (
+    entry_key,
+    is_credential,
+    normal_path,
+    partition_digest,
+    plain_path,
+    sorted_query,
+    variant_key,
+)
 
 SECRET = b"s" * 32
 
@@ -147,9 +155,32 @@ def test_a_missing_header_and_an_empty_one_select_different_variants() -> None:
         ("/A%CC%88", ("ä",)),
         ("/a%2Fb", ("a%2fb",)),
         ("/stra%C3%9Fe", ("strasse",)),
-        ("/a//b", ("a", "", "b")),
+        ("//a//b//", ("a", "b")),
+        ("/./a/%2e/%20/b/.", ("a", "b")),
+        ("/a/../b", ("a", "..", "b")),
         ("/%41%62", ("ab",)),
     ],
 )
 def test_paths_of_tags_are_compared_decoded_without_case(path: str, segments: tuple[str, ...]) -> None:
     assert normal_path(path) == segments
+
+
+@pytest.mark.parametrize(
+    ("path", "plain"),
+    [
+        ("/", "/"),
+        ("//", "/"),
+        ("/a/b", "/a/b"),
+        ("/a/b/", "/a/b"),
+        ("//a///b", "/a/b"),
+        ("/./a/./b/.", "/a/b"),
+        ("/a/x/../b", "/a/b"),
+        ("/../../a", "/a"),
+        ("/a/%2e%2E/b", "/b"),
+        ("/%41pi/%7euser/%2Fx%20", "/Api/~user/%2Fx%20"),
+        ("/.a/..b/...", "/.a/..b/..."),
+    ],
+)
+def test_a_plain_path_is_what_servers_that_normalise_make_of_it(path: str, plain: str) -> None:
+    assert plain_path(path) == plain
+    assert plain_path(plain) == plain

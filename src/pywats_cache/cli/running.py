@@ -88,6 +88,7 @@ def stats(url: Address = DEFAULT, as_json: AsJson = False) -> None:
         ("time saved", seconds(found["saved_seconds"])),
         ("entries", f"{count(found['entries'])} of {count(found['max_entries'])}"),
         ("memory", f"{size(found['size_bytes'])} of {size(found['max_bytes'])}"),
+        ("beside it", f"{size(found.get('remembered_bytes', 0))} remembered of requests"),
         ("evictions", ", ".join(f"{count(number)} for {cause}" for cause, number in found["evictions_by"].items())),
         ("expirations", count(found["expirations"])),
         ("invalidations", count(found["invalidations"])),

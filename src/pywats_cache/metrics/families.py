@@ -92,6 +92,13 @@ OF_CLIENT: tuple[Family, ...] = (
         (),
         _stat("tier_hits"),
     ),
+    Family(
+        "pywats_cache_remembered_bytes",
+        "gauge",
+        "Bytes counted for what is remembered of requests beside what is stored.",
+        (),
+        _stat("remembered_bytes"),
+    ),
 )
 """Of one client, whatever storage it uses."""
 

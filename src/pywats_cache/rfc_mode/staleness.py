@@ -11,6 +11,7 @@ from ..clock import calendar
 from ..core import in_time
 from ..header_fields import OWS, lowered
 from ..key import variant_key
+from ..memo import Memo
 from ..outcome import CacheOutcome, Status
 from ..staleness import Staleness
 from ..storability import fields
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 __all__ = ["RfcStaleness"]
 
 MAX_LANGUAGES = 1024
+LANGUAGE = 350
+"""Bytes counted for the language of an answer, on top of its name."""
 FAILURES = frozenset({500, 502, 503, 504})
 """The statuses in whose place a stale answer may be served (RFC 5861 §4)."""
 _SPEAKING = frozenset({b"cache-control"})
@@ -50,8 +53,7 @@ class RfcStaleness(Staleness):
     """The questions about a stored answer, answered by what it says and what the request asks.
 
     What is kept of an answer is its lifetime (0 where it says no-cache, for then no age is fresh) and its age; the rest
-    is read from its stored header fields when it is asked for, which no plain hit does. `_languages` is a hint: entries
-    are only added or all dropped, in single dictionary operations, so threads share it without a lock.
+    is read from its stored header fields when it is asked for, which no plain hit does. `_languages` is a hint.
     """
 
     preparer_class = RfcPreparer
@@ -68,7 +70,12 @@ class RfcStaleness(Staleness):
     ) -> None:
         super().__init__(library, controller, storage, clock, owner)
         self.wall: Clock = calendar(clock)
-        self._languages: dict[tuple[str, str], str] = {}
+        self._languages = Memo(lambda key, _: LANGUAGE + len(key[1]))
+
+    @property
+    def remembered_bytes(self) -> int:
+        """Bytes counted for what is remembered beside what is stored. Called under the storage's lock."""
+        return super().remembered_bytes + self._languages.size_bytes
 
     def said(self, entry: StoredResponse) -> tuple[Freshness, Collection[str]]:
         """What a stored answer says of its own use, and the directives it names."""
@@ -205,7 +212,7 @@ class RfcStaleness(Staleness):
         exact = self.variant_by(request, key, names)
         if names == ("accept-language",) and self.storage.find(exact) is None:
             language = preferred_language(fields(request.headers._list))
-            other = None if language is None else self._languages.get((key, language))
+            other: str | None = None if language is None else self._languages.get((key, language))
             if other is not None and self.storage.find(other) is not None:
                 return other
         return exact
@@ -214,9 +221,8 @@ class RfcStaleness(Staleness):
         """Remember the language of an answer that only varies by it; `key` is that of all variants."""
         languages = fields(entry.headers).get("content-language", [])
         if entry.vary == ("accept-language",) and len(languages) == 1:
-            if len(self._languages) >= MAX_LANGUAGES:
-                self._languages.clear()
-            self._languages[key, lowered(languages[0].strip(OWS))] = entry.key
+            language = lowered(languages[0].strip(OWS))
+            self._languages.remember((key, language), entry.key, MAX_LANGUAGES, self.storage)
 
     def answer(
         self,

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ..body import Collector
+from ..coherence import exact_tags
 from ..directives import EXTENSION
 from ..flights import Flight
-from ..key import normal_path
 from ..steps import Fetch
 from ..storability import content_length, fields, vary_names
 from ..storage.entry import StoredResponse
@@ -51,9 +51,13 @@ class RfcWrites(RfcArrivals, Writes):
 
     def named(self, forward: Forward, response: Any) -> tuple[str, ...]:
         """The exact paths of Location and Content-Location on the same origin (RFC 9111 §4.4)."""
-        request, origin = forward.request, forward.prepared.origin
-        urls = invalidated(request.method, response.status_code, str(request.url), fields(response.headers._list))
-        return tuple(f"={origin}/{'/'.join(normal_path(urlsplit(url).path))}" for url in urls[1:])
+        request, prepared = forward.request, forward.prepared
+        bases = [str(request.url)]
+        if "target" in request.extensions:
+            bases.append(urlsplit(bases[0])._replace(path=prepared.path, query="").geturl())
+        headers = fields(response.headers._list)
+        urls = [url for base in bases for url in invalidated(request.method, response.status_code, base, headers)[1:]]
+        return tuple(tag for url in urls for tag in exact_tags(prepared.origin, urlsplit(url).path))
 
     # ── HEAD ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -77,7 +81,7 @@ class RfcWrites(RfcArrivals, Writes):
                 effect = "invalidate"
                 self.storage.drop(entry)  # not to be served stale, either
         if effect == "invalidate":
-            coherence.soften((f"={prepared.origin}/{'/'.join(normal_path(prepared.path))}",))
+            coherence.soften(exact_tags(prepared.origin, prepared.path))
 
     def _put_again(self, fetch: Fetch, entry: StoredResponse, items: list[tuple[bytes, bytes, bytes]]) -> None:
         renewed = self._entry(
@@ -102,6 +106,8 @@ class RfcWrites(RfcArrivals, Writes):
         """
         request = forward.request
         if request.method != "POST" or forward.prepared.kind != "write" or EXTENSION in request.extensions:
+            return None
+        if "target" in request.extensions:  # it was not the URL that answered
             return None
         headers = fields(response.headers._list)
         fresh = freshness(response.status_code, headers, self.wall())

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import inf
 from typing import Any
 
-__all__ = ["HeaderItems", "StoredResponse", "header_items", "lasting"]
+from ..coherence import is_shared_tag
+
+__all__ = ["HeaderItems", "StoredResponse", "header_items", "lasting", "text_size"]
 
 HeaderItems = tuple[tuple[bytes, bytes, bytes], ...]
 """Header fields in wire order: name as received, name in lower case, value."""
 
-OVERHEAD = 700
-"""Bytes counted for an entry on top of body and headers: objects, key, tags and its place in the order.
-Measured with tracemalloc on CPython 3.11 (benchmarks/memory.py)."""
+OVERHEAD = 415
+"""Bytes counted for an entry on top of what is counted one by one: objects, key and its place in the order.
+Measured with tracemalloc on CPython 3.11 (tests/unit/storage/test_sizes.py)."""
+BYTES = 33
+"""Bytes of an object of bytes on top of its content; the others are those of an ASCII string, of a tuple, and in it."""
+TEXT, TUPLE, POINTER, FLOAT = 49, 40, 8, 24
+FIELD = TUPLE + 3 * POINTER + BYTES
 
 _shared: dict[Any, Any] = {}
 _MAX_SHARED = 2048
-_UNIQUE = frozenset({b"etag", b"x-request-id", b"x-correlation-id", b"traceparent"})
+_UNIQUE = frozenset({b"etag", b"last-modified", b"x-request-id", b"x-correlation-id", b"traceparent"})
+_OFTEN_UNIQUE = frozenset({b"date", b"content-length"})
+"""Header fields that many responses have in common or not, depending on the server; half of them is counted."""
 
 
-def header_items(items: list[tuple[bytes, bytes, bytes]]) -> HeaderItems:
+def header_items(items: Iterable[tuple[bytes, bytes, bytes]]) -> HeaderItems:
     """`items` with the parts that many responses have in common made one object, which halves an entry's size."""
     if len(_shared) > _MAX_SHARED:
         _shared.clear()
@@ -33,6 +42,28 @@ def header_items(items: list[tuple[bytes, bytes, bytes]]) -> HeaderItems:
                 _shared[item] = shared
         result.append(shared)
     return tuple(result)
+
+
+def _headers_size(items: HeaderItems) -> int:
+    """Bytes of header fields without those that many responses have in common."""
+    size = TUPLE
+    for _, lower, value in items:
+        size += POINTER
+        if lower in _UNIQUE or len(value) > 64:
+            size += FIELD + len(value)
+        elif lower in _OFTEN_UNIQUE:
+            size += (FIELD + len(value)) // 2
+    return size
+
+
+def text_size(text: str) -> int:
+    """Bytes that a string takes, about."""
+    return TEXT + len(text) if text.isascii() else 76 + 2 * len(text)
+
+
+def _tags_size(tags: tuple[str, ...]) -> int:
+    """Bytes of `tags` without those that are one object for all that carry them."""
+    return TUPLE + sum([POINTER if is_shared_tag(tag) else POINTER + text_size(tag) for tag in tags])
 
 
 def lasting(extensions: dict[str, Any]) -> dict[str, Any]:
@@ -108,7 +139,7 @@ class StoredResponse:
         self.content: bytes = content
         self.extensions: dict[str, Any] = extensions
         self.began: float = began
-        self.fetched: float = began if fetched is None else fetched
+        self.fetched: float = began if fetched is None or fetched == began else fetched
         self.ttl: float = ttl
         self.own_ttl: bool = own_ttl
         self.tags: tuple[str, ...] = tags
@@ -123,7 +154,10 @@ class StoredResponse:
         # What httpx would find out for fields that are all ASCII, which nearly all are.
         text = b"".join([part for name, _, value in headers for part in (name, value)])
         self.encoding: str | None = "ascii" if text.isascii() else None
-        self.size: int = OVERHEAD + len(text) + len(raw) + (0 if content is raw else len(content))
+        size = OVERHEAD + _headers_size(headers) + _tags_size(tags) + BYTES + len(raw)
+        if content is not raw:
+            size += BYTES + len(content)
+        self.size: int = size if self.fetched is began else size + FLOAT
 
     def __repr__(self) -> str:
         return f"<StoredResponse {self.status} of rule {self.rule!r}, {self.size} bytes>"

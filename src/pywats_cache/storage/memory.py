@@ -13,8 +13,9 @@ from ..coherence import Coherence
 from ..errors import ConfigurationError, ConfigurationTypeError, seconds, whole
 from ..flights import FlightTable
 from ..forking import renew_in_child
+from ..memo import Memo
 from ..showing import shown
-from .entry import StoredResponse
+from .entry import POINTER, StoredResponse, text_size
 from .hishel_face import AsyncFace, HishelFace
 from .policy import Policy, items_by
 from .table import BoundedTable
@@ -27,13 +28,17 @@ if TYPE_CHECKING:
 __all__ = ["MemoryStorage"]
 
 MAX_VARYING = 4096
+VARYING = 200
+"""Bytes counted for an answer of which it is known by what it varies, on top of those names."""
 
 
 class MemoryStorage(HishelFace):
     """Keeps answers in memory: `MemoryStorage(max_entries=1000, max_bytes=64 << 20, max_entry_bytes=8 << 20)`.
 
     - `max_entries`, `max_bytes`: never exceeded, at any moment; an eviction costs O(1).
-      Bytes count bodies (as received and, if encoded, decoded), headers and a fixed sum for the objects.
+      Bytes count bodies (as received and, if encoded, decoded), headers, tags and a fixed sum for the objects, which is
+      within 10 % of what they take. Beside them each transport remembers requests, and its client calls, in at most
+      an eighth of `max_bytes` and at most four for each of `max_entries`; `stats.remembered_bytes` says how much.
     - `max_entry_bytes`: larger answers are not stored (never more than `max_bytes`).
     - `policy`: what is evicted first. `"lru"`: the least recently used. `"w-tinylfu"`: of the oldest newcomer and the
       oldest of the others, the one that is asked for less often, which keeps popular answers through scans; or like
@@ -84,7 +89,7 @@ class MemoryStorage(HishelFace):
         self.lock: RLock = self.table.lock
         self.coherence: Coherence = self._new_coherence()
         self.flights: FlightTable = FlightTable()
-        self.varying: dict[str, tuple[str, ...]] = {}
+        self.varying = Memo(lambda _, names: VARYING + sum([text_size(name) + POINTER for name in names]))
         self.latest: float = float("-inf")
         """The latest reading of the clock; a hint, written without the lock."""
         self.expirations: int = 0
@@ -153,11 +158,10 @@ class MemoryStorage(HishelFace):
     def vary_by(self, key: str, names: tuple[str, ...]) -> tuple[str, ...]:
         """Note that answers of `key` vary by these request headers too; returns all names known by now."""
         with self.lock:
-            known = self.varying.get(key, ())
+            known: tuple[str, ...] = self.varying.get(key, ())
             if not set(names) <= set(known):
-                if len(self.varying) >= MAX_VARYING:
-                    del self.varying[next(iter(self.varying))]
-                self.varying[key] = known = tuple(sorted({*known, *names}))
+                known = tuple(sorted({*known, *names}))
+                self.varying.remember(key, known, MAX_VARYING, self)
             return known
 
     def drop(self, entry: StoredResponse, *, expired: bool = False) -> None:

@@ -12,6 +12,7 @@ import json
 from hashlib import blake2b
 from typing import Any
 
+from ..coherence import shared_above
 from ..errors import StorageError
 from .compression import expand
 from .entry import StoredResponse, header_items
@@ -92,7 +93,7 @@ class Record:
             fetched=began + (head["fetched"] - head["began"]),
             ttl=head["ttl"],
             own_ttl=head["own_ttl"],
-            tags=tuple(head["tags"]),
+            tags=shared_above(head["tags"]),
             epoch=head["epoch"],
             vary=tuple(head["vary"]),
             rule=head["rule"],
