@@ -87,9 +87,12 @@ class SharedCoherence(Coherence):
         # The clock first: to read a mapped file that somebody has cut off kills the process.
         if monotonic() < self._checked_until:
             cells = self._cells
-            epoch = cells[EPOCH]
-            if epoch == self._local and cells[LOST] == self._lost:
-                return epoch
+            try:
+                epoch = cells[EPOCH]
+                if epoch == self._local and cells[LOST] == self._lost:
+                    return epoch
+            except ValueError:  # the file was closed, perhaps by another thread just now
+                pass
         return self.refresh()
 
     @epoch.setter
@@ -106,7 +109,10 @@ class SharedCoherence(Coherence):
         if monotonic() >= self._checked_until:
             return False
         cells = self._cells
-        return cells[EPOCH] == self._local and cells[LOST] == self._lost
+        try:
+            return cells[EPOCH] == self._local and cells[LOST] == self._lost
+        except ValueError:  # as in `epoch`
+            return False
 
     def refresh(self) -> int:
         """Bring the local tables up to date. Blocks for I/O, up to the ledger's patience. Returns the epoch."""
