@@ -38,6 +38,8 @@ class SharedStorage(SharingStorage):
     not this cache's, which is left as it is; never for a bad disk.
     """
 
+    _remedy = "its disk must have room, and its files must be there, this cache's own, and open to this user"
+
     def __init__(
         self,
         path: str | Path,

@@ -60,6 +60,7 @@ class SharedCoherence(Coherence):
         "_pulled",
         "_retry_at",
         "_windows",
+        "is_out_of_reach",
     )
 
     blocks = True
@@ -76,6 +77,7 @@ class SharedCoherence(Coherence):
         self._windows: dict[str, float] = {}
         self._retry_at = self._checked_until = self._failed_at = float("-inf")
         self._all_told = self._at_any_origin = self._owes = False
+        self.is_out_of_reach: bool = False
         self._pinned: set[int] = set()
         """The threads within `without_io`."""
         super().__init__()
@@ -165,6 +167,7 @@ class SharedCoherence(Coherence):
             self._local = None
 
     def _suspend(self, doing: str, error: Exception) -> None:
+        self.is_out_of_reach = True
         self._local = None
         self._retry_at = monotonic() + RETRY
         self._on_failure(doing, error)
@@ -190,6 +193,7 @@ class SharedCoherence(Coherence):
         self._generation = delta.generation
         self._lost = delta.lost
         self._pulled = self._local = delta.epoch
+        self.is_out_of_reach = False
         # While it is not asked again nothing may be known, or who goes by that misses what comes meanwhile.
         self._retry_at = self._failed_at = float("-inf")
         if self._owes:  # since a moment ago
