@@ -324,6 +324,7 @@ def test_another_programs_file_is_no_store_and_stays_as_it_is(tmp_path: Path) ->
     assert [path.name for path in tmp_path.iterdir()] == ["theirs.db"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="under Windows links are for administrators only")
 def test_a_store_is_found_by_a_link(filled: Path) -> None:
     link = filled.with_name("link.db")
     link.symlink_to(filled)
