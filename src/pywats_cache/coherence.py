@@ -210,6 +210,8 @@ class Coherence:
 
     blocks = False
     """Whether a bump does I/O, so that event loops leave it to a worker thread."""
+    is_out_of_reach: bool = False
+    """Whether what is shared with other processes did not answer when it was asked last: everything settles then."""
 
     def __init__(self, max_tags: int = MAX_TAGS) -> None:
         self.max_tags: int = max_tags

@@ -69,7 +69,9 @@ class Departures(Staleness):
                 self._count("miss")
                 self.diary.missed(prepared, request.url._uri_reference.query)
                 self.diary.noted(reason)
-        return Fetch(request, prepared, flight, "settling" if settling else reason, background=background)
+        if settling:
+            reason = "storage-error" if coherence.is_out_of_reach else "settling"
+        return Fetch(request, prepared, flight, reason, background=background)
 
     def _ask_about(self, fetch: Fetch, entry: StoredResponse) -> None:
         """Let `fetch` validate `entry`, and fall back on it, unless a write dirtied it before the flight began.

@@ -94,13 +94,18 @@ def _explained(engine: Engine, request: Any, shared: SharingStorage | None, asks
     key = engine.variant(request, prepared.key)
     entry = storage.find(key)
     # A request would find out first what is not known yet, so that is no window.
-    settling = (asks or coherence.epoch >= 0) and coherence.is_settling(prepared.tags, now)
-    status, reason = _fate(engine, prepared, entry, now, settling)
+    held = None
+    if coherence.is_settling(prepared.tags, now):
+        if coherence.is_out_of_reach:
+            held = "storage-error"
+        elif asks or coherence.epoch >= 0:
+            held = "settling"
+    status, reason = _fate(engine, prepared, entry, now, held)
     if status == "miss" and shared is not None:
         there = _shared_entry(engine, request, prepared, shared)
         if there is not None and (entry is None or (there.epoch, there.began) > (entry.epoch, entry.began)):
             key, entry = there.key, there
-            status, reason = _fate(engine, prepared, entry, now, settling)
+            status, reason = _fate(engine, prepared, entry, now, held)
     details: dict[str, Any] = {}
     if entry is not None:
         age = now - entry.began
@@ -119,23 +124,23 @@ def _explained(engine: Engine, request: Any, shared: SharingStorage | None, asks
         prepared.partition,
         prepared.tags,
         entry.ttl if entry is not None else engine.stated_ttl(prepared),
-        settling=settling,
+        settling=held == "settling",
         in_flight=storage.flights.get(key, now) is not None,
         **details,
     )
 
 
 def _fate(
-    engine: Engine, prepared: Prepared, entry: StoredResponse | None, now: float, settling: bool
+    engine: Engine, prepared: Prepared, entry: StoredResponse | None, now: float, held: str | None
 ) -> tuple[str, str]:
-    """Status and reason of a read for which `entry` is stored."""
+    """Status and reason of a read for which `entry` is stored; `held`: why nothing new could be stored now."""
     if entry is None:
-        return "miss", "settling" if settling else prepared.reason
+        return "miss", held or prepared.reason
     age = now - entry.began
     if engine.is_fresh(entry, prepared, age):
         return "hit", "fresh"
     why = engine.why_stale_now(entry, prepared, now)
-    return ("stale", why) if why else ("miss", engine.why_not_fresh(entry, prepared, age))
+    return ("stale", why) if why else ("miss", held or engine.why_not_fresh(entry, prepared, age))
 
 
 def _shared_entry(engine: Engine, request: Any, prepared: Prepared, shared: SharingStorage) -> StoredResponse | None:
@@ -179,8 +184,12 @@ def findings(engine: Engine) -> list[Finding]:
         values = {key: (seen, len(known)) for key, (seen, known) in diary.values.items()}
         gaps = dict(diary.gaps)
     found: list[Finding] = []
+    trouble = engine.storage.trouble
+    if engine.storage.coherence.is_out_of_reach:
+        found.append(Finding("storage-error", f"the shared storage does not answer, so nothing is stored: {trouble}"))
     if stats.storage_errors:
-        found.append(Finding("storage-errors", f"the outer storage failed {stats.storage_errors} times"))
+        text = f"the outer storage failed {stats.storage_errors} times"
+        found.append(Finding("storage-errors", f"{text}, at last: {trouble}" if trouble else text))
     requests = stats.requests
     if requests < ENOUGH:
         return found

@@ -27,6 +27,7 @@ REASONS: dict[str, str] = {
     "not-modified": "past its TTL, and the server said that it is unchanged (304, RFC 9111 §4.3)",
     "refresh": "the caller asked for a new answer: refresh=True, or Cache-Control: no-cache, or max-age",
     "settling": "a write may still be taking effect, so the answer is not stored",
+    "storage-error": "the shared storage does not answer, so nothing in it is used and the answer is not stored",
     "join-timeout": "another caller's fetch took too long, so this one went to the server itself",
     "not-shared": "another caller's fetch gave nothing that may be shared, so this one went to the server itself",
     "own-flight": "the fetch in progress is the caller's own (a stream still open), so it went to the server again",

@@ -114,7 +114,10 @@ def findings(made: Survey) -> list[Finding]:
         if most and number is not None and number >= FULL * most:
             add("full", f"{number} of {bound}={most}: the least recently used records are evicted")
     if figures.get("set_aside"):
-        add("set-aside", f"damaged or foreign files were set aside; remove them: {', '.join(figures['set_aside'])}")
+        add(
+            "set-aside",
+            f"files that could not be used were set aside; remove them: {', '.join(figures['set_aside'])}",
+        )
     if figures.get("readable_by_others"):
         add("permissions", f"others may read {', '.join(figures['readable_by_others'])}: chmod 600")
     if figures.get("server_max_bytes") == 0:

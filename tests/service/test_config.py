@@ -105,6 +105,25 @@ def test_no_password_of_a_url_is_shown(url: str, allowed: str) -> None:
     assert "hunter2" not in repr(ClientConfig(cache_storage_url="redis://:hunter2@h"))
 
 
+def test_a_storage_that_is_another_programs_is_refused_before_the_service_uses_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = tmp_path / "theirs.db"
+    theirs.write_text("a list")
+    url = f"sqlite:///{theirs.as_posix()}"
+    with pytest.raises(ConfigurationError, match=r"^cache_storage_url sqlite.*theirs\.db is no file of this cache"):
+        CacheSettings(ClientConfig(cache_storage_url=url))
+    with pytest.raises(ConfigurationError, match="none does not exist"):
+        CacheSettings(ClientConfig(cache_storage_url=f"sqlite:///{tmp_path.as_posix()}/none/c.db"))
+    CacheSettings(ClientConfig(cache_storage_url=url, enable_cache=False))
+    # The file may be right where the configuration is used, so it is not a matter of the configuration alone.
+    assert ClientConfig(cache_storage_url=url).validate() == []
+    monkeypatch.setenv("PYWATS_CACHE_STORAGE", url)
+    with pytest.raises(ConfigurationError, match=r"^PYWATS_CACHE_STORAGE sqlite"):
+        CacheSettings(ClientConfig())
+    assert theirs.read_text() == "a list"
+
+
 def test_the_environment_names_the_storage_of_a_file_that_names_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYWATS_CACHE_STORAGE", "memory://?max_entries=7")
     assert CacheSettings(ClientConfig()).entries == 7

@@ -297,11 +297,38 @@ def test_a_store_in_a_folder_that_cannot_be_written_is_shown(filled: Path) -> No
     filled.parent.chmod(0o500)
     try:
         found = json.loads(command("stats", "--json", "--url", f"sqlite:///{filled}").stdout)
-        said = command("invalidate", "/a", "--url", f"sqlite:///{filled}", code=4).stderr
+        said = command("invalidate", "/a", "--url", f"sqlite:///{filled}", code=2).stderr
     finally:
         filled.parent.chmod(0o700)
     assert found["entries"] == 1
-    assert "readonly database" in said
+    assert "cannot be written to by this user" in said
+
+
+def test_another_programs_file_is_no_store_and_stays_as_it_is(tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs.db"
+    connection = sqlite3.connect(theirs)
+    connection.executescript("PRAGMA journal_mode=WAL; CREATE TABLE t (a); INSERT INTO t VALUES (1)")
+    connection.close()
+    before = theirs.read_bytes(), theirs.stat().st_mtime_ns
+    for arguments in (
+        ("stats",),
+        ("inspect",),
+        ("doctor",),
+        ("invalidate", "/a"),
+        ("clear", "--yes"),
+        ("warm", "http://o/a"),
+    ):
+        said = command(*arguments, "--url", f"sqlite:///{theirs}", code=4).stderr
+        assert "is another program's SQLite database" in said
+    assert (theirs.read_bytes(), theirs.stat().st_mtime_ns) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["theirs.db"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="under Windows links are for administrators only")
+def test_a_store_is_found_by_a_link(filled: Path) -> None:
+    link = filled.with_name("link.db")
+    link.symlink_to(filled)
+    assert json.loads(command("stats", "--json", "--url", f"sqlite:///{link}").stdout)["entries"] == 1
 
 
 def test_a_store_without_its_key_is_not_given_another(filled: Path) -> None:

@@ -32,6 +32,19 @@ def test_a_write_is_seen_by_the_others_at_once(start: Start, sqlite_url: str) ->
         one, other = other, one
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="under Windows links are for administrators only")
+def test_a_write_through_a_link_is_seen_by_who_uses_the_file(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link.db").symlink_to(tmp_path / "real" / "shared.db")
+    (tmp_path / "linked").symlink_to(tmp_path / "real", target_is_directory=True)
+    names = ("link.db", "real/shared.db", "linked/shared.db")
+    workers = [start(f"sqlite:///{tmp_path.as_posix()}/{name}") for name in names]
+    for version, worker in enumerate(workers, 1):
+        worker.ask("PUT", "/a")
+        assert [other.get("/a") for other in workers] == [version] * 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link.db", "linked", "real"]
+
+
 def test_mutant_without_the_bump_at_its_end_a_write_is_missed(start: Start, sqlite_url: str) -> None:
     one, other = start(sqlite_url), start(sqlite_url, "no-intent", "no-bump")
     one.get("/a")
@@ -111,7 +124,12 @@ def test_a_spawned_child_works_with_the_store(start: Start, sqlite_url: str) -> 
     assert parent.get("/a") == 1
 
 
-def test_processes_that_start_at_once_make_one_store(sqlite_url: str, registers: Registers, tmp_path: Path) -> None:
+@pytest.mark.parametrize("there", ["nothing", "an empty file"])
+def test_processes_that_start_at_once_make_one_store(
+    sqlite_url: str, registers: Registers, tmp_path: Path, there: str
+) -> None:
+    if there == "an empty file":
+        (tmp_path / "shared.db").touch()
     workers = [Worker(sqlite_url, registers.url, "patient") for _ in range(6)]
     for worker in workers:
         worker.send("GET", "/a")

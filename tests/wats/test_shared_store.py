@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,27 @@ def test_a_bad_url_in_the_environment_is_named_where_it_counts(monkeypatch: pyte
         assert isinstance(plain.cache.storage, MemoryStorage)
     monkeypatch.setenv("PYWATS_CACHE_STORAGE", "")
     assert isinstance(pyWATS(base_url="http://wats.example", token="t").cache.storage, MemoryStorage)
+
+
+def test_another_programs_file_is_refused_by_the_name_it_was_given_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = tmp_path / "theirs.db"
+    connection = sqlite3.connect(theirs)
+    connection.execute("CREATE TABLE t (a)")
+    connection.close()
+    before = theirs.read_bytes()
+    url = f"sqlite:///{theirs.as_posix()}"
+    where = {"base_url": "http://wats.example", "token": "t"}
+    for client in (pyWATS, AsyncWATS, HttpClient, AsyncHttpClient):
+        with pytest.raises(ConfigurationError, match=r"^cache_storage sqlite:///.*theirs\.db: path must .*another"):
+            client(**where, cache_storage=url)
+        with monkeypatch.context() as environment:
+            environment.setenv("PYWATS_CACHE_STORAGE", url)
+            with pytest.raises(ConfigurationError, match=r"^PYWATS_CACHE_STORAGE sqlite:///.*another"):
+                client(**where)
+    assert theirs.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["theirs.db"]
 
 
 def test_a_url_takes_a_bound_for_its_memory_and_is_not_shown() -> None:

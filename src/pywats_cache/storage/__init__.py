@@ -8,6 +8,7 @@
 | `sharing` | memory in front of records that processes share (`rows`), kept coherent by a ledger (`changes`) |
 | `shared_coherence` | the coherence of one process with the others of a ledger |
 | `shared`, `sqlite_records`, `sqlite_ledger` | in SQLite, over `sqlite_file`, `epoch_file`, `install_key`, `in_place` |
+| `store_files` | where the files of such a store are, and whether what is there is its own |
 | `redis_shared`, `redis_rows`, `redis_ledger` | in Redis or Valkey, with `redis_feed` for what it pushes |
 | `entry`, `record`, `compression` | a stored answer in memory, and as bytes |
 | `looking`, `sqlite_look`, `redis_look` | a store looked at from outside |

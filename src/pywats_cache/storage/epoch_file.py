@@ -21,34 +21,35 @@ from pathlib import Path
 
 from .changes import LOST
 from .in_place import BINARY, found_in_place
+from .store_files import EPOCH_BYTES, beginning
 
 __all__ = ["LATEST", "EpochFile", "lost_in"]
 
 LATEST = 2
-_BYTES = 4096
-"""One page: less cannot be mapped."""
+_OPENED = os.O_RDWR | os.O_CREAT | BINARY | getattr(os, "O_NOFOLLOW", 0)
 
 
 class EpochFile:
     """`path`, made (mode 0600) if it is not there, mapped until `close`. `cells` is its view as 64-bit integers.
 
     Raises OSError where it cannot be made or mapped. A forked child shares the mapping, which is what it is for.
+    After `close` nothing is open or mapped, and who still reads `cells` gets a ValueError.
     """
 
-    __slots__ = ("_map", "_opened", "cells", "path")
+    __slots__ = ("_map", "cells", "opened", "path")
 
     def __init__(self, path: Path) -> None:
         self.path: Path = path
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | BINARY, 0o600)
+        descriptor = os.open(path, _OPENED, 0o600)
         try:
-            self._opened = os.fstat(descriptor)
-            if self._opened.st_size < _BYTES:
+            self.opened: os.stat_result = os.fstat(descriptor)
+            if self.opened.st_size < EPOCH_BYTES:
                 # Written, not only sized: a hole needs a block later, and without one to write there kills the process.
                 # The random number makes a file that replaces a removed one look like a lost bump.
                 os.lseek(descriptor, 0, os.SEEK_SET)
-                os.write(descriptor, bytes(8) + secrets.token_bytes(8) + bytes(_BYTES - 16))
+                os.write(descriptor, bytes(8) + secrets.token_bytes(8) + bytes(EPOCH_BYTES - 16))
             try:
-                self._map = mmap.mmap(descriptor, _BYTES)
+                self._map = mmap.mmap(descriptor, EPOCH_BYTES)
             except ValueError as error:  # somebody has cut it off again just now
                 raise OSError(str(error)) from error
         finally:
@@ -60,8 +61,8 @@ class EpochFile:
 
         Ask before reading `cells`: the system kills a process that reads a page that is no longer in the file.
         """
-        found = found_in_place(self.path, self._opened)
-        return found is not None and found.st_size >= _BYTES
+        found = found_in_place(self.path, self.opened)
+        return found is not None and found.st_size >= EPOCH_BYTES
 
     def lose(self) -> None:
         """Say to everyone that a bump was lost. On disk too, for the power may go before the system writes it."""
@@ -72,7 +73,7 @@ class EpochFile:
             pass
 
     def close(self) -> None:
-        """Give the mapping back."""
+        """Give the mapping back, and the descriptor that Python keeps with it."""
         self.cells.release()
         self._map.close()
 
@@ -80,7 +81,7 @@ class EpochFile:
 def lost_in(path: Path) -> int | None:
     """The cell `LOST` of the file at `path`, which is neither made nor mapped; None where there is none."""
     try:
-        page = path.read_bytes()
+        page = beginning(path, EPOCH_BYTES + 1)
     except OSError:
         return None
-    return memoryview(page).cast("q")[LOST] if len(page) == _BYTES else None
+    return memoryview(page).cast("q")[LOST] if len(page) == EPOCH_BYTES else None

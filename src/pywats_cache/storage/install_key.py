@@ -8,10 +8,9 @@ from pathlib import Path
 
 from ..errors import StorageError
 from .in_place import BINARY, put_in_place
+from .store_files import KEY_BYTES
 
 __all__ = ["KEY_BYTES", "install_key"]
-
-KEY_BYTES = 32
 
 
 def install_key(path: Path) -> bytes:

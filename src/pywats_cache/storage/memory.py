@@ -95,6 +95,8 @@ class MemoryStorage(HishelFace):
         self.expirations: int = 0
         self.invalidations: int = 0
         self.errors: int = 0
+        self.trouble: str | None = None
+        """The last failure of what is behind this memory, with what helps; no secret is in it."""
         self.tally: Tally = Tally()
         self.saved_bytes: int = 0
         self._start_face()

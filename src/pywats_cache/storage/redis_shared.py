@@ -77,6 +77,8 @@ class RedisSharedStorage(SharingStorage):
     Raises ConfigurationError or ConfigurationTypeError for bad arguments, never because the server is away.
     """
 
+    _remedy = "the server must run, take writes, and be reached from here with these credentials"
+
     def __init__(
         self,
         url: str,

@@ -12,6 +12,7 @@ from .memory import MemoryStorage
 from .sharing import SharingStorage
 from .sqlite_ledger import SqliteLedger
 from .sqlite_records import SqliteRecords
+from .store_files import check_store, part, resolved
 
 __all__ = ["SharedStorage"]
 
@@ -22,8 +23,9 @@ class SharedStorage(SharingStorage):
     """Memory first, then the SQLite file at `path`, shared by sync and async transports and by processes.
 
     - `path`: the records; beside it `<path>-ledger` (epoch, dirtied tags, open writes), `<path>-epoch` (the epoch,
-      memory-mapped) and `<path>-key` (the key of the digests). All are made with mode 0600. The directory must be
-      on this machine: neither the lock of SQLite nor shared memory reaches over a network.
+      memory-mapped) and `<path>-key` (the key of the digests). All are made with mode 0600. `~` is expanded, and
+      symbolic links are followed, so that all names of a file are one store. The directory must be there, and on this
+      machine: neither the lock of SQLite nor shared memory reaches over a network.
     - `memory`: the hot part; None: a `MemoryStorage()`. It belongs to this storage from now on.
     - `max_entries`, `max_bytes`: bounds of the file.
 
@@ -33,8 +35,11 @@ class SharedStorage(SharingStorage):
     recovers by itself. Only if the key cannot be read when this object is made, records stay unshared until a new one
     is made.
 
-    Raises ConfigurationError or ConfigurationTypeError for bad arguments, never for a bad disk.
+    Raises ConfigurationError or ConfigurationTypeError for bad arguments, among them a path where something is that is
+    not this cache's, which is left as it is; never for a bad disk.
     """
+
+    _remedy = "its disk must have room, and its files must be there, this cache's own, and open to this user"
 
     def __init__(
         self,
@@ -48,18 +53,17 @@ class SharedStorage(SharingStorage):
             raise ConfigurationTypeError(f"path must be a path of a file, not {shown(path)}")
         if looks_like_url(str(path)):  # also one that lost a slash as a Path
             raise ConfigurationError("path must be that of a file; a URL is for storage= of a client or transport")
-        if Path(path).name in ("", ".."):  # the files beside it would be beside that directory, or nowhere
-            raise ConfigurationError(f"path must name a file, not {shown(str(path))}")
-        self.path: Path = Path(path).absolute()
+        self.path: Path = resolved(path)
         self.max_entries: int = whole("max_entries", max_entries, least=1)
         self.max_bytes: int = whole("max_bytes", max_bytes, least=1)
+        check_store(self.path)
         self._records = SqliteRecords(
             self.path, max_entries=self.max_entries, max_bytes=self.max_bytes, on_aside=self._warn
         )
         self._files = SqliteLedger(self.path, self._warn)
         secret, problem = None, None
         try:
-            secret = install_key(self.path.with_name(f"{self.path.name}-key"))
+            secret = install_key(part(self.path, "-key"))
         except (OSError, StorageError) as error:
             problem = error
         super().__init__(memory, self._files, self._records, secret, shown_path(self.path.name, "sqlite"))
@@ -67,8 +71,12 @@ class SharedStorage(SharingStorage):
             self._failed("reading the key", problem)
 
     def _was_set_back(self, now: int) -> bool:
-        cells = self._files.cells()
-        latest = cells[LATEST]
-        if now >= latest or now < latest - CLOCK_SLACK_MS:
-            cells[LATEST] = now
-        return now < latest - CLOCK_SLACK_MS
+        while True:
+            cells = self._files.cells()
+            try:
+                latest = cells[LATEST]
+                if now >= latest or now < latest - CLOCK_SLACK_MS:
+                    cells[LATEST] = now
+            except ValueError:  # another thread has closed them since
+                continue
+            return now < latest - CLOCK_SLACK_MS

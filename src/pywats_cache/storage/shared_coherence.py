@@ -60,6 +60,7 @@ class SharedCoherence(Coherence):
         "_pulled",
         "_retry_at",
         "_windows",
+        "is_out_of_reach",
     )
 
     blocks = True
@@ -76,6 +77,7 @@ class SharedCoherence(Coherence):
         self._windows: dict[str, float] = {}
         self._retry_at = self._checked_until = self._failed_at = float("-inf")
         self._all_told = self._at_any_origin = self._owes = False
+        self.is_out_of_reach: bool = False
         self._pinned: set[int] = set()
         """The threads within `without_io`."""
         super().__init__()
@@ -87,9 +89,12 @@ class SharedCoherence(Coherence):
         # The clock first: to read a mapped file that somebody has cut off kills the process.
         if monotonic() < self._checked_until:
             cells = self._cells
-            epoch = cells[EPOCH]
-            if epoch == self._local and cells[LOST] == self._lost:
-                return epoch
+            try:
+                epoch = cells[EPOCH]
+                if epoch == self._local and cells[LOST] == self._lost:
+                    return epoch
+            except ValueError:  # the file was closed, perhaps by another thread just now
+                pass
         return self.refresh()
 
     @epoch.setter
@@ -106,7 +111,10 @@ class SharedCoherence(Coherence):
         if monotonic() >= self._checked_until:
             return False
         cells = self._cells
-        return cells[EPOCH] == self._local and cells[LOST] == self._lost
+        try:
+            return cells[EPOCH] == self._local and cells[LOST] == self._lost
+        except ValueError:  # as in `epoch`
+            return False
 
     def refresh(self) -> int:
         """Bring the local tables up to date. Blocks for I/O, up to the ledger's patience. Returns the epoch."""
@@ -159,6 +167,7 @@ class SharedCoherence(Coherence):
             self._local = None
 
     def _suspend(self, doing: str, error: Exception) -> None:
+        self.is_out_of_reach = True
         self._local = None
         self._retry_at = monotonic() + RETRY
         self._on_failure(doing, error)
@@ -184,6 +193,7 @@ class SharedCoherence(Coherence):
         self._generation = delta.generation
         self._lost = delta.lost
         self._pulled = self._local = delta.epoch
+        self.is_out_of_reach = False
         # While it is not asked again nothing may be known, or who goes by that misses what comes meanwhile.
         self._retry_at = self._failed_at = float("-inf")
         if self._owes:  # since a moment ago

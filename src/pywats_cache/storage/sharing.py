@@ -57,6 +57,8 @@ class SharingStorage:
     """It serves transports of both kinds."""
     strict = False
     """Raise StorageError where a failure would otherwise be counted and logged; for tools that work on a store."""
+    _remedy = ""
+    """What helps where this kind of store fails."""
 
     def __init__(
         self, memory: MemoryStorage | None, ledger: Ledger, rows: Rows, secret: bytes | None, name: str
@@ -259,6 +261,8 @@ class SharingStorage:
         if self.strict:
             raise StorageError(f"{doing} {self._name} failed ({why})") from error
         self.memory.errors += 1  # a hint, without the lock: the caller may hold it, taken in another order
+        kind = type(error.__cause__ or error).__name__
+        self.memory.trouble = f"{doing} {self._name} failed ({kind}); {self._remedy}"
         self._warn(f"{doing} {self._name} failed ({why}); requests go to the server")
 
     def _warn(self, message: str) -> None:

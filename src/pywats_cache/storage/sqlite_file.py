@@ -16,6 +16,7 @@ from ..errors import MissingStoreError, StorageError
 from ..forking import close_before_fork
 from ..showing import shown_path
 from .in_place import found_in_place, put_in_place
+from .store_files import DRAFT, LOGS, NotOursError, database_state, sqlite_uri
 
 __all__ = ["SqliteFile", "reading"]
 
@@ -32,8 +33,10 @@ FORK_PATIENCE = 5.0
 class SqliteFile:
     """The database at `path`, mode 0600, in WAL mode, through one connection that threads take in turn.
 
-    - `application`, `version`: what the file must be; another file, a newer or older one, and a damaged one are
-      renamed to `<path>.aside-<time or version>` and a new one is made with `schema`. `on_aside` is told the reason.
+    - `application`, `version`: what the file must be. Of ours, a newer or older one and a damaged one are renamed to
+      `<path>.aside-<time or version>` and a new one is made with `schema`; `on_aside` is told the reason. An empty
+      file counts as none. Anything else is left as it is: until it is gone, every call raises NotOursError.
+    - `is_ours`: asked whether a file that says nothing of itself is one of ours.
     - `durable`: a commit is on the disk when it returns (synchronous=FULL); otherwise the newest may be lost with the
       power, never torn.
     - `patience`: seconds to wait for another process's lock, the bound on what a request can be held up.
@@ -55,6 +58,7 @@ class SqliteFile:
         durable: bool,
         patience: float,
         on_aside: Callable[[str], object],
+        is_ours: Callable[[], bool],
         pause: float = 0.0,
     ) -> None:
         self.path = path
@@ -66,6 +70,9 @@ class SqliteFile:
         self._pause = pause
         self._locked_until = float("-inf")
         self._on_aside = on_aside
+        self._is_ours = is_ours
+        self._was_ours: os.stat_result | None = None
+        """The last file that was certainly ours."""
         self._connection: sqlite3.Connection | None = None
         self._opened: os.stat_result | None = None
         self._lock = threading.RLock()
@@ -73,6 +80,11 @@ class SqliteFile:
         self._unusable = False
         self._held_for_fork = False
         close_before_fork(self)
+
+    @property
+    def lock(self) -> threading.RLock:
+        """Held while the file is used; another one in a forked child."""
+        return self._lock
 
     def read(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         """`work` within one snapshot."""
@@ -97,6 +109,9 @@ class SqliteFile:
                         raise
                     self._set_aside(f"is damaged ({error})")
                     return self._attempt(begin, work)
+            except StorageError:
+                self.close()
+                raise
             except (sqlite3.Error, OSError, UnicodeEncodeError) as error:  # the last: a tag that is no text
                 if not isinstance(error, sqlite3.OperationalError) or "locked" not in str(error):
                     self.close()  # a new connection may find it in order again
@@ -133,11 +148,21 @@ class SqliteFile:
         if self._connection is not None and self.is_in_place():
             return self._connection
         self.close()
-        if not self.path.exists():
+        # First what is there, then whose it is, then the connection: the other way round, a file put in place in
+        # between would be taken for the one that was opened, and what is written be lost.
+        try:
+            self._opened = self.path.lstat()
+        except FileNotFoundError:
+            pass
+        state = database_state(self.path, self._application)
+        if state in ("missing", "empty"):
             self._create()
-        # First what is there, then the connection: the other way round, a file put in place in between would be taken
-        # for the one that was opened, and what is written be lost.
-        self._opened = os.stat(self.path)
+            return self._open()
+        if state == "unknown":
+            if not self._may_be_ours():
+                raise NotOursError(f"{self.path.name} is no file of this cache")
+            self._set_aside("is damaged (it is no database)")
+            return self._open()
         connection = self._connection = self._connect(self.path)
         if not self.is_in_place():
             return self._open()
@@ -145,9 +170,17 @@ class SqliteFile:
         if wrong is not None:
             self._set_aside(*wrong)
             return self._open()
+        self._was_ours = self._opened
         connection.execute(f"PRAGMA synchronous={'FULL' if self._durable else 'NORMAL'}")
         connection.execute("PRAGMA journal_size_limit=1048576")
         return connection
+
+    def _may_be_ours(self) -> bool:
+        """Whether a file that says nothing of itself is ours: the one that we used, or one beside others of ours."""
+        found = self._opened
+        if self._was_ours is None:
+            return self._is_ours()
+        return found is not None and os.path.samestat(found, self._was_ours)
 
     def _connect(self, path: Path) -> sqlite3.Connection:
         # Statements commit one by one but for our own BEGIN; `timeout` is SQLite's busy timeout.
@@ -159,12 +192,12 @@ class SqliteFile:
         Made in place, a process that opens it at the same time would find it half made.
         """
         with self._making():
-            if self.path.exists():
+            if database_state(self.path, self._application) not in ("missing", "empty"):
                 return
             # The log of a database that was removed would be taken for that of the new one.
-            for suffix in ("-wal", "-shm"):
+            for suffix in LOGS:
                 Path(f"{self.path}{suffix}").unlink(missing_ok=True)
-            draft = self.path.with_name(f"{self.path.name}.draft-{secrets.token_hex(8)}")
+            draft = self.path.with_name(f"{self.path.name}{DRAFT}{secrets.token_hex(8)}")
             # SQLite takes this mode for the log too.
             os.close(os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
             try:
@@ -177,7 +210,10 @@ class SqliteFile:
                     connection.execute("PRAGMA journal_mode=WAL")
                 finally:
                     connection.close()
-                put_in_place(draft, self.path)
+                if database_state(self.path, self._application) == "empty":
+                    os.replace(draft, self.path)
+                else:
+                    put_in_place(draft, self.path)
             finally:
                 draft.unlink(missing_ok=True)
 
@@ -196,7 +232,7 @@ class SqliteFile:
                 except FileNotFoundError:
                     continue
                 if not -MAKING_SECONDS < age < MAKING_SECONDS:
-                    mark.unlink(missing_ok=True)
+                    _remove_mark(mark)
                 elif time.monotonic() > until:
                     raise sqlite3.OperationalError("locked: another process makes the database") from None
                 else:
@@ -207,9 +243,13 @@ class SqliteFile:
             mark.unlink(missing_ok=True)
 
     def _set_aside(self, reason: str, mark: str | None = None) -> None:
-        """Rename the file; `mark`: the end of its name, under which one more of the kind replaces the last one."""
+        """Rename the file; `mark`: the end of its name, under which one more of the kind replaces the last one.
+
+        Raises NotOursError if it has been written over with somebody else's.
+        """
         aside = f"{self.path}.aside-{mark or time.time_ns()}"
         with self._making():
+            database_state(self.path, self._application)
             in_place = self.is_in_place()
             self.close()
             if in_place:  # else another process has done it
@@ -262,14 +302,14 @@ def reading(path: Path, application: int, version: int, patience: float) -> Iter
 
     Raises MissingStoreError, or StorageError for a file that is damaged, of another version or another program's.
     """
-    if not path.is_file():
-        raise MissingStoreError(f"there is no file {shown_path(path)}")
     try:
+        if database_state(path, application) in ("missing", "empty"):
+            raise MissingStoreError(f"there is no file {shown_path(path)}, or it is empty")
         how = "mode=ro"
         # Who uses it keeps a log beside it. Without one, and where none can be made, nobody is writing.
         if not os.access(path.parent, os.W_OK) and not Path(f"{path}-wal").exists():
             how += "&immutable=1"
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=patience)
+        connection = sqlite3.connect(sqlite_uri(path, how), uri=True, timeout=patience)
         try:
             wrong = _mismatch(connection, application, version)
             if wrong is not None:
@@ -278,20 +318,26 @@ def reading(path: Path, application: int, version: int, patience: float) -> Iter
             yield connection
         finally:
             connection.close()
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         damaged = isinstance(error, sqlite3.DatabaseError) and _is_damage(error)
         raise StorageError(f"{shown_path(path)} {'is damaged' if damaged else 'cannot be read'} ({error})") from error
 
 
-def _mismatch(connection: sqlite3.Connection, application: int, version: int) -> tuple[str, str | None] | None:
-    """What is wrong with a database that is not what it must be, or None; and for one of ours, what marks its kind."""
+def _mismatch(connection: sqlite3.Connection, application: int, version: int) -> tuple[str, str] | None:
+    """What is wrong with a database of ours of another version, and what marks its kind; None if nothing is."""
     marks = tuple(connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version"))
-    if marks == (application, version):
+    if marks[0] != application:  # it has been written over since it was looked at
+        raise NotOursError("it is another program's SQLite database")
+    if marks[1] == version:
         return None
-    if marks[0] != application:
-        return "is another program's", None
     # Of one for each version nothing is lost, and processes of two versions that take turns do not fill the disk.
     return f"is of version {marks[1]}, not {version}", f"version-{marks[1]}"
+
+
+def _remove_mark(mark: Path) -> None:
+    if mark.stat().st_size:
+        raise NotOursError(f"{mark.name} is no file of this cache")
+    mark.unlink(missing_ok=True)
 
 
 def _is_damage(error: sqlite3.DatabaseError) -> bool:

@@ -13,20 +13,22 @@ somebody can commit that everything older is invalid, nothing that is stored is 
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import StorageError
 from .changes import EPOCH, LOST, Change, Delta, Known
 from .epoch_file import EpochFile, lost_in
 from .sqlite_file import SqliteFile, reading
+from .store_files import LEDGER, NotOursError, epoch_state, has_ours, part
 
 __all__ = ["SqliteLedger", "look"]
 
-APPLICATION = 0x7077_636C  # "pwcl"
 VERSION = 1
 PATIENCE = 0.2
 """Seconds to wait for another process's transaction. One takes a few ms; what lasts longer hangs."""
@@ -56,15 +58,17 @@ class SqliteLedger:
         self._path = path
         self._on_aside = on_aside
         self._file = SqliteFile(
-            path.with_name(f"{path.name}-ledger"),
-            application=APPLICATION,
+            part(path, "-ledger"),
+            application=LEDGER,
             version=VERSION,
             schema=_SCHEMA,
             durable=True,
             patience=patience,
             on_aside=self._aside,
+            is_ours=lambda: has_ours(path),
         )
         self._mapped: EpochFile | None = None
+        self._was_mapped: os.stat_result | None = None
         self._owes = False
         """A bump was lost, and not even that could be said yet."""
 
@@ -73,46 +77,77 @@ class SqliteLedger:
         return self._epoch_file().cells
 
     def _epoch_file(self) -> EpochFile:
-        if self._mapped is None or not self._mapped.is_in_place():
-            try:
-                # The old mapping stays as long as somebody reads its cells.
-                self._mapped = EpochFile(self._path.with_name(f"{self._path.name}-epoch"))
-            except OSError as error:
-                raise StorageError(f"{type(error).__name__}: {error}") from error
+        mapped = self._mapped
+        if mapped is None or not mapped.is_in_place():
+            with self._file.lock:
+                mapped = self._map()
         if self._owes:
             self._owes = False
-            self._mapped.lose()
-        return self._mapped
+            mapped.lose()
+        return mapped
+
+    def _map(self) -> EpochFile:
+        old = self._mapped
+        if old is not None and old.is_in_place():  # another thread was faster
+            return old
+        try:
+            self._check_epoch_file()
+            mapped = self._mapped = EpochFile(part(self._path, "-epoch"))
+        except OSError as error:
+            raise StorageError(f"{type(error).__name__}: {error}") from error
+        self._was_mapped = mapped.opened
+        if old is not None:
+            old.close()  # who still reads its cells must ask
+        return mapped
+
+    def _check_epoch_file(self) -> None:
+        """Raise NotOursError for a file that is not to be written to."""
+        path = part(self._path, "-epoch")
+        if epoch_state(path) == "unknown":
+            was = self._was_mapped
+            if not (has_ours(self._path) if was is None else os.path.samestat(was, path.lstat())):
+                raise NotOursError(f"{path} is no file of this cache")
+
+    @contextmanager
+    def _using(self) -> Iterator[memoryview]:
+        """The cells, which nobody closes meanwhile, but for a signal handler in this thread."""
+        with self._file.lock:
+            try:
+                yield self.cells()
+            except ValueError as error:
+                raise StorageError("the files were closed while they were used") from error
 
     def pull(self, known: Known) -> Delta:
         """What is new. A lost bump, or another ledger than the known one, makes everything older invalid first."""
-        cells = self.cells()
-        if self._file.is_replaced():  # perhaps by an older copy of itself, which has the same generation
-            return self.change(Change(all=True), known)
-        delta = self._file.read(lambda connection: self._delta(connection, known))
-        if delta is None or delta.lost != cells[LOST] or self._is_other(known, delta.generation, delta.epoch):
-            return self.change(Change(all=True), known)
-        if cells[EPOCH] != delta.epoch:
-            self._heal(cells)
-        return delta
+        with self._using() as cells:
+            if self._file.is_replaced():  # perhaps by an older copy of itself, which has the same generation
+                return self.change(Change(all=True), known)
+            delta = self._file.read(lambda connection: self._delta(connection, known))
+            if delta is None or delta.lost != cells[LOST] or self._is_other(known, delta.generation, delta.epoch):
+                return self.change(Change(all=True), known)
+            if cells[EPOCH] != delta.epoch:
+                self._heal(cells)
+            return delta
 
     def change(self, change: Change, known: Known) -> Delta:
         """Commit `change`. Returns it and what else is new; after this, every process sees it."""
-        cells = self.cells()
-        if self._file.is_replaced():
-            change = change._replace(all=True)
-        delta = self._file.write(lambda connection: self._change(connection, change, known, cells))
-        if self.cells() is not cells:
-            raise StorageError("the mapped file was replaced before the commit, so others may not see it")
-        return delta
+        with self._using() as cells:
+            if self._file.is_replaced():
+                change = change._replace(all=True)
+            delta = self._file.write(lambda connection: self._change(connection, change, known, cells))
+            if self.cells() is not cells:
+                raise StorageError("the mapped file was replaced before the commit, so others may not see it")
+            return delta
 
     def lose(self) -> bool:
         """A change could not be committed: nobody may trust what is stored until somebody can commit that."""
-        try:
-            self._epoch_file().lose()
-        except StorageError:  # without the mapped file this process does not use the store at all, but others may
-            self._owes = True
-        return not self._owes
+        with self._file.lock:
+            try:
+                self._epoch_file().lose()
+            except (StorageError, ValueError):
+                # Without the mapped file this process does not use the store at all, but others may.
+                self._owes = True
+            return not self._owes
 
     def _change(self, connection: sqlite3.Connection, change: Change, known: Known, cells: memoryview) -> Delta:
         row = connection.execute("SELECT generation, epoch, lost FROM state").fetchone()
@@ -208,11 +243,16 @@ class SqliteLedger:
 
     def is_in_place(self) -> bool:
         """Whether nobody has removed or replaced a file, so that other processes use the same ones."""
-        return self._mapped is not None and self._mapped.is_in_place() and self._file.is_in_place()
+        mapped = self._mapped
+        return mapped is not None and mapped.is_in_place() and self._file.is_in_place()
 
     def close(self) -> None:
-        """Close the database; the next use opens it again. The mapping stays, for others may be reading it."""
-        self._file.close()
+        """Close the database and the mapping, once nobody is within a change; the next use opens them again."""
+        with self._file.lock:
+            self._file.close()
+            mapped, self._mapped = self._mapped, None
+            if mapped is not None:
+                mapped.close()
 
 
 def look(path: Path, patience: float) -> Delta:
@@ -220,8 +260,8 @@ def look(path: Path, patience: float) -> Delta:
 
     Where `pull` would make everything invalid because a bump was lost, everything is invalid in what this returns.
     """
-    lost = lost_in(path.with_name(f"{path.name}-epoch"))
-    with reading(path.with_name(f"{path.name}-ledger"), APPLICATION, VERSION, patience) as connection:
+    lost = lost_in(part(path, "-epoch"))
+    with reading(part(path, "-ledger"), LEDGER, VERSION, patience) as connection:
         delta = SqliteLedger._delta(connection, Known(None, -1))
     if delta is None:
         return Delta("", 0, 0, 0, 0, [], [], [])

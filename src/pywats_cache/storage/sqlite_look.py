@@ -13,7 +13,8 @@ from ..showing import shown_path
 from .install_key import install_key
 from .sqlite_file import reading
 from .sqlite_ledger import look
-from .sqlite_records import APPLICATION, VERSION
+from .sqlite_records import VERSION
+from .store_files import LEDGER, RECORDS, database_state, part, resolved
 
 if TYPE_CHECKING:
     from .changes import Delta
@@ -33,7 +34,7 @@ class SqliteLook:
     kind = "sqlite"
 
     def __init__(self, path: str, bounds: dict[str, Any]) -> None:
-        self._path = Path(path).absolute()
+        self._path: Path = resolved(path)
         self._bounds = bounds
         self.rows: Any = self
         try:
@@ -45,18 +46,19 @@ class SqliteLook:
         self.delta: Delta = look(self._path, PATIENCE)
 
     def _check_files(self) -> None:
-        for part in ("", "-ledger", "-key"):
-            if not self._with(part).is_file():
-                store, name = shown_path(self._path), shown_path(self._with(part).name)
-                if not part:
-                    raise MissingStoreError(f"there is no store at {store}")
-                raise MissingStoreError(f"the store at {store} is not complete: {name} is missing")
+        store = shown_path(self._path)
+        if database_state(self._path, RECORDS) in ("missing", "empty"):
+            raise MissingStoreError(f"there is no store at {store}")
+        for name in (self._with("-ledger"), self._with("-key")):
+            if not name.is_file():
+                raise MissingStoreError(f"the store at {store} is not complete: {shown_path(name.name)} is missing")
+        database_state(self._with("-ledger"), LEDGER)
 
-    def _with(self, part: str) -> Path:
-        return self._path.with_name(f"{self._path.name}{part}")
+    def _with(self, suffix: str) -> Path:
+        return part(self._path, suffix)
 
     def _read(self, statement: str, *parameters: object) -> list[Any]:
-        with reading(self._path, APPLICATION, VERSION, PATIENCE) as connection:
+        with reading(self._path, RECORDS, VERSION, PATIENCE) as connection:
             return connection.execute(statement, parameters).fetchall()
 
     def get(self, key: str) -> list[tuple[str, bytes]]:

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from .rows import OPEN, Row
 from .sqlite_file import SqliteFile
+from .store_files import RECORDS, has_ours
 
 __all__ = ["SqliteRecords"]
 
-APPLICATION = 0x7077_6372  # "pwcr"
 VERSION = 2
 PATIENCE = 0.1
 PAUSE = 0.25
@@ -52,12 +52,13 @@ class SqliteRecords:
         self.max_bytes = max_bytes
         self._file = SqliteFile(
             path,
-            application=APPLICATION,
+            application=RECORDS,
             version=VERSION,
             schema=_SCHEMA,
             durable=False,  # a record lost with the power is fetched again
             patience=PATIENCE,
             on_aside=on_aside,
+            is_ours=lambda: has_ours(path),
             pause=PAUSE,
         )
         # Without a lock: a fork or a signal in the middle would leave one held.

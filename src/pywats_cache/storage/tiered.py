@@ -170,15 +170,17 @@ class TieredStorage:
         fetch.outdated.append(id)
 
     def _failed(self, doing: str, error: Exception) -> None:
+        kind = "a damaged record" if isinstance(error, StorageError) else type(error).__name__
+        said = f"{doing} {type(self.outer).__name__} failed ({kind})"
         with self.memory.lock:
             self.memory.errors += 1
+            self.memory.trouble = said
             now = time.monotonic()
             quiet = now - self._warned < WARN_EVERY
             if not quiet:
                 self._warned = now
         if not quiet:
-            kind = "a damaged record" if isinstance(error, StorageError) else type(error).__name__
-            logger.warning("%s %s failed (%s); requests go to the server", doing, type(self.outer).__name__, kind)
+            logger.warning("%s; requests go to the server", said)
 
     def __repr__(self) -> str:
         return f"TieredStorage({self.memory!r}, {type(self.outer).__name__})"

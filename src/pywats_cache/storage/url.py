@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,7 +20,14 @@ if TYPE_CHECKING:
 
     from .sharing import SharingStorage
 
-__all__ = ["STORAGE_VARIABLE", "StorageURL", "is_shared", "parse_storage_url", "storage_from_url"]
+__all__ = [
+    "STORAGE_VARIABLE",
+    "StorageURL",
+    "check_storage_url",
+    "is_shared",
+    "parse_storage_url",
+    "storage_from_url",
+]
 
 STORAGE_VARIABLE = "PYWATS_CACHE_STORAGE"
 """Names the storage of the WATS clients that are given none."""
@@ -35,19 +44,21 @@ class StorageURL(NamedTuple):
     options: dict[str, Any]
 
 
-def storage_from_url(url: str, *, memory_entries: int | None = None) -> MemoryStorage | SharingStorage:
+def storage_from_url(
+    url: str, *, memory_entries: int | None = None, name: str = "storage"
+) -> MemoryStorage | SharingStorage:
     """The storage that `url` names; `memory_entries` bounds its memory, unless the URL does.
 
     - `memory://`: a `MemoryStorage`; `max_entries`, `max_bytes`, `max_entry_bytes` and `policy` are its own.
     - `sqlite:///cache.db`: a `SharedStorage` at that path, relative to the working directory; an absolute path begins
-      with a fourth slash (`sqlite:////var/cache/pywats.db`) or a drive (`sqlite:///C:/cache.db`). `max_entries` and
-      `max_bytes` bound the file.
+      with a fourth slash (`sqlite:////var/cache/pywats.db`), a drive (`sqlite:///C:/cache.db`) or a `~`
+      (`sqlite:///~/cache.db`). `max_entries` and `max_bytes` bound the file.
     - `redis://host:6379/0`, `rediss://…`: a `RedisSharedStorage`; `max_lag`, `on_unreachable` and `prefix` are its own,
       the other parameters redis-py's. Its digest key comes from the environment.
 
-    Raises ConfigurationError that says what is wrong and never repeats a password.
+    Raises ConfigurationError that says what is wrong, calls the URL `name` and never repeats a password.
     """
-    parsed = parse_storage_url(url)
+    parsed = parse_storage_url(url, name)
     bound: dict[str, Any] = {} if memory_entries is None else {"max_entries": memory_entries}
     if parsed.scheme == "memory":
         return MemoryStorage(**{**bound, **parsed.options})
@@ -58,7 +69,27 @@ def storage_from_url(url: str, *, memory_entries: int | None = None) -> MemorySt
         return RedisSharedStorage(parsed.path, memory=memory, **parsed.options)
     from .shared import SharedStorage
 
-    return SharedStorage(parsed.path, memory=memory, **parsed.options)
+    with _calling(url, name):
+        return SharedStorage(parsed.path, memory=memory, **parsed.options)
+
+
+def check_storage_url(url: str, name: str) -> None:
+    """Raise what `storage_from_url` would raise for the URL and its files, without making a storage."""
+    parsed = parse_storage_url(url, name)
+    if parsed.scheme == "sqlite":
+        from .store_files import check_store, resolved
+
+        with _calling(url, name):
+            check_store(resolved(parsed.path))
+
+
+@contextmanager
+def _calling(url: str, name: str) -> Iterator[None]:
+    """Let an error say which URL it is about, and what that was given as."""
+    try:
+        yield
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{name} {shown_url(url)}: {error}") from None
 
 
 def parse_storage_url(url: str, name: str = "storage") -> StorageURL:

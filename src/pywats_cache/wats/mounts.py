@@ -153,7 +153,7 @@ def _caching(
     if reused is None:  # else it has them already
         storage = cache.storage
         if isinstance(storage, str):
-            storage = storage_from_url(storage, memory_entries=cache.entries)
+            storage = storage_from_url(storage, memory_entries=cache.entries, name=cache.storage_name)
         controller = cache.controller
         if controller is None:
             controller = wats_controller(cache.ttl, prefix=prefix_of(options["base_url"]))

@@ -30,13 +30,15 @@ class CacheOptions:
 
     No `controller`: the WATS rules, with `ttl` (seconds) as their ceiling.
 
-    `storage` may be a URL, which may hold a password, so it is not shown; `entries` bounds the memory of that storage.
+    `storage` may be a URL, which may hold a password, so it is not shown; `storage_name` is what it was given as, and
+    `entries` bounds the memory of that storage.
     """
 
     enabled: bool
     transport: Any = None
     controller: Controller | None = None
     storage: Any = field(default=None, repr=False)
+    storage_name: str = "cache_storage"
     entries: int = DEFAULT_MAX_SIZE
     ttl: float = DEFAULT_TTL
     record: Any = None
@@ -96,8 +98,9 @@ def check_options(
         if not isinstance(cache_controller, Controller):
             raise ConfigurationTypeError(f"cache_controller must be a Controller, not {shown(cache_controller)}")
         _exclude(given, "cache_controller", ("cache_ttl", "cache_ttl_seconds"))
+    storage_name = "cache_storage"
     if isinstance(cache_storage, str):
-        parse_storage_url(cache_storage, "cache_storage")
+        parse_storage_url(cache_storage, storage_name)
     elif cache_storage is not None:
         if not isinstance(cache_storage, _STORAGES) and not is_shared(cache_storage):
             raise ConfigurationTypeError(
@@ -106,11 +109,12 @@ def check_options(
             )
         _exclude(given, "cache_storage", ("cache_max_size",))
     else:
-        cache_storage = default_storage_url() if enabled else None
+        cache_storage, storage_name = (default_storage_url() if enabled else None), STORAGE_VARIABLE
     return CacheOptions(
         enabled,
         controller=cache_controller,
         storage="memory://" if cache_storage is None else cache_storage,
+        storage_name=storage_name,
         entries=size,
         ttl=ttl,
         record=cache_record,

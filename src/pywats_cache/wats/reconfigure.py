@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..httpx import AsyncCacheTransport
-from ..storage.url import parse_storage_url
+from ..storage.url import STORAGE_VARIABLE, check_storage_url, parse_storage_url
 from .config import ClientConfig
 from .options import DEFAULT_MAX_SIZE, DEFAULT_TTL, CacheOptions, check_options, default_storage_url
 from .rules import prefix_of, server_of, wats_controller
@@ -28,6 +28,8 @@ class CacheSettings:
         self.ttl: float = config.cache_ttl_seconds
         self.offline: str = config.cache_offline
         self.url: str = config.cache_storage_url or default_storage_url() or ""
+        if self.enabled and self.url:
+            check_storage_url(self.url, "cache_storage_url" if config.cache_storage_url else STORAGE_VARIABLE)
 
     @property
     def entries(self) -> int:

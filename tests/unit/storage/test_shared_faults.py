@@ -25,28 +25,34 @@ def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="this system has no such users")
-@pytest.mark.parametrize("kind", ["a directory that is not there", "a file in the place of the directory"])
+@pytest.mark.parametrize("kind", ["a directory that is gone", "a file in the place of the directory"])
 def test_without_a_usable_directory_requests_succeed_and_it_comes_back(
     process: Make, origin: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: str
 ) -> None:
     directory = tmp_path / "d"
+    directory.mkdir()
+    storage = SharedStorage(directory / "c.db")
+    directory.rename(tmp_path / "gone")
     if kind.startswith("a file"):
         directory.write_text("")
-    storage = SharedStorage(directory / "c.db")
     client = process(storage=storage)
     assert [client.get("/a").text for _ in range(3)] == ["1", "2", "3"]
     assert client.put("/a").status_code == 200
     assert len(warnings_of(caplog)) == 1
     assert client.cache.stats.storage_errors > 1
+    assert client.get("/a").extensions["pywats_cache"].reason == "storage-error"
     if directory.exists():
         directory.unlink()
     directory.mkdir()
-    assert [client.get("/a").text for _ in range(3)] == ["5", "5", "5"]
+    assert [client.get("/a").text for _ in range(3)] == ["6", "6", "6"]
     storage.close()
 
 
 @pytest.mark.skipif(not Path("/sys").is_dir(), reason="no directory here that nobody can write to, not even root")
-def test_a_read_only_directory_costs_no_request(process: Make, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_read_only_directory_costs_no_request(
+    process: Make, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: True)  # it was writable when the storage was made
     client = process(storage=SharedStorage("/sys/c.db"))
     assert [client.get("/a").text for _ in range(3)] == ["1", "2", "3"]
     assert client.put("/a").status_code == 200
@@ -194,6 +200,7 @@ def test_files_removed_in_use_are_made_again(process: Make, origin: Any, tmp_pat
 def test_a_key_that_cannot_be_had_keeps_records_unshared(
     process: Make, origin: Any, tmp_path: Path, caplog: Any
 ) -> None:
+    SharedStorage(tmp_path / "c.db").memory.coherence.bump(())
     (tmp_path / "c.db-key").write_bytes(b"not a key")
     one, other = process(), process()
     assert [client.get("/a").text for client in (one, other, one)] == ["1", "2", "1"]
@@ -253,7 +260,8 @@ def test_after_a_power_loss_at_any_moment_nothing_old_is_served(process: Make, o
 @pytest.mark.skipif(os.name == "nt", reason="no such names under Windows")
 @pytest.mark.parametrize("name", ["c[1].db", "c**.db"])
 def test_what_was_set_aside_is_found_whatever_the_file_is_called(tmp_path: Path, process: Make, name: str) -> None:
-    (tmp_path / name).write_bytes(b"of somebody else" * 500)
+    process(storage=SharedStorage(tmp_path / name)).get("/a")
+    (tmp_path / name).write_bytes(b"overwritten" * 500)
     process(storage=SharedStorage(tmp_path / name)).get("/a")
     found = look_at(f"sqlite:///{quote(str(tmp_path / name))}").figures()["set_aside"]
     assert [one.startswith(f"{name}.aside-") for one in found] == [True]

@@ -1,8 +1,9 @@
-"""One SQLite file: private, made when needed, set aside when unusable, closed around forks."""
+"""One SQLite file: private, made when needed, set aside when ours and unusable, closed around forks."""
 
 from __future__ import annotations
 
 import os
+import random
 import sqlite3
 import stat
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from pywats_cache import StorageError
+from pywats_cache.storage import sqlite_file
 from pywats_cache.storage.sqlite_file import SqliteFile
 
 APPLICATION = 0x74657374
@@ -28,7 +30,7 @@ def path(tmp_path: Path) -> Path:
 def make(path: Path, told: list[str]) -> Iterator[Callable[..., SqliteFile]]:
     made: list[SqliteFile] = []
 
-    def make(version: int = 1, patience: float = 0.05, pause: float = 0.0) -> SqliteFile:
+    def make(version: int = 1, patience: float = 0.05, pause: float = 0.0, ours: bool = False) -> SqliteFile:
         made.append(
             SqliteFile(
                 path,
@@ -39,6 +41,7 @@ def make(path: Path, told: list[str]) -> Iterator[Callable[..., SqliteFile]]:
                 patience=patience,
                 pause=pause,
                 on_aside=told.append,
+                is_ours=lambda: ours,
             )
         )
         return made[-1]
@@ -98,13 +101,13 @@ def test_work_that_fails_is_rolled_back_and_its_error_is_raised(make: Callable[.
     ("spoil", "reason"),
     [
         (lambda path: path.write_bytes(b"no database at all, but long enough to look at" * 100), "damaged"),
-        (lambda path: _sql(path, "CREATE TABLE theirs (x); INSERT INTO theirs VALUES (7)"), "another program's"),
-        (lambda path: _sql(path, "PRAGMA application_id=5; PRAGMA user_version=1; CREATE TABLE x (y)"), "another"),
+        (lambda path: _spoil(path, slice(100, 4096)), "damaged"),
+        (lambda path: _spoil(path, slice(20, 60)), "damaged"),
+        (lambda path: path.write_bytes(_made(path)[:100]), "damaged"),
         (lambda path: _sql(path, f"PRAGMA application_id={APPLICATION}; PRAGMA user_version=2"), "of version 2, not 1"),
-        (lambda path: path.touch(), "another"),
     ],
 )
-def test_what_cannot_be_used_is_set_aside_untouched(
+def test_what_is_ours_and_cannot_be_used_is_set_aside_untouched(
     make: Callable[..., SqliteFile],
     path: Path,
     told: list[str],
@@ -113,17 +116,56 @@ def test_what_cannot_be_used_is_set_aside_untouched(
 ) -> None:
     spoil(path)
     before = path.read_bytes()
-    assert numbers(make()) == [1]
+    assert numbers(make(ours=True)) == [1]
     assert len(told) == 1
     assert reason in told[0]
     (aside,) = asides(path)
     assert (path.parent / aside).read_bytes() == before
 
 
+def test_a_header_that_names_us_makes_a_damaged_file_ours(
+    make: Callable[..., SqliteFile], path: Path, told: list[str]
+) -> None:
+    _spoil(path, slice(20, 60))
+    assert numbers(make()) == [1]
+    assert len(told) == 1
+
+
+def test_an_empty_file_becomes_one_of_ours(make: Callable[..., SqliteFile], path: Path, told: list[str]) -> None:
+    path.touch(0o644)
+    files = [make(patience=5.0), make(patience=5.0)]
+    add(files[0], 2)
+    assert numbers(files[1]) == [1, 2]
+    assert told == asides(path) == []
+    if os.name == "posix":
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_mark_of_others_is_not_removed(make: Callable[..., SqliteFile], path: Path) -> None:
+    mark = path.with_name(f"{path.name}.making")
+    mark.write_text("theirs")
+    os.utime(mark, (1, 1))
+    with pytest.raises(StorageError, match="no file of this cache"):
+        numbers(make())
+    assert mark.read_text() == "theirs"
+
+
 def _sql(path: Path, script: str) -> None:
     connection = sqlite3.connect(path)
     connection.executescript(script)
     connection.close()
+
+
+def _made(path: Path) -> bytes:
+    """A file of ours that is in order."""
+    _sql(path, f"PRAGMA application_id={APPLICATION}; PRAGMA user_version=1; CREATE TABLE t (n)")
+    return path.read_bytes()
+
+
+def _spoil(path: Path, where: slice) -> None:
+    content = bytearray(_made(path))
+    content[where] = random.Random(5).randbytes(where.stop - where.start)
+    path.write_bytes(content)
 
 
 def test_a_page_damaged_while_it_is_open_sets_it_aside(
@@ -162,6 +204,25 @@ def test_a_file_put_in_place_while_it_is_opened_is_not_taken_for_what_was_opened
     monkeypatch.setattr(file, "_connect", connect_too_late)
     add(file, 3)
     assert numbers(make()) == numbers(other) == [1, 2, 3]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows replaces no open file")
+def test_a_good_file_that_took_the_place_of_a_damaged_one_is_not_set_aside(
+    make: Callable[..., SqliteFile], path: Path, monkeypatch: pytest.MonkeyPatch, told: list[str]
+) -> None:
+    path.write_bytes(b"no database")
+    file, other = make(ours=True), make(ours=True)
+
+    def looked_too_early(where: Path, application: int) -> str:
+        monkeypatch.undo()
+        state = sqlite_file.database_state(where, application)
+        add(other, 2)
+        return state
+
+    monkeypatch.setattr(sqlite_file, "database_state", looked_too_early)
+    add(file, 3)
+    assert numbers(file) == numbers(other) == [1, 2, 3]
+    assert len(asides(path)) == 1
 
 
 def test_versions_that_take_turns_do_not_fill_the_disk(
@@ -245,7 +306,12 @@ def test_a_second_use_by_the_same_thread_within_the_first_is_refused(make: Calla
     assert numbers(file) == [1]
 
 
-def test_many_who_make_it_at_once_agree(path: Path, make: Callable[..., SqliteFile], told: list[str]) -> None:
+@pytest.mark.parametrize("there", ["nothing", "an empty file"])
+def test_many_who_make_it_at_once_agree(
+    path: Path, make: Callable[..., SqliteFile], told: list[str], there: str
+) -> None:
+    if there == "an empty file":
+        path.touch()
     files = [make(patience=5.0) for _ in range(6)]
     start = threading.Barrier(6)
     problems: list[BaseException] = []
