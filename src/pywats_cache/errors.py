@@ -34,7 +34,12 @@ class ConfigurationTypeError(CachingError, TypeError):
 
 
 class StorageError(CachingError):
-    """A storage could not read or write. Logged and counted; the request it happened in goes to the server."""
+    """A storage could not read or write. Logged and counted; the request it happened in goes to the server.
+
+    - `kind`: the class of the error behind it, where that is not chained, for its text may hold a secret.
+    """
+
+    kind: str = ""
 
 
 class MissingStoreError(StorageError):

@@ -211,7 +211,7 @@ def _pairs(flat: list[bytes]) -> list[tuple[str, str]]:
 def failure(error: Exception, text: str) -> StorageError:
     """The StorageError for `error`, to be raised without it as its cause, whose text may repeat a password."""
     made = StorageError(text)
-    made.read_only = type(error).__name__ == "ReadOnlyError"  # type: ignore[attr-defined]
+    made.kind = type(error).__name__
     return made
 
 

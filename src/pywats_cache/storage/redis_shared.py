@@ -115,7 +115,7 @@ class RedisSharedStorage(SharingStorage):
         self._redis.renew()
 
     def _failed(self, doing: str, error: Exception) -> None:
-        if getattr(error, "read_only", False):
+        if getattr(error, "kind", "") == "ReadOnlyError":
             # A server that was demoted goes on answering; a new connection finds the one that took over.
             self._client.connection_pool.disconnect(inuse_connections=False)
         super()._failed(doing, error)

@@ -261,7 +261,7 @@ class SharingStorage:
         if self.strict:
             raise StorageError(f"{doing} {self._name} failed ({why})") from error
         self.memory.errors += 1  # a hint, without the lock: the caller may hold it, taken in another order
-        kind = type(error.__cause__ or error).__name__
+        kind = getattr(error, "kind", "") or type(error.__cause__ or error).__name__
         self.memory.trouble = f"{doing} {self._name} failed ({kind}); {self._remedy}"
         self._warn(f"{doing} {self._name} failed ({why}); requests go to the server")
 

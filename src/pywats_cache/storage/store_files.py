@@ -281,6 +281,5 @@ def _check_directory(directory: Path) -> None:
     if wrong is None and not os.access(directory, os.W_OK | os.X_OK):
         wrong = "cannot be written to by this user"
     if wrong is not None:
-        raise ConfigurationError(
-            f"path must be in a directory that exists and can be written to: {shown_path(directory, 'that one')} {wrong}"
-        )
+        where = shown_path(directory, "that one")
+        raise ConfigurationError(f"path must be in a directory that exists and can be written to: {where} {wrong}")
