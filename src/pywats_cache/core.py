@@ -84,13 +84,7 @@ class Core:
 
     def is_fresh(self, entry: StoredResponse, prepared: Prepared, age: float) -> bool:
         """Whether `entry` may answer: not past its TTL nor the caller's, not dirtied. A negative age is expired."""
-        if (
-            # `in_time`, with a call less for a hit.
-            not 0.0 <= age < entry.ttl
-            or (age >= prepared.ttl and not entry.own_ttl)
-            or (prepared.max_age is not None and age > prepared.max_age)
-            or prepared.refresh
-        ):
+        if not in_time(entry, prepared, age) or prepared.refresh:
             return False
         coherence = self.storage.coherence
         epoch = coherence.epoch  # before the table: see the module coherence

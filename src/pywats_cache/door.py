@@ -18,6 +18,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from .core import Core
 from .directives import DEADLINE, EXTENSION
 from .library import copied
 from .ordinary import OrdinaryWay
@@ -91,11 +92,12 @@ class Pending:
 class Door(OrdinaryWay):
     """The lookups of one client."""
 
-    __slots__ = ("answer_class",)
+    __slots__ = ("_usual", "answer_class")
 
     def __init__(self, client: Any, engine: Engine) -> None:
         super().__init__(client, engine)
         self.answer_class: type[Any] = engine.library.looked_up_response
+        self._usual = not self._shared and type(engine).may_look_up is Core.may_look_up
 
     def answer(self, url: Any, options: dict[str, Any]) -> Any:
         """The Response for `client.get(url, **options)`, or a `Pending` that leads to it.
@@ -108,21 +110,20 @@ class Door(OrdinaryWay):
             found = self._find("GET", url, options.get("params"), options.get("headers"), None, None, at_once=False)
         else:
             found = self._find("GET", url, None, None, None, None, at_once=False)
-        if found is None:
-            return None
-        if found.__class__ is First:
-            return None if "timeout" in options else found  # a lookup's request has the client's timeouts
-        engine = self._engine
         if found.__class__ is tuple:
             entry, pattern, age = found
+            engine = self._engine
             response = engine.answers.looked_up(entry, "hit", "fresh", age, pattern)
             if options and "timeout" in options:
                 response._timeouts = partial(engine.library.timeouts, options["timeout"])
-        elif "timeout" in options:  # what it waits for, or sends, would have the client's
+        elif found is None or "timeout" in options:  # a lookup's request, and what it waits for, has the client's
             return None
+        elif found.__class__ is First:
+            return found
         else:
             mounted, pattern, prepared, key, stored, now = found
             missed = pattern, prepared, key, stored, now, self._may_answer
+            engine = self._engine
             if self._shared:  # `_may_answer` has just made sure that what other processes did is known
                 response = engine.storage.coherence.without_io(engine.missed_lookup, *missed)
             else:
@@ -214,10 +215,21 @@ class Door(OrdinaryWay):
                 return None
             age = now - entry.began
             if age < entry.ahead and (
+                # `Core.is_fresh` with its usual case, nothing dirtied since the last hit, decided here.
+                (
+                    self._usual
+                    and entry.valid_at == storage.coherence.epoch
+                    and 0.0 <= age < entry.ttl
+                    and age < prepared.ttl
+                    and prepared.max_age is None
+                    and not prepared.directed
+                )
                 # Without asking others: `_may_answer` has just made sure that what they did is known.
-                storage.coherence.without_io(engine.may_look_up, entry, prepared, age)
-                if self._shared
-                else engine.may_look_up(entry, prepared, age)
+                or (
+                    storage.coherence.without_io(engine.may_look_up, entry, prepared, age)
+                    if self._shared
+                    else engine.may_look_up(entry, prepared, age)
+                )
             ):
                 engine.touch(entry_key, entry, lookup=True)
                 return entry, pattern, age

@@ -8,10 +8,12 @@ this package: a subclass or a tracing tool may add credentials, or count request
 from __future__ import annotations
 
 import logging
-from operator import attrgetter, is_
+from collections.abc import Callable
+from itertools import chain
+from operator import is_
 from typing import TYPE_CHECKING, Any
 
-from .genuine import OURS, is_genuine, only_these_behind, reads_plainly
+from .genuine import OURS, is_genuine, only_these_behind, reads_plainly, unchanged
 from .mounting import Mounted
 
 if TYPE_CHECKING:
@@ -40,12 +42,22 @@ CLIENT_STEPS = (
     "base_url",
     "timeout",
 )
-"""What the ordinary way runs of a client on a hit, beside the library's own `get`; in the order of `_may_answer`."""
+"""What the ordinary way runs of a client on a hit, beside the library's own `get`."""
 JAR_STEPS = ("add_cookie_header", "extract_cookies", "_cookies_for_request", "__iter__")
 """What it runs of a cookie jar."""
 
 _OVERRIDES, _JAR_OVERRIDES = frozenset(CLIENT_STEPS), frozenset(JAR_STEPS)
-_steps_of = attrgetter(*CLIENT_STEPS)
+
+
+def _never(kind: Any) -> bool:
+    return False
+
+
+def _are_same(mounts: dict[Any, Any], before: dict[Any, Any]) -> bool:
+    """By identity: a wrapper may call itself equal to what it wraps."""
+    return len(mounts) == len(before) and all(
+        map(is_, chain.from_iterable(mounts.items()), chain.from_iterable(before.items()))
+    )
 
 
 class OrdinaryWay:
@@ -63,16 +75,16 @@ class OrdinaryWay:
         "_client",
         "_closed",
         "_engine",
-        "_foreign",
         "_handler",
         "_is_async",
+        "_is_foreign",
+        "_is_genuine",
         "_jar",
         "_logger",
         "_memo",
         "_plain",
         "_seen",
         "_shared",
-        "_steps",
     )
 
     def __init__(self, client: Any, engine: Engine) -> None:
@@ -81,14 +93,15 @@ class OrdinaryWay:
         self._logger = logging.getLogger(engine.library.name)
         self._closed = type(client._state).CLOSED
         self._memo: dict[Any, Any] = {}
-        self._seen: tuple[Any, ...] = (None,) * 7
+        self._seen: tuple[Any, ...] = (None, None, None, None, None, None, {})
         self._shared = engine.blocks
         self._plain = not engine.preparer.partition_is_computed
         # What the client has of its own, with what it is about to set. A step of its own makes it more.
         self._attributes = len({*client.__dict__, "_door", "lookup"})
         self._base: Any = client._client_class
-        self._steps: tuple[Any, ...] = (None,) * (len(CLIENT_STEPS) + 1)
-        self._foreign: tuple[Any, ...] = ()
+        # Whether a class is the one that was judged, unchanged since.
+        self._is_genuine: Callable[[type[Any]], bool] = _never
+        self._is_foreign: Callable[[type[Any]], bool] = _never
         self._jar: Any = None
         self._is_async: bool = client._transport_class._is_async
         self._calls: str = client._transport_class._calls
@@ -105,34 +118,12 @@ class OrdinaryWay:
             or client._transport is not transport
             or client._headers is not headers
             or headers._list != fields
-            or ((client._mounts or mounts) and tuple(client._mounts.items()) != mounts)
+            or ((client._mounts or mounts) and not _are_same(client._mounts, mounts))
         ):
             self._look_again()
         own = client.__dict__
         hooks = client._event_hooks
         jar = client._cookies.jar
-        kind = type(client)
-        (
-            send,
-            request,
-            build_request,
-            send_single_request,
-            send_handling_auth,
-            send_handling_redirects,
-            transport_for_url,
-            build_request_auth,
-            set_timeout,
-            merge_url,
-            merge_headers,
-            merge_cookies,
-            merge_queryparams,
-            headers,
-            cookies,
-            params,
-            base_url,
-            timeout,
-            get,
-        ) = self._steps
         if self._shared and not self._engine.storage.coherence.is_current():
             return False  # to ask what other processes did is I/O, for the ordinary way
         return (
@@ -145,31 +136,7 @@ class OrdinaryWay:
             and not self._logger.isEnabledFor(logging.INFO)
             and (len(own) <= self._attributes or _OVERRIDES.isdisjoint(own))
             and (jar is self._jar or self._judge_jar(jar))
-            and (
-                # By identity, for a wrapper may call itself equal to what it wraps; a loop would take twice as long.
-                (
-                    kind.send is send
-                    and kind.request is request
-                    and kind.build_request is build_request
-                    and kind._send_single_request is send_single_request
-                    and kind._send_handling_auth is send_handling_auth
-                    and kind._send_handling_redirects is send_handling_redirects
-                    and kind._transport_for_url is transport_for_url
-                    and kind._build_request_auth is build_request_auth
-                    and kind._set_timeout is set_timeout
-                    and kind._merge_url is merge_url
-                    and kind._merge_headers is merge_headers
-                    and kind._merge_cookies is merge_cookies
-                    and kind._merge_queryparams is merge_queryparams
-                    and kind.headers is headers
-                    and kind.cookies is cookies
-                    and kind.params is params
-                    and kind.base_url is base_url
-                    and kind.timeout is timeout
-                    and self._base.get is get
-                )
-                or self._judge_client(kind)
-            )
+            and (self._is_genuine(type(client)) or self._judge_client(type(client)))
         )
 
     def _look_again(self) -> None:
@@ -181,19 +148,16 @@ class OrdinaryWay:
             client._transport,
             client._headers,
             client._headers._list.copy(),
-            tuple(client._mounts.items()),
+            client._mounts.copy(),
         )
         self._memo = {}
         self._seen = seen
 
     def _judge_client(self, kind: type[Any]) -> bool:
-        """Whether all steps of this class are genuine; if so, that is remembered."""
-        try:
-            found = (*_steps_of(kind), self._base.get)
-        except AttributeError:  # a release of the library that goes another way
+        """Whether all steps of this class are genuine; that is remembered."""
+        if self._is_foreign(kind):
             return False
-        if self._foreign and all(map(is_, found, self._foreign)):
-            return False
+        same = unchanged(kind, CLIENT_STEPS, (self._base, "get"))  # before they are judged
         library = self._engine.library.name
         if (
             reads_plainly(kind)
@@ -201,9 +165,9 @@ class OrdinaryWay:
             and all(is_genuine(kind, name, library) for name in CLIENT_STEPS)
             and is_genuine(self._base, "get", library)
         ):
-            self._steps = found
+            self._is_genuine = same
             return True
-        self._foreign = found
+        self._is_foreign = same
         return False
 
     def _judge_jar(self, jar: Any) -> bool:

@@ -7,7 +7,7 @@ transports below the cache do (`limits`), so that a hit spends neither.
 from __future__ import annotations
 
 import time
-from operator import attrgetter
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -20,7 +20,7 @@ from pywats.core.logging import get_logger
 from pywats.core.retry import should_retry
 
 from ..directives import EXTENSION
-from ..genuine import OURS, is_genuine, reads_plainly
+from ..genuine import OURS, is_genuine, reads_plainly, unchanged
 from ..outcome import CacheOutcome
 from ..storage.memory import MemoryStorage
 from .answers import response_of
@@ -33,8 +33,8 @@ _NO_NETWORK = frozenset({"hit", "stale", "collapsed"})
 _KNOWN_ARGUMENTS = frozenset({"headers", "retry"})
 
 CALL_STEPS = ("_make_request", "_exchange", "_request", "_attempts", "_send", "_opened", "_handle_response")
-"""What a call that the cache answers runs of the client, unless `_stored` answers it; in the order of `_stored`."""
-_steps_of = attrgetter(*CALL_STEPS)
+"""What a call that the cache answers runs of the client, unless `_stored` answers it."""
+_OVERRIDES = frozenset({*CALL_STEPS, "_get_client"})  # `client` is a property, which no instance replaces
 
 
 class Exchange:
@@ -63,8 +63,9 @@ class Exchange:
     _mounted_headers: dict[str, str]
     _opens = "_get_client"
     """What gives `_opened` the httpx client."""
-    _steps: tuple[Any, ...] = (None,) * (len(CALL_STEPS) + 1)
-    """What the class of this client had under `CALL_STEPS` and `_opens` when it was judged genuine."""
+    _is_genuine: Callable[[Any], bool] = staticmethod(lambda kind: False)
+    """Whether the class of this client is the one that was judged, unchanged since; and the same of `_is_foreign`."""
+    _is_foreign: Callable[[Any], bool] = _is_genuine
     _attributes = 0
     """How many attributes the client has of its own; a step of its own makes it more."""
 
@@ -90,21 +91,10 @@ class Exchange:
         client = self._client
         if storage is None or client is None:
             return None
-        kind: Any = type(self)
-        make_request, exchange, request, attempts, send, opened, handle_response, opens = self._steps
-        if not (
-            kind._make_request is make_request
-            and kind._exchange is exchange
-            and kind._request is request
-            and kind._attempts is attempts
-            and kind._send is send
-            and kind._opened is opened
-            and kind._handle_response is handle_response
-            and getattr(kind, self._opens) is opens
-        ) and not self._judge(kind):
+        if not (self._is_genuine(type(self)) or self._judge(type(self))):
             return None
         own = self.__dict__
-        if len(own) > self._attributes and not {*CALL_STEPS, self._opens}.isdisjoint(own):
+        if len(own) > self._attributes and not _OVERRIDES.isdisjoint(own):
             return None
         if endpoint[:1] != "/":
             endpoint = f"/{endpoint}"
@@ -117,10 +107,15 @@ class Exchange:
         return None if entry is None else response_of(entry, storage)
 
     def _judge(self, kind: Any) -> bool:
-        """Whether all steps of this class are this package's or the SDK's; if so, they are remembered."""
-        if reads_plainly(kind) and all(is_genuine(kind, name, OURS, "pywats") for name in (*CALL_STEPS, self._opens)):
-            self._steps = (*_steps_of(kind), getattr(kind, self._opens))
+        """Whether all steps of this class are this package's or the SDK's; that is remembered."""
+        if self._is_foreign(kind):
+            return False
+        names = (*CALL_STEPS, self._opens)
+        same = unchanged(kind, names)  # before they are judged
+        if reads_plainly(kind) and all(is_genuine(kind, name, OURS, "pywats") for name in names):
+            self._is_genuine = same
             return True
+        self._is_foreign = same
         return False
 
     def _particulars(self, params: dict[str, Any] | None, data: Any, headers: dict[str, str] | None) -> dict[str, Any]:

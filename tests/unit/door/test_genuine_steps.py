@@ -136,8 +136,16 @@ def handle_wrapped_on_the_transport_of_a_route(face: Face, signer: Signer, patch
 def route_replaced_in_place(face: Face, signer: Signer, patch: pytest.MonkeyPatch) -> Any:
     client = learnt(face, mounts={"all://origin": face.origin.transport})
     ((pattern, mounted),) = client._mounts.items()
-    wrapped = SimpleNamespace(**{face.handle: signer.around(getattr(mounted, face.handle))})
-    client._mounts.update({pattern: wrapped})
+
+    class Equal(SimpleNamespace):
+        __class__ = property(lambda self: type(mounted))  # type: ignore[assignment]
+
+        def __eq__(self, other: object) -> bool:
+            return other is mounted
+
+        __hash__ = None  # type: ignore[assignment]
+
+    client._mounts.update({pattern: Equal(**{face.handle: signer.around(getattr(mounted, face.handle))})})
     return client
 
 
