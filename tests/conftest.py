@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from time_limit import pytest_configure as pytest_configure
 
 from pywats_cache.flights import Flight
 from pywats_cache.testing import FakeClock

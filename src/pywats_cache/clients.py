@@ -94,7 +94,7 @@ class CachingClient:
         if not isinstance(transport, Mounted):
             self._transport._client = weakref.ref(self)
         self.cache = self._transport
-        self._door = Door(self, self._engine, self._client_class)
+        self._door = Door(self, self._engine)
         # The method below with one call less: it is the larger part of a warm call of the SDK's clients.
         self.lookup = self._door.entry  # type: ignore[method-assign]
 

@@ -4,8 +4,9 @@ Of the 66 µs that `httpx.Client.get` takes over a transport with a ready answer
 parsing the URL 25, building the Request 9.5 (CPython 3.11). A lookup takes the arguments of the call instead and
 remembers what they come to, so that a warm one costs a few µs.
 
-It answers only where nothing else that the client does could matter. Otherwise it returns None, has changed nothing,
-and the client sends its request in the ordinary way. A `get` may also get a stale answer, or the answer of another
+It answers only where nothing else that the client does could matter, and where all that it leaves out, in the client
+and in the transport, is code of the library and of this package. Otherwise it returns None, has changed nothing, and
+the client sends its request in the ordinary way. A `get` may also get a stale answer, or the answer of another
 caller's fetch that is under way; its Response says so. Waiting and refreshing are the transport's work.
 
 By construction the key is that of the request httpx would have built: at the first call with these arguments httpx
@@ -14,15 +15,14 @@ builds it, and the engine prepares it.
 
 from __future__ import annotations
 
-import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from .core import Core
 from .directives import DEADLINE, EXTENSION
 from .library import copied
 from .memo import Memo
-from .mounting import Mounted
-from .prepared import Prepared
+from .ordinary import OrdinaryWay
 from .steps import Join, Stale
 from .storage.entry import StoredResponse
 
@@ -32,12 +32,9 @@ if TYPE_CHECKING:
 __all__ = ["Door", "First", "Pending"]
 
 MAX_MEMO = 4096
-# Bytes counted on top of texts and values, measured with tracemalloc on CPython 3.11.
-CALL, PART, REQUEST, FIELD = 100, 57, 1350, 80
 _PLAIN = frozenset({str, int, bool, type(None)})
 _IRRELEVANT = frozenset({"params", "headers", "timeout", "follow_redirects"})
 _NEVER, _ONCE = object(), object()  # call arguments never seen, and seen once
-_OVERRIDABLE = ("send", "build_request", "request")
 
 
 class First:
@@ -60,10 +57,12 @@ class First:
             return  # somebody who joined this call was faster
         first = response.history[0] if response.history else response
         sent, outcome = first.request, first.extensions.get(EXTENSION)
-        prepared = self._door._comes_to(sent, trusted=True)
-        if prepared is None or outcome is None or prepared.key != outcome.key:
-            return
-        self._door._remember(self._memo, self._key, (prepared, copied(sent)))
+        door = self._door
+        if outcome is None or not door._may_answer():
+            return  # what the client does now may have changed the request on its way
+        prepared, mounted = door._comes_to(sent, trusted=True)
+        if prepared is not None and prepared.key == outcome.key:
+            door._remember(self._memo, self._key, (prepared, copied(sent), mounted))
 
 
 class Pending:
@@ -91,41 +90,17 @@ class Pending:
                 request.extensions.pop(DEADLINE, None)
 
 
-class Door:
-    """The lookups of one client.
+class Door(OrdinaryWay):
+    """The lookups of one client."""
 
-    The memo holds what call arguments came to while base_url, headers, params and mounts of the client were what
-    `_seen` says; any change empties it. It is replaced, never repaired, so threads share it without a lock.
-    """
+    __slots__ = ("__weakref__", "_usual", "answer_class")
 
-    __slots__ = (
-        "__weakref__",
-        "_client",
-        "_closed",
-        "_engine",
-        "_logger",
-        "_memo",
-        "_plain",
-        "_seen",
-        "_shared",
-        "answer_class",
-    )
-
-    def __init__(self, client: Any, engine: Engine, base: type[Any]) -> None:
-        self._client = client
-        self._engine = engine
+    def __init__(self, client: Any, engine: Engine) -> None:
+        super().__init__(client, engine)
         with engine.storage.lock:
             engine.doors.add(self)
         self.answer_class: type[Any] = engine.library.looked_up_response
-        self._logger = logging.getLogger(engine.library.name)
-        self._closed = type(client._state).CLOSED
-        self._memo = Memo(_size)
-        self._seen: tuple[Any, ...] = ()
-        self._shared = engine.blocks
-        kind = type(client)
-        self._plain = not engine.preparer.partition_is_computed and all(
-            getattr(kind, name) is getattr(base, name) for name in _OVERRIDABLE
-        )
+        self._usual = not self._shared and type(engine).may_look_up is Core.may_look_up
 
     def answer(self, url: Any, options: dict[str, Any]) -> Any:
         """The Response for `client.get(url, **options)`, or a `Pending` that leads to it.
@@ -134,45 +109,34 @@ class Door:
         """
         if options and not _IRRELEVANT.issuperset(options):
             return None
-        found = self._find("GET", url, options.get("params"), options.get("headers"), None, None, at_once=False)
-        if found is None:
-            return None
-        if found.__class__ is First:
-            return None if "timeout" in options else found  # a lookup's request has the client's timeouts
-        engine = self._engine
+        if options:
+            found = self._find("GET", url, options.get("params"), options.get("headers"), None, None, at_once=False)
+        else:
+            found = self._find("GET", url, None, None, None, None, at_once=False)
         if found.__class__ is tuple:
             entry, pattern, age = found
+            engine = self._engine
             response = engine.answers.looked_up(entry, "hit", "fresh", age, pattern)
             if options and "timeout" in options:
                 response._timeouts = partial(engine.library.timeouts, options["timeout"])
-        elif "timeout" in options:  # what it waits for, or sends, would have the client's
+        elif found is None or "timeout" in options:  # a lookup's request, and what it waits for, has the client's
             return None
+        elif found.__class__ is First:
+            return found
         else:
+            mounted, pattern, prepared, key, stored, now = found
+            missed = pattern, prepared, key, stored, now, self._may_answer
+            engine = self._engine
             if self._shared:  # `_may_answer` has just made sure that what other processes did is known
-                response = engine.storage.coherence.without_io(engine.missed_lookup, *found, self._may_answer)
+                response = engine.storage.coherence.without_io(engine.missed_lookup, *missed)
             else:
-                pattern, prepared, key, stored, now = found
-                response = engine.missed_lookup(pattern, prepared, key, stored, now, self._may_answer)
-            if response is not None and response.__class__ is not self.answer_class:
-                response = self._pending(response)
-            if response is None or response.__class__ is Pending:
-                return response
+                response = engine.missed_lookup(*missed)
+            if response is None:
+                return None
+            if response.__class__ is not self.answer_class:
+                return Pending(self, response, mounted)
         response.default_encoding = self._client._default_encoding
         return response
-
-    def _pending(self, step: Join | Stale) -> Any:
-        transport = self.transport_of(step.request)
-        if transport is not None:
-            return Pending(self, step, transport)
-        if step.__class__ is Stale:
-            self._engine.unrefreshed(step)
-            return step.response
-        return None
-
-    def transport_of(self, request: Any) -> Any:
-        """The transport of this engine that the client sends `request` by, or None."""
-        mounted = self._client._transport_for_url(request.url)
-        return mounted if isinstance(mounted, Mounted) and mounted._engine is self._engine else None
 
     def entry(
         self,
@@ -193,7 +157,7 @@ class Door:
 
         Returns a tuple (entry, request, age) for a fresh answer; without one
 
-        - a list, the first arguments of `Engine.missed_lookup`;
+        - a list, of the transport and the first arguments of `Engine.missed_lookup`;
         - None, if no lookup may answer this call;
         - a `First`, for arguments not seen before, unless `at_once`.
         """
@@ -221,12 +185,16 @@ class Door:
                 )
             except Exception:  # noqa: BLE001 - the ordinary way raises it to the caller
                 return None
-            prepared = self._comes_to(request)
-            known = None if prepared is None else (prepared, request)
+            prepared, mounted = self._comes_to(request)
+            known = None if prepared is None else (prepared, request, mounted)
             self._remember(memo, key, known)
         if known is None:
             return None
-        prepared, pattern = known
+        prepared, pattern, mounted = known
+        kind = type(mounted)
+        handler = kind.handle_async_request if self._is_async else kind.handle_request
+        if (handler is not self._handler and not self._judge_transport(mounted)) or self._calls in mounted.__dict__:
+            return None
         engine = self._engine
         if json is not None or content is not None:
             try:
@@ -240,65 +208,35 @@ class Door:
         if storage.varying:
             entry_key = engine.variant(pattern, entry_key)
         entry = storage.table.items.get(entry_key)
-        now = engine.now()
+        now = engine.clock()
+        if now >= storage.latest:  # `now`, with a call less for a hit
+            storage.latest = now
+        else:
+            now = engine.now()
         if entry is not None:
             if entry.status != 200:
                 return None
             age = now - entry.began
             if age < entry.ahead and (
+                # `Core.is_fresh` with its usual case, nothing dirtied since the last hit, decided here.
+                (
+                    self._usual
+                    and entry.valid_at == storage.coherence.epoch
+                    and 0.0 <= age < entry.ttl
+                    and age < prepared.ttl
+                    and prepared.max_age is None
+                    and not prepared.directed
+                )
                 # Without asking others: `_may_answer` has just made sure that what they did is known.
-                storage.coherence.without_io(engine.may_look_up, entry, prepared, age)
-                if self._shared
-                else engine.may_look_up(entry, prepared, age)
+                or (
+                    storage.coherence.without_io(engine.may_look_up, entry, prepared, age)
+                    if self._shared
+                    else engine.may_look_up(entry, prepared, age)
+                )
             ):
                 engine.touch(entry_key, entry, lookup=True)
                 return entry, pattern, age
-        return [pattern, prepared, entry_key, entry, now]
-
-    def _may_answer(self) -> bool:
-        """Whether the client, as it is set up now, does nothing that a lookup would leave out."""
-        client = self._client
-        seen = (
-            client._base_url,
-            client._params,
-            client._timeout,
-            client._transport,
-            client._headers,
-            *client._headers._list,
-        )
-        # Params in another order are equal, and another query. They and the URL do not change; others take their place.
-        if seen != self._seen or seen[0] is not self._seen[0] or seen[1] is not self._seen[1]:
-            self._memo = Memo(_size)
-            self._seen = seen
-        own = client.__dict__
-        hooks = client._event_hooks
-        if self._shared and not self._engine.storage.coherence.is_current():
-            return False  # to ask what other processes did is I/O, for the ordinary way
-        return (
-            self._plain
-            and client._state is not self._closed
-            and client._auth is None
-            and not hooks["request"]
-            and not hooks["response"]
-            and not client._cookies.jar._cookies
-            and not self._logger.isEnabledFor(logging.INFO)
-            and "send" not in own
-            and "build_request" not in own
-            and "request" not in own
-        )
-
-    def _comes_to(self, request: Any, *, trusted: bool = False) -> Prepared | None:
-        """Prepare `request`; None unless it is a plain read, sent by this engine.
-
-        - `trusted`: None also behind a next transport that may have changed it.
-        """
-        engine, mounted = self._engine, self.transport_of(request)
-        if mounted is None or request.url.userinfo:
-            return None
-        if trusted and type(mounted.next_transport).__module__.partition(".")[0] != engine.library.name:
-            return None
-        prepared = engine.preparer.prepare(request)
-        return prepared if prepared.kind == "read" and not prepared.head and not prepared.refresh else None
+        return [mounted, pattern, prepared, entry_key, entry, now]
 
     @property
     def remembered_bytes(self) -> int:
@@ -313,15 +251,6 @@ class Door:
             body: bytes = self._engine.library.encode_json(json)
             return body
         return content.encode() if isinstance(content, str) else bytes(content)
-
-
-def _size(key: Any, known: Any) -> int:
-    """Bytes of a call in the memo: its arguments, and the request that they come to."""
-    size = CALL + sum([PART + len(part) for part in key if part.__class__ is str])
-    if known.__class__ is not tuple:
-        return size
-    fields = known[1].headers._list  # its URL is counted by the engine, which remembers it too
-    return size + REQUEST + sum([FIELD + len(raw) + len(lower) + len(value) for raw, lower, value in fields])
 
 
 def _arguments(method: str, url: str, params: Any, headers: Any, content: Any, json: Any) -> Any:

@@ -180,6 +180,14 @@ class Mounted:
             mounted._build(factory)
         return mounted
 
+    def _over(self, transport: Any) -> Any:
+        """The same over another next transport: with its engine, and with what a subclass or its user added."""
+        mounted = type(self).__new__(type(self))
+        mounted.__dict__.update(self.__dict__, _closes_storage=False, _recorder=None)
+        mounted.__dict__.pop("_client", None)
+        mounted._mount(transport)
+        return mounted
+
     @classmethod
     def _made(cls, factory: Callable[[], Any], **options: Any) -> Any:
         """A transport in front of one that we build ourselves, anew after a fork."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -252,6 +253,34 @@ def test_the_demo_shows_the_main_job(tmp_path: Path) -> None:
     assert found["requests_without"] == 240
     assert found["requests_with"] == 40
     assert found["rows"][1]["times"] > 3
+
+
+BACKGROUND = 'trap "" INT; exec "$@"'  # as a shell starts a job with `&`
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.parametrize("background", [False, True])
+def test_serve_ends_in_order_by_sigterm_also_in_the_background(tmp_path: Path, background: bool) -> None:
+    (tmp_path / "station.py").write_text(STATION, "utf-8")
+    started = command("serve", "station:client", "--port", "0", "--json")
+    if background:
+        started = ["sh", "-c", BACKGROUND, "sh", *started]
+    process = subprocess.Popen(started, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        url = json.loads(process.stdout.readline())["url"]
+        if background:
+            process.send_signal(signal.SIGINT)
+        with httpx.Client(trust_env=False) as http:
+            assert http.get(f"{url}/cache/stats").status_code == 200
+        process.terminate()
+        assert process.wait(timeout=30) == 0
+        lines = (tmp_path / "trace.jsonl").read_text("utf-8").splitlines()
+        assert len(lines) > 7, "what was recorded has been written"
+    finally:
+        process.kill()
+        process.wait(timeout=30)
+        process.stdout.close()
 
 
 def test_the_demo_can_be_looked_at(tmp_path: Path) -> None:

@@ -65,7 +65,8 @@ def load(path: Path) -> list[Test]:
     if node is None:
         raise RuntimeError("node is needed to read the definitions of the tests")
     index = (path / "tests" / "index.mjs").resolve().as_uri()
-    dumped = subprocess.run([node, "--input-type=module", "-e", _DUMP, index], capture_output=True, check=True)
+    command = [node, "--input-type=module", "-e", _DUMP, index]
+    dumped = subprocess.run(command, capture_output=True, check=True, timeout=60)
     return [_test(test) for suite in json.loads(dumped.stdout) for test in suite["tests"]]
 
 

@@ -85,7 +85,7 @@ class World:
         """The ETag of every answer: one that does not tell a value from the next, so only the cache knows of writes."""
         CLIENT._transport._engine = self.engine
         CLIENT.event_hooks = {}
-        self.door = Door(CLIENT, self.engine, httpx.Client)
+        self.door = Door(CLIENT, self.engine)
         self.processes = [process(self) for process in processes]
 
     def step(self, index: int) -> None:

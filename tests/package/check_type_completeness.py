@@ -44,6 +44,7 @@ def completeness(mended: Path) -> dict[str, Any]:
         capture_output=True,
         text=True,
         check=False,  # 1 says that a name lacks a type
+        timeout=600,
     )
     assert done.stdout.startswith("{"), done.stdout + done.stderr
     found: dict[str, Any] = json.loads(done.stdout)["typeCompleteness"]

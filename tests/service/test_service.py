@@ -456,7 +456,7 @@ def test_the_program_is_scraped_reloaded_and_stopped(path: Path, wats: Simulated
     finally:
         if process.poll() is None:
             process.kill()
-            process.communicate()
+            process.communicate(timeout=30)
 
 
 @pytest.mark.parametrize(

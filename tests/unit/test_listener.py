@@ -56,22 +56,38 @@ def test_a_listener_that_never_ran_lets_its_port_go(listener: Listener) -> None:
         socket.create_connection((listener.host, listener.port), timeout=20)
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C raises KeyboardInterrupt, also in a suite started in the background, where SIGINT is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs signals to threads")
+@pytest.mark.usefixtures("interruptible")
 def test_a_listener_that_ctrl_c_ends_has_ended_when_it_says_so(listener: Listener) -> None:
     main = threading.main_thread().ident
     assert main is not None
+    given_up = threading.Event()
 
     def interrupt() -> None:
         while all(frame.f_code is not Listener.join.__code__ for frame, _ in walk_stack(sys._current_frames()[main])):
-            pass
+            if given_up.is_set():
+                return
         signal.pthread_kill(main, signal.SIGINT)
 
     listener.start_thread()
     thread = listener._thread
     assert thread is not None
-    threading.Thread(target=interrupt, daemon=True).start()
-    with pytest.raises(KeyboardInterrupt):
-        listener.join()
+    interrupting = threading.Thread(target=interrupt, daemon=True)
+    interrupting.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            listener.join()
+    finally:
+        given_up.set()
+        interrupting.join(60)
     listener.stop_thread()
     assert thread.ident not in sys._current_frames()
 

@@ -56,7 +56,7 @@ def test_the_signature_is_the_vendors_and_five_more(ours: type, vendors: type) -
 
 def test_the_sdk_is_loaded_only_for_its_users() -> None:
     code = "import sys, pywats_cache as p; assert 'pywats' not in sys.modules; p.pyWATS; assert 'pywats' in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 def test_clients_are_what_the_sdk_says_they_are(api: pyWATS) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import secrets
+import signal
 import sys
 import time
 from dataclasses import asdict
@@ -120,7 +121,7 @@ def serve(
     ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Serve the page of a cache, its figures, /metrics and operations on it, until interrupted.
+    """Serve the page of a cache, its figures, /metrics and operations on it, until Ctrl+C or SIGTERM.
 
     A station service and a program that calls `pywats_cache.web.serve(client)` do so by themselves.
     """
@@ -154,11 +155,14 @@ def _listen(web: Any, client: Any, host: str, port: int, token: str, as_json: bo
         else f"listening; the page is at {listener.url}/cache#token={token} (Ctrl+C ends it)"
     )
     print(text, flush=True)
+    # As Ctrl+C, which does nothing where a shell started this in the background.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         listener.join()
     except KeyboardInterrupt:
         pass
     finally:
+        signal.signal(signal.SIGTERM, before)
         listener.stop_thread()
 
 

@@ -7,6 +7,7 @@ transports below the cache do (`limits`), so that a hit spends neither.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
@@ -20,6 +21,7 @@ from pywats.core.logging import get_logger
 from pywats.core.retry import should_retry
 
 from ..directives import EXTENSION
+from ..genuine import OURS, is_genuine, reads_plainly, unchanged
 from ..outcome import CacheOutcome
 from ..showing import shown_address
 from ..storage.memory import MemoryStorage
@@ -27,12 +29,16 @@ from .answers import response_of
 from .calling import Deadline, OperationTimeoutError
 from .limits import CALL, Call, PhaseTimeouts
 
-__all__ = ["ASKED", "Exchange"]
+__all__ = ["ASKED", "CALL_STEPS", "Exchange"]
 
 _NO_NETWORK = frozenset({"hit", "stale", "collapsed"})
 _KNOWN_ARGUMENTS = frozenset({"headers", "retry"})
 ASKED: ContextVar[list[int] | None] = ContextVar("pywats_cache.wats.asked", default=None)
 """Where a caller wants to know of the calls below it: the status of each answer for which the server was asked."""
+
+CALL_STEPS = ("_make_request", "_exchange", "_request", "_attempts", "_send", "_opened", "_handle_response")
+"""What a call that the cache answers runs of the client, unless `_stored` answers it."""
+_OVERRIDES = frozenset({*CALL_STEPS, "_get_client"})  # `client` is a property, which no instance replaces
 
 
 class Exchange:
@@ -59,6 +65,13 @@ class Exchange:
     # Ours:
     _storage: MemoryStorage | None = None
     _mounted_headers: dict[str, str]
+    _opens = "_get_client"
+    """What gives `_opened` the httpx client."""
+    _is_genuine: Callable[[Any], bool] = staticmethod(lambda kind: False)
+    """Whether the class of this client is the one that was judged, unchanged since; and the same of `_is_foreign`."""
+    _is_foreign: Callable[[Any], bool] = _is_genuine
+    _attributes = 0
+    """How many attributes the client has of its own; a step of its own makes it more."""
 
     async def _opened(self) -> Any:
         """The httpx client."""
@@ -75,11 +88,17 @@ class Exchange:
     ) -> Response | None:
         """The answer, if the cache holds a fresh one; nothing is sent, and nothing happens if it does not.
 
-        The budget is 7 µs for one product: the lookup, its data parsed for this caller, and the SDK's Response.
+        The budget is 7 µs for one product: the lookup, its data parsed for this caller, and the SDK's Response. Where a
+        subclass or a tracing tool put a step of its own in the way of a call, no lookup leaves it out.
         """
         storage = self._storage
         client = self._client
         if storage is None or client is None:
+            return None
+        if not (self._is_genuine(type(self)) or self._judge(type(self))):
+            return None
+        own = self.__dict__
+        if len(own) > self._attributes and not _OVERRIDES.isdisjoint(own):
             return None
         if endpoint[:1] != "/":
             endpoint = f"/{endpoint}"
@@ -90,6 +109,18 @@ class Exchange:
                 return None
             entry = client.lookup(method, endpoint, **self._particulars(params, data, options.get("headers")))
         return None if entry is None else response_of(entry, storage)
+
+    def _judge(self, kind: Any) -> bool:
+        """Whether all steps of this class are this package's or the SDK's; that is remembered."""
+        if self._is_foreign(kind):
+            return False
+        names = (*CALL_STEPS, self._opens)
+        same = unchanged(kind, names)  # before they are judged
+        if reads_plainly(kind) and all(is_genuine(kind, name, OURS, "pywats") for name in names):
+            self._is_genuine = same
+            return True
+        self._is_foreign = same
+        return False
 
     def _particulars(self, params: dict[str, Any] | None, data: Any, headers: dict[str, str] | None) -> dict[str, Any]:
         """What a lookup must know beyond method and endpoint."""

@@ -200,6 +200,7 @@ class HttpClient(Mounting, sdk_sync.HttpClient):
 
     _logger = get_logger("pywats.core.client")
     _traces_content = True
+    _opens = "client"
 
     def __init__(
         self,

@@ -55,6 +55,8 @@ class Mounting(Exchange):
         if options.enabled:
             self._mounted = options.transport or self._client.cache
             self._storage = self._client.cache._engine.storage
+        self._is_genuine = self._is_foreign = type(self)._is_genuine
+        self._attributes = len({*self.__dict__, "_attributes"})
 
     def _settings(self) -> dict[str, Any]:
         """What the SDK gives to httpx."""

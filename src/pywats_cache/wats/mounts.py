@@ -147,8 +147,7 @@ def _caching(
     given = cache.transport
     if given is not None:
         below = client_class._limited(next_of(given), limiter=limiter, breaker=breaker)
-        shared = client_class._transport_class._sharing(given._engine, given._outer, transport=below)
-        return client_class(limiter, breaker, transport=shared, **options)
+        return client_class(limiter, breaker, transport=given._over(below), **options)
     parts = {}
     if reused is None:  # else it has them already
         storage = cache.storage

@@ -146,12 +146,12 @@ async def test_an_async_lookup_does_not_suspend(lib: SimpleNamespace, origin: An
 
 
 def test_the_second_call_is_looked_up_without_building_a_request(
-    client: Any, monkeypatch: pytest.MonkeyPatch, origin: Any
+    client: Any, monkeypatch: pytest.MonkeyPatch, lib: SimpleNamespace
 ) -> None:
     first = client.get("/a", headers={"X-One": "1"})
     first.request.headers["X-Poison"] = "1"
     with monkeypatch.context() as patched:
-        patched.setattr(client._door._client, "_merge_url", None)  # what building a request begins with
+        patched.setattr(lib.http._client, "URL", None)  # what building a request begins with
         second = client.get("/a", headers={"X-One": "1"})
     assert lookups(client) == 1
     assert "X-Poison" not in second.request.headers

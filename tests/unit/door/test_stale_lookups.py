@@ -68,13 +68,14 @@ def test_a_refresh_sends_a_request_of_its_own(make: Make, clock: FakeClock, orig
     assert "X-Poison" not in origin.requests[2].headers
 
 
-def test_a_refresh_goes_by_the_transport_that_is_mounted_now(
+def test_a_stale_answer_is_not_looked_up_where_another_transport_is_mounted_now(
     make: Make, clock: FakeClock, lib: SimpleNamespace
 ) -> None:
     client, held = stale_client(make, clock)
-    client._mounts = {lib.http._utils.URLPattern("all://"): lib.http.HTTPTransport()}
-    assert client.get("/a").extensions["pywats_cache"].status == "stale"
-    assert held.waiting == [], "that is no transport of this cache"
+    other = lib.http.MockTransport(lambda request: lib.http.Response(200, text="other"))
+    client._mounts = {lib.http._utils.URLPattern("all://"): other}
+    assert client.get("/a").text == "other"
+    assert (lookups(client), held.waiting) == (1, [])
     assert len(client.cache.storage.flights) == 0
 
 
