@@ -188,4 +188,4 @@ def test_what_a_redis_server_repeats_of_a_command_is_shown_nowhere() -> None:
         assert "hunter2" not in "".join(traceback.format_exception(caught.type, caught.value, caught.tb))
     with pytest.raises(StorageError) as refused:
         RedisRows(Client(ReadOnlyError("READONLY")), "p").get("k")
-    assert refused.value.read_only
+    assert refused.value.kind == "ReadOnlyError"
