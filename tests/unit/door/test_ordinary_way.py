@@ -64,7 +64,8 @@ REVIEWED: dict[str, str] = {
 
 NEW = """\
 {library} runs steps on a hit that nobody has reviewed: {steps}.
-A lookup (`pywats_cache.door`) leaves out whatever a client does on a hit. Find out of each whether that is right:
+A lookup (`pywats_cache.door`) leaves out whatever a client does on a hit.
+Find out of each whether that is right:
 - it has no effect on a hit: say why in REVIEWED;
 - a subclass or a tracing tool may replace it: put it into `CLIENT_STEPS` and `OrdinaryWay._may_answer`;
 - it has an effect, for which a lookup must not answer: make sure of that in `OrdinaryWay._may_answer`."""
