@@ -1,6 +1,6 @@
 """Policies that were measured and not taken: SIEVE, S3-FIFO, LRU with TinyLFU's admission, W-TinyLFU of one window.
 
-They keep to the interface of `pywats_cache.storage.policy.Policy`, but nothing here survives a signal handler.
+They keep to the interface of `pywats_cache.storage.eviction.Policy`, but nothing here survives a signal handler.
 """
 
 from __future__ import annotations

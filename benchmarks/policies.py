@@ -11,8 +11,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pywats_cache.storage.policy import PolicyItems
-from pywats_cache.storage.table import BoundedTable
+from pywats_cache.storage.bounded_table import BoundedTable
+from pywats_cache.storage.eviction import PolicyItems
 from pywats_cache.storage.tinylfu import USES, WTinyLFU
 
 from .candidates import S3FIFO, Sieve, SmallWindow, TinyLFUAndLRU

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from time_limit import pytest_configure as pytest_configure
 
-from pywats_cache.flights import Flight
+from pywats_cache.coherence.single_flight import Flight
 from pywats_cache.testing import FakeClock
 
 try:

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from pywats_cache import Bypass, CacheClient, Controller, MemoryStorage, Read, Write
-from pywats_cache.simulation import Setting, read_trace, simulate
+from pywats_cache.diagnostics.simulate import Setting, read_trace, simulate
 from pywats_cache.testing import FakeClock, SimulatedWATS
 
 CONTROLLER = Controller(

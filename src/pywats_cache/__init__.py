@@ -22,21 +22,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ._version import __version__
-from .controller import Bypass, Controller, Read, Write
 from .errors import CachingError, ConfigurationError, ConfigurationTypeError, StorageError
 from .httpx import AsyncCacheClient, AsyncCacheTransport, CacheClient, CacheTransport
-from .lazy import lazy
-from .outcome import REASONS, CacheOutcome
-from .stats import CacheStats
+from .policy.controller import Bypass, Controller, Read, Write
 from .storage.memory import MemoryStorage
 from .storage.tiered import TieredStorage
+from .support.lazy import lazy
+from .telemetry.outcome import REASONS, CacheOutcome
+from .telemetry.stats import CacheStats
 
 if TYPE_CHECKING:
-    from .diagnosis import Explanation as Explanation
-    from .diagnosis import Finding as Finding
-    from .storage.redis_shared import RedisSharedStorage as RedisSharedStorage
-    from .storage.shared import SharedStorage as SharedStorage
-    from .warming import Warmed as Warmed
+    from .diagnostics.explain import Explanation as Explanation
+    from .diagnostics.explain import Finding as Finding
+    from .storage.redis.storage import RedisSharedStorage as RedisSharedStorage
+    from .storage.sqlite.storage import SharedStorage as SharedStorage
+    from .transport.warming import Warmed as Warmed
     from .wats import AsyncWATS as AsyncWATS
     from .wats import pyWATS as pyWATS
 
@@ -64,11 +64,11 @@ __all__ = [
 # PEP 562: the SDK takes most of a second to import and only its users have it; the rest is asked for by few.
 _LAZY = {
     "AsyncWATS": ".wats",
-    "Explanation": ".diagnosis",
-    "Finding": ".diagnosis",
-    "RedisSharedStorage": ".storage.redis_shared",
-    "SharedStorage": ".storage.shared",
-    "Warmed": ".warming",
+    "Explanation": ".diagnostics.explain",
+    "Finding": ".diagnostics.explain",
+    "RedisSharedStorage": ".storage.redis.storage",
+    "SharedStorage": ".storage.sqlite.storage",
+    "Warmed": ".transport.warming",
     "pyWATS": ".wats",
 }
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from .showing import shown
+from .support.showing import shown
 
 __all__ = ["CachingError", "ConfigurationError", "ConfigurationTypeError", "MissingStoreError", "StorageError"]
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import httpx
 from httpx._content import encode_json
 
-from .aio import AsyncCache
-from .body import AsyncTee, LookedUp, StoredBody, StoredHeaders, Tee
-from .clients import AsyncCachingClient, SyncCachingClient
-from .library import Library
-from .sync import SyncCache
+from .engine.http_library import Library
+from .transport.asynchronous import AsyncCache
+from .transport.cached_response import AsyncTee, LookedUp, StoredBody, StoredHeaders, Tee
+from .transport.client import AsyncCachingClient, SyncCachingClient
+from .transport.sync import SyncCache
 
 if TYPE_CHECKING:
     import ssl
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from httpx._types import AuthTypes, CertTypes, CookieTypes, HeaderTypes, ProxyTypes, QueryParamTypes, TimeoutTypes
     from typing_extensions import Unpack
 
-    from .clients import CacheArguments
+    from .transport.client import CacheArguments
 
     class _Options(CacheArguments, total=False):
         auth: AuthTypes | None

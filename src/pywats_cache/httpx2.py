@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .aio import AsyncCache
-from .body import AsyncTee, LookedUp, StoredBody, StoredHeaders, Tee
-from .clients import AsyncCachingClient, SyncCachingClient
-from .lazy import needs
-from .library import Library
-from .sync import SyncCache
+from .engine.http_library import Library
+from .support.lazy import needs
+from .transport.asynchronous import AsyncCache
+from .transport.cached_response import AsyncTee, LookedUp, StoredBody, StoredHeaders, Tee
+from .transport.client import AsyncCachingClient, SyncCachingClient
+from .transport.sync import SyncCache
 
 try:
     import httpx2
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from httpx2._types import AuthTypes, CertTypes, CookieTypes, HeaderTypes, ProxyTypes, QueryParamTypes, TimeoutTypes
     from typing_extensions import Unpack
 
-    from .clients import CacheArguments
+    from .transport.client import CacheArguments
 
     class _Options(CacheArguments, total=False):
         auth: AuthTypes | None

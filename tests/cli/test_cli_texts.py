@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 from pywats_cache import CacheClient, Controller, Read, SharedStorage, web
 from pywats_cache.cli.app import app
 from pywats_cache.cli.output import say, table
-from pywats_cache.journal import Journal
+from pywats_cache.telemetry.event_log import Journal
 
 NASTY = {
     "an escape sequence": "\x1b[31mred\x1b[0m",

@@ -14,8 +14,8 @@ import pytest
 
 import pywats_cache as package
 from pywats_cache import httpx, httpx2, wats
-from pywats_cache.directives import Directives
 from pywats_cache.metrics import watch
+from pywats_cache.policy.directives import Directives
 from pywats_cache.web import serve
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -90,13 +90,13 @@ def test_everything_public_that_takes_settings_has_a_section() -> None:
 
 
 def test_the_stations_fields_are_documented_with_their_defaults() -> None:
-    config = pytest.importorskip("pywats_cache.wats.config", exc_type=ImportError)
+    config = pytest.importorskip("pywats_cache.wats.service.config", exc_type=ImportError)
     fields = {field.name: field.default for field in dataclasses.fields(config.ClientConfig) if "cache" in field.name}
     assert documented("ClientConfig") == fields
 
 
 def test_the_stations_parameters_are_documented_with_their_defaults() -> None:
-    service = pytest.importorskip("pywats_cache.wats.service", exc_type=ImportError)
+    service = pytest.importorskip("pywats_cache.wats.service.service", exc_type=ImportError)
     assert documented("AsyncClientService") == settings(service.AsyncClientService)
 
 

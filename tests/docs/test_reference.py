@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
 import cli_page
 import httpx
+import pytest
 from prometheus_client import CollectorRegistry
 
 import pywats_cache
-from pywats_cache import REASONS, CacheTransport, rfc_mode, storage, wats
+from pywats_cache import REASONS, CacheTransport, wats
 from pywats_cache.metrics import watch
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -78,16 +80,28 @@ def test_every_command_and_option_is_documented() -> None:
     assert cli_page.rendered(page) == page, "run `python tests/docs/cli_page.py`"
 
 
-def test_the_maps_of_the_package_name_every_module() -> None:
-    package = Path(pywats_cache.__file__).parent
-    table = (DOCS.parent / "CONTRIBUTING.md").read_text("utf-8").split("| file in ", 1)[1].split("\n\n", 1)[0]
-    parts = [path for path in package.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()]
-    assert set(re.findall(r"`(\w+(?:\.py|/))`", table)) == {
-        path.name if path.suffix else f"{path.name}/" for path in parts if not path.name.startswith("_")
+PACKAGE = Path(pywats_cache.__file__).parent
+ROOMS = sorted(path.parent for path in PACKAGE.rglob("__init__.py") if path.parent != PACKAGE)
+
+
+def test_the_map_names_every_package_and_the_root_holds_nothing_else() -> None:
+    tree = (DOCS.parent / "CONTRIBUTING.md").read_text("utf-8").split("src/pywats_cache/\n", 1)[1].split("```", 1)[0]
+    rooms = set(re.findall(r"(\w+)/(?!\w)", tree)) - {"_pywats_cache_pytest"}
+    assert rooms == {room.name for room in ROOMS}
+    assert {path.name for path in PACKAGE.glob("*.py")} == {
+        "__init__.py",
+        "_version.py",
+        "errors.py",
+        "httpx.py",
+        "httpx2.py",
     }
-    for inner in (storage, rfc_mode):
-        modules = {path.stem for path in Path(inner.__file__).parent.glob("[a-z]*.py")}
-        assert modules - {"engine"} <= set(re.findall(r"`(\w+)`", inner.__doc__))
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.relative_to(PACKAGE).as_posix())
+def test_each_package_says_what_it_knows_and_what_it_must_not_know(room: Path) -> None:
+    said = ast.get_docstring(ast.parse((room / "__init__.py").read_text("utf-8"))) or ""
+    assert re.search(r"^It (knows|reads)\b", said, re.MULTILINE), said
+    assert "must not" in said
 
 
 def test_every_page_is_in_the_navigation() -> None:

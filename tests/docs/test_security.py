@@ -35,4 +35,4 @@ def test_nothing_that_was_stored_can_run() -> None:
                 names = [node.func.id]
             found += [(path.name, name) for name in names if name.partition(".")[0] in forbidden]
     # Of JSON it has read itself, in memory only: no storage writes an entry's `derived`.
-    assert found == [("answers.py", "marshal")]
+    assert found == [("sdk_response.py", "marshal")]

@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 
-from pywats_cache.coherence import Coherence
-from pywats_cache.engine import Engine
-from pywats_cache.flights import Flight, FlightTable
-from pywats_cache.prepared import Preparer
+from pywats_cache.coherence.epochs import Coherence
+from pywats_cache.coherence.single_flight import Flight, FlightTable
+from pywats_cache.engine.classify import Preparer
+from pywats_cache.engine.engine import Engine
+from pywats_cache.storage.bounded_table import BoundedTable
 from pywats_cache.storage.memory import MemoryStorage
-from pywats_cache.storage.table import BoundedTable
-from pywats_cache.sync import SyncCache
+from pywats_cache.transport.sync import SyncCache
 
 Replacement = tuple[str, str]
 

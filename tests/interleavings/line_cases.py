@@ -32,14 +32,14 @@ from line_worlds import BoundsWorld, ClientWorld, LineWorld, Origin, TransportWo
 from register_world import COLLECTION, ITEM, SIBLING
 
 from pywats_cache import MemoryStorage
-from pywats_cache import sync as sync_module
-from pywats_cache.coherence import Coherence
-from pywats_cache.door import Door
-from pywats_cache.engine import Engine
-from pywats_cache.flights import Flight, FlightTable
-from pywats_cache.storage.policy import PolicyItems
-from pywats_cache.storage.table import BoundedTable
+from pywats_cache.coherence.epochs import Coherence
+from pywats_cache.coherence.single_flight import Flight, FlightTable
+from pywats_cache.engine.engine import Engine
+from pywats_cache.storage.bounded_table import BoundedTable
+from pywats_cache.storage.eviction import PolicyItems
 from pywats_cache.storage.tinylfu import Segments, WTinyLFU
+from pywats_cache.transport import sync as sync_module
+from pywats_cache.transport.fast_path import Door
 
 
 class Case:

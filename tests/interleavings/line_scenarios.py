@@ -13,10 +13,10 @@ from register_world import COLLECTION, ITEM, SIBLING, request
 from step_explorer import Violation
 
 from pywats_cache import Controller
-from pywats_cache.flights import SOLITARY_SECONDS, Flight, Landing
-from pywats_cache.steps import Fetch, Join, Stale
-from pywats_cache.storage.policy import items_by
-from pywats_cache.storage.table import BoundedTable
+from pywats_cache.coherence.single_flight import SOLITARY_SECONDS, Flight, Landing
+from pywats_cache.engine.steps import Fetch, Join, Stale
+from pywats_cache.storage.bounded_table import BoundedTable
+from pywats_cache.storage.eviction import items_by
 
 # ── a hit against what makes it invalid ───────────────────────────────────────────────────────────────────────────────
 

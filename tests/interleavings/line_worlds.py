@@ -12,10 +12,10 @@ from register_world import ITEM, SERVER, World, request
 from step_explorer import Violation
 
 from pywats_cache import CacheClient, CacheTransport, Controller, MemoryStorage
+from pywats_cache.engine.steps import Fetch, Join
 from pywats_cache.httpx import LIBRARY
-from pywats_cache.steps import Fetch, Join
-from pywats_cache.storage.policy import PolicyItems, items_by
-from pywats_cache.storage.table import BoundedTable
+from pywats_cache.storage.bounded_table import BoundedTable
+from pywats_cache.storage.eviction import PolicyItems, items_by
 
 
 class LineWorld(World):

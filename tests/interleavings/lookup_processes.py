@@ -9,7 +9,7 @@ import httpx
 from register_world import CLIENT, ITEM, World, reading, request
 from step_explorer import Process, Violation
 
-from pywats_cache.steps import Body, Fetch, Join, Stale
+from pywats_cache.engine.steps import Body, Fetch, Join, Stale
 
 
 def looking_up(

@@ -15,11 +15,11 @@ import httpx
 from step_explorer import Process, Violation
 
 from pywats_cache import CacheClient, Controller, MemoryStorage
-from pywats_cache.door import Door, Pending
-from pywats_cache.engine import Engine
+from pywats_cache.engine.engine import Engine
+from pywats_cache.engine.steps import Body, Fetch, Forward, Join
 from pywats_cache.httpx import LIBRARY
-from pywats_cache.steps import Body, Fetch, Forward, Join
 from pywats_cache.testing import FakeClock
+from pywats_cache.transport.fast_path import Door, Pending
 
 SERVER = "http://origin.example"
 ITEM, COLLECTION, SIBLING = "/a/x", "/a", "/a/y"

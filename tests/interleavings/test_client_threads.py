@@ -19,8 +19,9 @@ from engine_mutants import plant
 from gated_callers import BRIEF, SWR, counted, made
 from gated_origin import SOON, URL, Origin, await_joiners, broken, statuses, streamed, uncacheable, value
 
-from pywats_cache import CacheClient, Controller, Read, sync
+from pywats_cache import CacheClient, Controller, Read
 from pywats_cache.testing import FakeClock
+from pywats_cache.transport import sync
 
 
 @contextmanager

@@ -15,9 +15,9 @@ from register_world import reading
 from step_explorer import Violation
 
 from pywats_cache import Controller, Read
-from pywats_cache import flights as flights_module
-from pywats_cache import sync as sync_module
-from pywats_cache.coherence import explicit_tag
+from pywats_cache.coherence import single_flight as flights_module
+from pywats_cache.coherence.epochs import explicit_tag
+from pywats_cache.transport import sync as sync_module
 
 TAGGED = Controller(ttl=300.0, rules=[Read("/t/{id}", tags=("t",))])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pywats_cache.cache_control import parse_cache_control
+from pywats_cache.protocol.cache_control import parse_cache_control
 
 TOKEN = st.sampled_from(["no-store", "No-Cache", "max-age", "MAX-AGE", "private", "s-maxage", "x", "only-if-cached"])
 VALUE = st.one_of(

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from pywats_cache import CacheClient, CacheTransport, Controller, MemoryStorage, Read, Write
-from pywats_cache.coherence import Coherence
-from pywats_cache.core import CLOCK_SLACK
+from pywats_cache.coherence.epochs import Coherence
+from pywats_cache.engine.classify import Preparer
+from pywats_cache.engine.core import CLOCK_SLACK
 from pywats_cache.httpx2 import CacheClient as CacheClient2
 from pywats_cache.httpx2 import CacheTransport as CacheTransport2
-from pywats_cache.prepared import Preparer
 from pywats_cache.storage.memory import MemoryStorage as Memory
 from pywats_cache.testing import FakeClock
 

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from policy_models import POLICY_MODELS, ExactCounts, ModelTable, ModelTinyLFU
 
 from pywats_cache import CacheTransport, MemoryStorage
-from pywats_cache.coherence import path_tags
+from pywats_cache.coherence.epochs import path_tags
+from pywats_cache.storage.bounded_table import BoundedTable
 from pywats_cache.storage.entry import OVERHEAD, StoredResponse, header_items
-from pywats_cache.storage.policy import POLICIES, PolicyItems
-from pywats_cache.storage.table import BoundedTable
+from pywats_cache.storage.eviction import POLICIES, PolicyItems
 from pywats_cache.storage.tinylfu import (
     MINIATURE,
     MOST,

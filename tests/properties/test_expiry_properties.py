@@ -10,7 +10,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from pywats_cache import CacheClient, CacheTransport, Controller, MemoryStorage, Read
-from pywats_cache.core import CLOCK_SLACK
+from pywats_cache.engine.core import CLOCK_SLACK
 from pywats_cache.testing import FakeClock
 
 TTLS = {"/short": 10.0, "/long": 300.0, "/ever": float("inf")}

@@ -13,8 +13,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from pywats_cache import Controller, Read
-from pywats_cache.key import entry_key, is_credential, partition_digest, sorted_query, variant_key
-from pywats_cache.prepared import Prepared, Preparer
+from pywats_cache.engine.cache_key import entry_key, is_credential, partition_digest, sorted_query, variant_key
+from pywats_cache.engine.classify import Prepared, Preparer
 
 SECRET = b"s" * 32
 CONTROLLER = Controller(rules=[Read("/**", methods=("GET", "POST"))], partition=("X-Tenant",))

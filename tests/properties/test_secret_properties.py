@@ -34,9 +34,9 @@ from pywats_cache import (
     Write,
     httpx2,
 )
-from pywats_cache.showing import is_relative, printable, shown, shown_address, shown_url
-from pywats_cache.storage.redis_shared import RedisSharedStorage
+from pywats_cache.storage.redis.storage import RedisSharedStorage
 from pywats_cache.storage.url import storage_from_url
+from pywats_cache.support.showing import is_relative, printable, shown, shown_address, shown_url
 
 SCHEMES = ("redis", "rediss", "http", "https", "sqlite", "memory", "unix", "postgres")
 FORMS = (
@@ -451,7 +451,7 @@ def test_no_configuration_repeats_a_secret(name: str, given_: tuple[str, str]) -
 @given(option=st.sampled_from(["--port", "--log-level", "--nothing", ""]), given_=mistyped())
 def test_the_command_line_of_the_service_repeats_no_secret(option: str, given_: tuple[str, str]) -> None:
     try:
-        from pywats_cache.wats.service import main
+        from pywats_cache.wats.service.service import main
     except ImportError:
         pytest.skip("needs the extra service")
     url, secret = given_

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from pywats_cache import CacheClient, Controller, MemoryStorage, Read
-from pywats_cache.coherence import Coherence
-from pywats_cache.core import Core
-from pywats_cache.staleness import Staleness
-from pywats_cache.steps import Fetch, Join
+from pywats_cache.coherence.epochs import Coherence
+from pywats_cache.engine.core import Core
+from pywats_cache.engine.staleness import Staleness
+from pywats_cache.engine.steps import Fetch, Join
 from pywats_cache.testing import FakeClock
 
 PATHS = st.sampled_from(["/a", "/a/b", "/days"])

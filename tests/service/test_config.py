@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from pywats_cache import ConfigurationError
-from pywats_cache.showing import shown, shown_url
+from pywats_cache.support.showing import shown, shown_url
 from pywats_cache.wats import ClientConfig
-from pywats_cache.wats.reconfigure import CacheSettings
+from pywats_cache.wats.service.reload import CacheSettings
 
 CACHE = {
     "enable_cache": False,

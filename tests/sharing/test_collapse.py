@@ -14,8 +14,8 @@ import pytest
 from sharing_world import LONG, Registers, Worker, start_valkey
 
 from pywats_cache import AsyncCacheTransport, CacheTransport, Controller, RedisSharedStorage, SharedStorage
-from pywats_cache.storage import sharing
-from pywats_cache.storage.rows import OPEN
+from pywats_cache.storage.shared import base as sharing
+from pywats_cache.storage.shared.rows import OPEN
 
 OTHERS = 3
 
@@ -135,8 +135,8 @@ def test_the_others_wait_for_the_one_that_fetches(origin: Origin, make_storage: 
 def test_mutant_without_the_claim_everyone_fetches(
     origin: Origin, make_storage: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pywats_cache.storage.redis_rows import RedisRows
-    from pywats_cache.storage.sqlite_records import SqliteRecords
+    from pywats_cache.storage.redis.records import RedisRows
+    from pywats_cache.storage.sqlite.records import SqliteRecords
 
     for kind in (RedisRows, SqliteRecords):
         monkeypatch.setattr(kind, "claim", lambda *_: OPEN)

@@ -16,11 +16,11 @@ import redis
 from sharing_world import start_valkey
 
 from pywats_cache import AsyncCacheClient, CacheClient, RedisSharedStorage, SharedStorage
-from pywats_cache.flights import Landing
-from pywats_cache.storage import shared_coherence
-from pywats_cache.storage.redis_feed import Feed
-from pywats_cache.storage.redis_shared import KEY_VARIABLE
-from pywats_cache.storage.sqlite_file import SqliteFile
+from pywats_cache.coherence.single_flight import Landing
+from pywats_cache.storage.redis.feed import Feed
+from pywats_cache.storage.redis.storage import KEY_VARIABLE
+from pywats_cache.storage.shared import coherence as shared_coherence
+from pywats_cache.storage.sqlite.database import SqliteFile
 from pywats_cache.testing import FakeClock
 from pywats_cache.web.subject import Subject
 

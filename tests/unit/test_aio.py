@@ -15,7 +15,7 @@ import anyio.to_thread
 import pytest
 
 from pywats_cache import CacheOutcome, Controller, MemoryStorage, Write
-from pywats_cache.flights import Flight
+from pywats_cache.coherence.single_flight import Flight
 
 pytestmark = pytest.mark.anyio
 LONG = 30

@@ -14,10 +14,10 @@ from every_way import MODES, WAYS, Asking, status
 from stale_origins import versioned
 
 from pywats_cache import Controller
-from pywats_cache.departures import Departures
-from pywats_cache.diary import Diary
-from pywats_cache.engine import Engine
-from pywats_cache.staleness import Staleness
+from pywats_cache.engine.engine import Engine
+from pywats_cache.engine.fetching import Departures
+from pywats_cache.engine.staleness import Staleness
+from pywats_cache.telemetry.miss_patterns import Diary
 from pywats_cache.testing import FakeClock
 
 LONG = 30  # seconds; a test that waits this long has failed

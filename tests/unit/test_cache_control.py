@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pywats_cache.cache_control import MAX_DELTA, delta_seconds, parse_cache_control, seconds_of
+from pywats_cache.protocol.cache_control import MAX_DELTA, delta_seconds, parse_cache_control, seconds_of
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from pywats_cache import CachingError
-from pywats_cache.clock import monotonic
+from pywats_cache.support.clock import monotonic
 from pywats_cache.testing import FakeClock
 
 

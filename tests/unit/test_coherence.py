@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from pywats_cache.coherence import (
+from pywats_cache.coherence.epochs import (
     ANY_ORIGIN,
     MAX_ORIGINS,
     Coherence,

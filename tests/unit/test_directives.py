@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pywats_cache import CacheOutcome, CachingError, Controller, Read, Write
-from pywats_cache.directives import Directives
+from pywats_cache.policy.directives import Directives
 from pywats_cache.testing import FakeClock
 
 Outcome = Callable[[Any], CacheOutcome]

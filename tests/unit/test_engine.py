@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from pywats_cache import REASONS, Bypass, CacheOutcome, Controller, MemoryStorage, Read, Write
-from pywats_cache.coherence import Coherence
-from pywats_cache.flights import LOST_SECONDS
-from pywats_cache.steps import Fetch, Join, Stale
+from pywats_cache.coherence.epochs import Coherence
+from pywats_cache.coherence.single_flight import LOST_SECONDS
+from pywats_cache.engine.steps import Fetch, Join, Stale
 from pywats_cache.testing import FakeClock
 
 Make = Callable[..., Any]

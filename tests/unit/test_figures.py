@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from pywats_cache import Controller, MemoryStorage, Read, Write
-from pywats_cache.figures import measure
-from pywats_cache.origin_times import BOUNDS, OriginTimes
+from pywats_cache.diagnostics.snapshot import measure
+from pywats_cache.telemetry.origin_times import BOUNDS, OriginTimes
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_failed_fetches_count_by_cause(client: Any, origin: Any, lib: Any, error
 
 def test_rules_beyond_the_bound_are_counted_together() -> None:
     from pywats_cache.storage.entry import StoredResponse
-    from pywats_cache.storage.tally import MAX_RULES, OTHER_RULES, Tally
+    from pywats_cache.storage.rule_usage import MAX_RULES, OTHER_RULES, Tally
 
     tally = Tally()
     for n in range(MAX_RULES + 50):

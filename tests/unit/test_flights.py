@@ -6,7 +6,14 @@ from collections.abc import Hashable
 
 import pytest
 
-from pywats_cache.flights import LOST_SECONDS, MAX_SOLITARY, SOLITARY_SECONDS, Flight, FlightTable, Landing
+from pywats_cache.coherence.single_flight import (
+    LOST_SECONDS,
+    MAX_SOLITARY,
+    SOLITARY_SECONDS,
+    Flight,
+    FlightTable,
+    Landing,
+)
 
 
 def fly(key: str = "k", owner: tuple[int, Hashable] = (1, None)) -> Flight:

@@ -18,8 +18,8 @@ import anyio.to_thread
 import pytest
 
 from pywats_cache import MemoryStorage
-from pywats_cache.flights import Flight
-from pywats_cache.storage.sqlite_records import SqliteRecords
+from pywats_cache.coherence.single_flight import Flight
+from pywats_cache.storage.sqlite.records import SqliteRecords
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 LONG = 30

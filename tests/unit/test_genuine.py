@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from pywats_cache import CacheClient, CacheTransport
-from pywats_cache.genuine import OURS, is_genuine, only_these_behind, unchanged
+from pywats_cache.support.genuine import OURS, is_genuine, only_these_behind, unchanged
 
 
 def other(*_: Any) -> None:

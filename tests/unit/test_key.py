@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from pywats_cache.key import (
+from pywats_cache.engine.cache_key import (
     entry_key,
     is_credential,
     normal_path,

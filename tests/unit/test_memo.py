@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pywats_cache import Controller, MemoryStorage
-from pywats_cache.memo import PER_ENTRY, SHARE, Alone, Memo
+from pywats_cache.support.memo import PER_ENTRY, SHARE, Alone, Memo
 
 
 def memo() -> Memo:

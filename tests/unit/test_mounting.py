@@ -14,7 +14,7 @@ import respx
 import pywats_cache.httpx
 import pywats_cache.httpx2
 from pywats_cache import CacheTransport, CachingError, Controller, MemoryStorage, TieredStorage
-from pywats_cache.showing import shown
+from pywats_cache.support.showing import shown
 from pywats_cache.testing import FakeClock
 
 

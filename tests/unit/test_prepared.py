@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pywats_cache import Controller
-from pywats_cache.prepared import Preparer
+from pywats_cache.engine.classify import Preparer
 
 
 @pytest.fixture
@@ -29,8 +29,8 @@ def test_requests_that_look_alike_share_what_was_worked_out(preparer: Preparer, 
 def test_the_memo_is_bounded_in_urls_and_in_header_names(
     preparer: Preparer, lib: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pywats_cache.prepared.MAX_MEMO", 10)
-    monkeypatch.setattr("pywats_cache.prepared.MAX_NAMES", 10)
+    monkeypatch.setattr("pywats_cache.engine.classify.MAX_MEMO", 10)
+    monkeypatch.setattr("pywats_cache.engine.classify.MAX_NAMES", 10)
     keys = set()
     for n in range(100):
         request = lib.http.Request("GET", f"http://host/{n}", headers={f"X-{n}": "1", "Authorization": str(n)})

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from pywats_cache import Controller, MemoryStorage, Read, Write
-from pywats_cache.flights import Flight
-from pywats_cache.recording import BACKLOG, Recorder, rotated
-from pywats_cache.simulation import Setting, read_trace, simulate
-from pywats_cache.storage.policy import POLICIES
+from pywats_cache.coherence.single_flight import Flight
+from pywats_cache.diagnostics.simulate import Setting, read_trace, simulate
+from pywats_cache.storage.eviction import POLICIES
+from pywats_cache.telemetry.trace_recorder import BACKLOG, Recorder, rotated
 from pywats_cache.testing import FakeClock
 
 CONTROLLER = Controller([Read("/a/**", ttl=60, tags=("a",)), Write("/a/**")])

@@ -13,12 +13,13 @@ import anyio
 import pytest
 from held_refreshes import HeldRefreshes
 
-from pywats_cache import Controller, MemoryStorage, departures
-from pywats_cache.background import WORKERS
-from pywats_cache.directives import BACKGROUND
-from pywats_cache.engine import Engine
-from pywats_cache.flights import FlightTable
-from pywats_cache.staleness import BACKOFF_FIRST
+from pywats_cache import Controller, MemoryStorage
+from pywats_cache.coherence.single_flight import FlightTable
+from pywats_cache.engine import fetching as departures
+from pywats_cache.engine.engine import Engine
+from pywats_cache.engine.staleness import BACKOFF_FIRST
+from pywats_cache.policy.directives import BACKGROUND
+from pywats_cache.transport.background import WORKERS
 
 SWR = Controller(ttl=10.0, stale_while_revalidate=60.0)
 ETAG = {"headers": {"ETag": '"1"'}}

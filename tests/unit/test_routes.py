@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pywats_cache import ConfigurationError, ConfigurationTypeError
-from pywats_cache.routes import ANY, REST, RouteTable, parse_pattern
-from pywats_cache.showing import shown
+from pywats_cache.policy.patterns import ANY, REST, RouteTable, parse_pattern
+from pywats_cache.support.showing import shown
 
 
 def find(patterns: list[str], path: str, *, ignore_case: bool = False) -> list[str]:

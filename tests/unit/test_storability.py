@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pywats_cache.controller import Decision
-from pywats_cache.storability import content_length, fields, is_empty, unstorable, vary_names
-from pywats_cache.writes import default_settle
+from pywats_cache.engine.storability import content_length, fields, is_empty, unstorable, vary_names
+from pywats_cache.engine.writing import default_settle
+from pywats_cache.policy.controller import Decision
 
 READ = Decision("read", "/x", 60.0)
 

@@ -8,7 +8,7 @@ import pytest
 from stale_origins import ETAG, status, versioned
 
 from pywats_cache import Controller
-from pywats_cache.engine import Engine
+from pywats_cache.engine.engine import Engine
 
 
 def test_an_expired_answer_with_an_etag_is_validated_and_renewed(cached: Any, origin: Any, clock: Any) -> None:

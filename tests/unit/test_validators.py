@@ -9,8 +9,7 @@ from header_fields import headers, http_date, items
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pywats_cache.http_dates import date_field, parse_http_date
-from pywats_cache.validators import (
+from pywats_cache.protocol.conditional import (
     Precondition,
     conditional_fields,
     connection_names,
@@ -26,6 +25,7 @@ from pywats_cache.validators import (
     speaks_of_caller,
     updated_items,
 )
+from pywats_cache.protocol.dates import date_field, parse_http_date
 
 MODIFIED = "Sun, 06 Nov 1994 08:49:37 GMT"
 EARLIER = "Sun, 06 Nov 1994 08:49:36 GMT"

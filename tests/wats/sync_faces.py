@@ -1,6 +1,6 @@
 """The sync faces of the SDK's services as stubs: `async def` made `def`, nothing else. For type checkers only.
 
-After a new version of the SDK, `python tests/wats/sync_faces.py` writes them to src/pywats_cache/wats/faces; then
+After a new version of the SDK, `python tests/wats/sync_faces.py` writes them to src/pywats_cache/wats/stubs; then
 `ruff check --fix` and `ruff format` go over them. `test_faces.py` fails when they are not what the SDK says.
 """
 
@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-FACES = Path(__file__).resolve().parents[2] / "src" / "pywats_cache" / "wats" / "faces"
+FACES = Path(__file__).resolve().parents[2] / "src" / "pywats_cache" / "wats" / "stubs"
 MODULES = {
     "analytics": (("async_service", "AsyncAnalyticsService"),),
     "asset": (("async_service", "AsyncAssetService"),),

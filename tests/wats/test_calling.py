@@ -15,8 +15,8 @@ from pywats.pywats import correlation_id_var
 
 from pywats_cache import CacheTransport, pyWATS
 from pywats_cache.wats import wats_controller
-from pywats_cache.wats.calling import CallingWrapper, Deadline, OperationTimeoutError, deadline, run, sleep_here
-from pywats_cache.wats.limits import PhaseTimeouts
+from pywats_cache.wats.limiting import PhaseTimeouts
+from pywats_cache.wats.sync_bridge import CallingWrapper, Deadline, OperationTimeoutError, deadline, run, sleep_here
 
 
 async def value(result: object) -> object:

@@ -14,13 +14,13 @@ from pywats.core.exceptions import ConnectionError as WATSConnectionError
 from pywats.core.throttle import RateLimiter
 
 from pywats_cache import AsyncWATS, CacheClient, CacheTransport, Controller, Read, pyWATS
-from pywats_cache.background import Threads
-from pywats_cache.directives import BACKGROUND
-from pywats_cache.steps import Stale
+from pywats_cache.engine.steps import Stale
+from pywats_cache.policy.directives import BACKGROUND
 from pywats_cache.testing import FakeClock
+from pywats_cache.transport.background import Threads
 from pywats_cache.wats import AsyncHttpClient, AsyncLimitedTransport, HttpClient, LimitedTransport, wats_controller
-from pywats_cache.wats.calling import Deadline
-from pywats_cache.wats.limits import CALL, Call, PhaseTimeouts
+from pywats_cache.wats.limiting import CALL, Call, PhaseTimeouts
+from pywats_cache.wats.sync_bridge import Deadline
 
 PRODUCT = "/api/Product/PN-1000"
 

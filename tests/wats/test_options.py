@@ -19,7 +19,7 @@ from pywats_cache import (
     MemoryStorage,
     pyWATS,
 )
-from pywats_cache.showing import shown
+from pywats_cache.support.showing import shown
 from pywats_cache.wats import AsyncHttpClient, HttpClient
 
 CLIENTS = [pyWATS, AsyncWATS, HttpClient, AsyncHttpClient]

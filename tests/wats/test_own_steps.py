@@ -12,8 +12,9 @@ import httpx
 import pytest
 
 from pywats_cache import AsyncCacheTransport, CacheTransport
-from pywats_cache.wats import AsyncHttpClient, HttpClient, http
-from pywats_cache.wats.exchange import CALL_STEPS
+from pywats_cache.wats import AsyncHttpClient, HttpClient
+from pywats_cache.wats import http_clients as http
+from pywats_cache.wats.http_call import CALL_STEPS
 from pywats_cache.wats.options import check_options
 
 PRODUCT = "/api/Product/PN-1000"

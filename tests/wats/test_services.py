@@ -10,7 +10,7 @@ import pytest
 from pywats.domains.production.enums import UnitPhaseFlag
 
 from pywats_cache import AsyncWATS, MemoryStorage, pyWATS
-from pywats_cache.wats import services
+from pywats_cache.wats import domain_services as services
 
 PRODUCT = "/api/Product/PN-1000"
 HIERARCHY = "/api/internal/Product/GetProductInfo"

@@ -19,7 +19,7 @@ from pywats_cache import (
     SharedStorage,
     pyWATS,
 )
-from pywats_cache.storage.sqlite_file import SqliteFile
+from pywats_cache.storage.sqlite.database import SqliteFile
 from pywats_cache.testing import SimulatedWATS
 from pywats_cache.wats import AsyncHttpClient, HttpClient
 

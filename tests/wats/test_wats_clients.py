@@ -28,7 +28,7 @@ from pywats_cache import AsyncWATS, CacheTransport, Controller, MemoryStorage, R
 from pywats_cache.testing import SimulatedWATS
 from pywats_cache.testing._wats_http import Answer, Request
 from pywats_cache.wats import AsyncHttpClient, HttpClient, wats_controller
-from pywats_cache.wats.http import ThreadHttpClient
+from pywats_cache.wats.http_clients import ThreadHttpClient
 
 PRODUCT = "/api/Product/PN-1000"
 OURS = ("cache_ttl_seconds", "cache_transport", "cache_storage", "cache_controller", "cache_record")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pywats_cache import AsyncWATS, CacheTransport, pyWATS
-from pywats_cache.simulation import read_trace
+from pywats_cache.diagnostics.simulate import read_trace
 from pywats_cache.testing import SimulatedWATS
 
 

@@ -1,4 +1,7 @@
-"""The command `pywats-cache` (extra `cli`)."""
+"""The command `pywats-cache` (extra `cli`).
+
+It knows the public interface, stores and services that run. It must not decide anything about caching.
+"""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from .._version import __version__
-from ..showing import printable, without_arguments
+from ..support.showing import printable, without_arguments
 from . import local, running
 
 __all__ = ["app"]

@@ -6,7 +6,7 @@ import importlib
 import sys
 from typing import Any
 
-from ..showing import shown
+from ..support.showing import shown
 from .output import USAGE, fail
 
 __all__ = ["load"]

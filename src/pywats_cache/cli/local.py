@@ -16,11 +16,11 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
+from ..diagnostics.simulate import Outcome, Setting, read_trace
+from ..diagnostics.simulate import simulate as replay
 from ..errors import CachingError
-from ..showing import shown
-from ..simulation import Outcome, Setting, read_trace
-from ..simulation import simulate as replay
-from ..storage.policy import POLICIES
+from ..storage.eviction import POLICIES
+from ..support.showing import shown
 from .loading import load
 from .output import FOUND, USAGE, AsJson, as_document, count, fail, say, seconds, size, table
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..showing import printable
+from ..support.showing import printable
 
 __all__ = [
     "FOUND",

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from ..showing import shown_url
+from ..support.showing import shown_url
 from .asking import Asking, Progress, check_field
 from .output import REFUSED, UNREACHABLE, USAGE, fail
 

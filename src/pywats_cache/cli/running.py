@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from ..showing import shown
-from ..stats import OUTCOMES
+from ..support.showing import shown
+from ..telemetry.stats import OUTCOMES
 from .asking import Asking, Progress
 from .output import FOUND, USAGE, AsJson, count, fail, say, seconds, size, table
 from .target import DEFAULT, Address, target_of
@@ -163,7 +163,7 @@ def explain(
     if not _METHOD.fullmatch(method):
         fail(f"METHOD must be one such as GET, not {shown(method)}: explain METHOD URL", USAGE)
     found = target_of(url).explain(method, target, Asking(rules, tuple(header or ()), authorize))
-    from ..outcome import REASONS
+    from ..telemetry.outcome import REASONS
 
     say(found, as_json, *str(found["text"]).split("\n"), f"  {found['reason']}: {REASONS.get(found['reason'], '')}")
 

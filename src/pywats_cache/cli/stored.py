@@ -17,15 +17,15 @@ from typing import Any
 import httpx
 import typer
 
-from ..controller import Controller
+from ..diagnostics.entries import listed, record_document
+from ..diagnostics.store_report import findings, survey
+from ..engine.cache_key import is_credential
 from ..errors import CachingError, MissingStoreError, StorageError
 from ..httpx import CacheClient
-from ..key import is_credential
-from ..listing import listed, record_document
-from ..showing import shown, shown_url
-from ..storage.looking import Store, look_at
+from ..policy.controller import Controller
+from ..storage.store_reader import Store, look_at
 from ..storage.url import storage_from_url
-from ..survey import findings, survey
+from ..support.showing import shown, shown_url
 from .asking import Asking, Progress, check_field
 from .loading import load
 from .output import REFUSED, UNREACHABLE, USAGE, fail

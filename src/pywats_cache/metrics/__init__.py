@@ -1,5 +1,7 @@
 """Figures for Prometheus (extra `prometheus`) and attributes for OpenTelemetry spans (`metrics.tracing`).
 
+It reads snapshots of figures. It must not know anything on the way of a request.
+
 ```python
 from pywats_cache.metrics import watch
 
@@ -10,7 +12,7 @@ prometheus_client.start_http_server(9100, addr="127.0.0.1")
 
 from typing import TYPE_CHECKING
 
-from ..lazy import lazy
+from ..support.lazy import lazy
 
 if TYPE_CHECKING:
     from .multiprocess import Publisher

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ..figures import Figures
-from ..stats import OUTCOMES
+from ..diagnostics.snapshot import Figures
+from ..telemetry.stats import OUTCOMES
 
 __all__ = ["HISTOGRAM", "OF_CLIENT", "OF_STORAGE", "Family"]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from prometheus_client import values
 
 from ..errors import seconds
-from ..forking import renew_in_child
+from ..support.fork import renew_in_child
 
 if TYPE_CHECKING:
     from prometheus_client.registry import Collector

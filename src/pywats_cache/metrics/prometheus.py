@@ -12,16 +12,16 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.utils import floatToGoString
 from prometheus_client.values import ValueClass
 
+from ..diagnostics.snapshot import Figures, measure
 from ..errors import ConfigurationError, ConfigurationTypeError, text
-from ..figures import Figures, measure
-from ..mounting import Mounted
-from ..showing import shown
+from ..support.showing import shown
+from ..transport.base import Mounted
 from .families import HISTOGRAM, OF_CLIENT, OF_STORAGE, Family
 
 if TYPE_CHECKING:
     from prometheus_client.registry import Collector
 
-    from ..engine import Engine
+    from ..engine.engine import Engine
 
     _Base = Collector
 else:

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..directives import EXTENSION
-from ..lazy import needs
+from ..policy.directives import EXTENSION
+from ..support.lazy import needs
 
 try:
     from opentelemetry import trace

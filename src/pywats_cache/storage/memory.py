@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import hishel
 
-from ..clock import Clock
-from ..coherence import Coherence
+from ..coherence.epochs import Coherence
+from ..coherence.single_flight import FlightTable
 from ..errors import ConfigurationError, ConfigurationTypeError, seconds, whole
-from ..flights import FlightTable
-from ..forking import renew_in_child
-from ..memo import Memo
-from ..showing import shown
+from ..support.clock import Clock
+from ..support.fork import renew_in_child
+from ..support.memo import Memo
+from ..support.showing import shown
+from .bounded_table import BoundedTable
 from .entry import POINTER, StoredResponse, text_size
-from .hishel_face import AsyncFace, HishelFace
-from .policy import Policy, items_by
-from .table import BoundedTable
-from .tally import Tally
+from .eviction import Policy, items_by
+from .hishel_adapter import AsyncFace, HishelFace
+from .rule_usage import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +42,7 @@ class MemoryStorage(HishelFace):
     - `max_entry_bytes`: larger answers are not stored (never more than `max_bytes`).
     - `policy`: what is evicted first. `"lru"`: the least recently used. `"w-tinylfu"`: of the oldest newcomer and the
       oldest of the others, the one that is asked for less often, which keeps popular answers through scans; or like
-      LRU, while that gives more hits. Or a class or function that makes a `pywats_cache.storage.policy.Policy`. With
+      LRU, while that gives more hits. Or a class or function that makes a `pywats_cache.storage.eviction.Policy`. With
       any of them a new answer is always stored.
     - `clock`: a monotonic function that returns seconds; None: that of the first transport, or the system's.
     - `default_ttl`, `default_tti`, `max_stream_size`: hishel's, for use in hishel's own transports.

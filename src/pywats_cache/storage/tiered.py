@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import hishel
 
 from ..errors import ConfigurationTypeError, StorageError
-from ..forking import renew_in_child
-from ..showing import shown
+from ..support.fork import renew_in_child
+from ..support.showing import shown
 from .compression import squeeze
 from .memory import MemoryStorage
-from .record import pack, unpack
+from .shared.record_format import pack, unpack
 
 if TYPE_CHECKING:
-    from ..steps import Fetch
+    from ..engine.steps import Fetch
     from .entry import StoredResponse
 
 __all__ = ["TieredStorage"]

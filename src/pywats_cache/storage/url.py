@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 from ..errors import ConfigurationError, seconds
-from ..showing import is_host, shown_url
+from ..support.showing import is_host, shown_url
+from .eviction import POLICIES
 from .memory import MemoryStorage
-from .policy import POLICIES
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
-    from .sharing import SharingStorage
+    from .shared.base import SharingStorage
 
 __all__ = [
     "STORAGE_VARIABLE",
@@ -64,10 +64,10 @@ def storage_from_url(
         return MemoryStorage(**{**bound, **parsed.options})
     memory = MemoryStorage(**bound)
     if parsed.scheme == "redis":
-        from .redis_shared import RedisSharedStorage
+        from .redis.storage import RedisSharedStorage
 
         return RedisSharedStorage(parsed.path, memory=memory, **parsed.options)
-    from .shared import SharedStorage
+    from .sqlite.storage import SharedStorage
 
     with _calling(url, name):
         return SharedStorage(parsed.path, memory=memory, **parsed.options)
@@ -77,7 +77,7 @@ def check_storage_url(url: str, name: str) -> None:
     """Raise what `storage_from_url` would raise for the URL and its files, without making a storage."""
     parsed = parse_storage_url(url, name)
     if parsed.scheme == "sqlite":
-        from .store_files import check_store, resolved
+        from .sqlite.store_files import check_store, resolved
 
         with _calling(url, name):
             check_store(resolved(parsed.path))
@@ -185,5 +185,5 @@ def _options(query: str, names: tuple[str, ...]) -> dict[str, Any]:
 
 def is_shared(storage: object) -> TypeIs[SharingStorage]:
     """Whether processes share `storage`. Its module, and sqlite3, is loaded only where one is used."""
-    module = sys.modules.get(f"{__package__}.sharing")
+    module = sys.modules.get(f"{__package__}.shared.base")
     return module is not None and isinstance(storage, module.SharingStorage)

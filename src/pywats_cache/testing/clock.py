@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from ..errors import ConfigurationTypeError
-from ..showing import shown
+from ..support.showing import shown
 
 __all__ = ["FakeClock"]
 

@@ -1,5 +1,7 @@
 """The clients of the WATS server with the cache mounted (extra `wats`): change the import, nothing else.
 
+It knows the SDK and mounts the transports from outside. It must not know the engine, nor what it stores.
+
 ```python
 from pywats_cache import pyWATS
 
@@ -11,20 +13,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..lazy import lazy, needs
+from ..support.lazy import lazy, needs
 
 try:
     from .clients import AsyncWATS, pyWATS
-    from .http import AsyncHttpClient, HttpClient
-    from .limits import AsyncLimitedTransport, LimitedTransport
+    from .http_clients import AsyncHttpClient, HttpClient
+    from .limiting import AsyncLimitedTransport, LimitedTransport
     from .routes import ROUTES, Route
     from .rules import wats_controller, wats_rules
 except ModuleNotFoundError as _error:
     raise needs("wats", _error) from None
 
 if TYPE_CHECKING:
-    from .config import ClientConfig as ClientConfig
-    from .service import AsyncClientService as AsyncClientService
+    from .service.config import ClientConfig as ClientConfig
+    from .service.service import AsyncClientService as AsyncClientService
 
 __all__ = [
     "ROUTES",
@@ -40,7 +42,7 @@ __all__ = [
 ]
 
 # PEP 562: the station service imports Qt, and most have no use for it (extra `service`).
-_LAZY = {"AsyncClientService": ".service", "ClientConfig": ".config"}
+_LAZY = {"AsyncClientService": ".service.service", "ClientConfig": ".service.config"}
 
 
 if not TYPE_CHECKING:

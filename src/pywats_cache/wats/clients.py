@@ -11,14 +11,14 @@ from pywats.core.retry import RetryConfig
 from pywats.core.station import Station
 from pywats.core.throttle import RateLimiter
 
-from ..controller import Controller
 from ..errors import text
 from ..httpx import AsyncCacheTransport, CacheTransport
-from ..showing import shown_address
-from .calling import CallingProductWrapper, CallingWrapper, run
-from .http import AsyncHttpClient, ThreadHttpClient
+from ..policy.controller import Controller
+from ..support.showing import shown_address
+from .domain_services import build_service
+from .http_clients import AsyncHttpClient, ThreadHttpClient
 from .options import DEFAULT_MAX_SIZE, DEFAULT_TTL, check_options
-from .services import build_service
+from .sync_bridge import CallingProductWrapper, CallingWrapper, run
 from .vendor import VendorWATS
 
 if TYPE_CHECKING:
@@ -31,16 +31,16 @@ if TYPE_CHECKING:
     from pywats.domains.report import AsyncReportService
     from typing_extensions import Self
 
-    from .faces.analytics import SyncAnalyticsService
-    from .faces.asset import SyncAssetService
-    from .faces.manual_inspection import SyncManualInspectionService
-    from .faces.process import SyncProcessService
-    from .faces.product import SyncProductService
-    from .faces.production import SyncProductionService
-    from .faces.report import SyncReportService
-    from .faces.rootcause import SyncRootCauseService
-    from .faces.scim import SyncScimService
-    from .faces.software import SyncSoftwareService
+    from .stubs.analytics import SyncAnalyticsService
+    from .stubs.asset import SyncAssetService
+    from .stubs.manual_inspection import SyncManualInspectionService
+    from .stubs.process import SyncProcessService
+    from .stubs.product import SyncProductService
+    from .stubs.production import SyncProductionService
+    from .stubs.report import SyncReportService
+    from .stubs.rootcause import SyncRootCauseService
+    from .stubs.scim import SyncScimService
+    from .stubs.software import SyncSoftwareService
 
 __all__ = ["AsyncWATS", "pyWATS"]
 

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..clock import monotonic
 from ..errors import ConfigurationError, text
-from ..showing import shown_address
-from .calling import deadline
-from .exchange import Exchange
+from ..support.clock import monotonic
+from ..support.showing import shown_address
+from .http_call import Exchange
 from .patterns import invalidate_matching
 from .rules import prefix_of, server_of
+from .sync_bridge import deadline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pywats.core.client import Response
 
-    from ..mounting import Mounted
+    from ..transport.base import Mounted
     from .options import CacheOptions
 
 __all__ = ["Awaitable", "Mounting"]

@@ -8,12 +8,12 @@ from typing import Any
 
 import hishel
 
-from ..controller import Controller
 from ..errors import ConfigurationTypeError, flag, seconds, whole
-from ..showing import shown
+from ..policy.controller import Controller
 from ..storage.memory import MemoryStorage
 from ..storage.tiered import TieredStorage
 from ..storage.url import STORAGE_VARIABLE, is_shared, parse_storage_url
+from ..support.showing import shown
 
 __all__ = ["DEFAULT_MAX_SIZE", "DEFAULT_TTL", "CacheOptions", "check_options", "default_storage_url"]
 

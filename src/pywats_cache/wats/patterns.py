@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..key import normal_path
+from ..engine.cache_key import normal_path
 
 if TYPE_CHECKING:
-    from ..mounting import Mounted
+    from ..transport.base import Mounted
 
 __all__ = ["invalidate_matching"]
 

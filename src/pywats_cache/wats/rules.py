@@ -7,9 +7,9 @@ from typing import Any
 
 import httpx
 
-from ..controller import Bypass, Controller, Read, Rule, Write
 from ..errors import ConfigurationError, seconds, text
-from ..showing import shown, shown_url
+from ..policy.controller import Bypass, Controller, Read, Rule, Write
+from ..support.showing import shown, shown_url
 from .routes import ROUTES, Route
 
 __all__ = ["prefix_of", "server_of", "wats_controller", "wats_rules"]

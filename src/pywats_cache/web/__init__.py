@@ -1,5 +1,7 @@
 """A cache over HTTP: its figures, its entries, and what an operator may do with it (starlette and uvicorn).
 
+It knows clients and their figures. It must not know the engine, the SDK, or an HTTP library.
+
 The client service and `pywats-cache serve` listen with it; the command line asks it. In a program of yours:
 
 ```python
@@ -9,7 +11,7 @@ listener = serve(client, port=8080)     # in a thread, on loopback
 ```
 """
 
-from ..lazy import needs
+from ..support.lazy import needs
 
 try:
     from .app import build_app

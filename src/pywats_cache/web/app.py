@@ -12,10 +12,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from ..diagnostics.entries import entry_document, listed
 from ..errors import CachingError
-from ..listing import entry_document, listed
-from ..outcome import REASONS
-from ..showing import shown
+from ..support.showing import shown
+from ..telemetry.outcome import REASONS
 from .documents import stats_document, vendor_document
 from .guard import Guard
 from .page import FILES, page_file

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..figures import Figures
-from ..storage.tally import RuleTally
+from ..diagnostics.snapshot import Figures
+from ..storage.rule_usage import RuleTally
 
 __all__ = ["stats_document", "vendor_document"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import ConfigurationError, ConfigurationTypeError, text, whole
-from ..showing import shown
+from ..support.showing import shown
 from .app import build_app
 from .guard import LOOPBACK, Guard
 from .serving import Listener

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from anyio import to_thread
 
+from ..diagnostics.snapshot import Figures, measure
 from ..errors import ConfigurationError, ConfigurationTypeError
-from ..figures import Figures, measure
-from ..mounting import Mounted
-from ..showing import is_relative, shown
+from ..support.showing import is_relative, shown
+from ..transport.base import Mounted
 
 if TYPE_CHECKING:
-    from ..diagnosis import Explanation, Finding
-    from ..journal import Event
+    from ..diagnostics.explain import Explanation, Finding
     from ..storage.entry import StoredResponse
-    from ..warming import Warmed
+    from ..telemetry.event_log import Event
+    from ..transport.warming import Warmed
 
 __all__ = ["Subject"]
 

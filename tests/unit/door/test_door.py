@@ -120,7 +120,7 @@ def test_a_post_that_reads_is_looked_up_by_its_body(make: Make) -> None:
 
 
 def test_more_calls_than_the_memo_holds_still_answer_right(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pywats_cache.door.MAX_MEMO", 3)
+    monkeypatch.setattr("pywats_cache.transport.fast_path.MAX_MEMO", 3)
     client = make()
     for _ in range(2):
         assert [client.get(f"/{n}").text for n in range(10)] == [str(n + 1) for n in range(10)]

@@ -14,8 +14,8 @@ import pytest
 from held_refreshes import HeldRefreshes
 
 from pywats_cache import Controller
-from pywats_cache.ordinary import CLIENT_STEPS, JAR_STEPS
 from pywats_cache.testing import FakeClock
+from pywats_cache.transport.ordinary_way import CLIENT_STEPS, JAR_STEPS
 
 PROPERTIES = ("headers", "cookies", "params", "base_url", "timeout")
 

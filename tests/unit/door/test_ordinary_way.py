@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from pywats_cache.ordinary import CLIENT_STEPS
+from pywats_cache.transport.ordinary_way import CLIENT_STEPS
 
 # ── why a step may be left out ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -64,7 +64,7 @@ REVIEWED: dict[str, str] = {
 
 NEW = """\
 {library} runs steps on a hit that nobody has reviewed: {steps}.
-A lookup (`pywats_cache.door`) leaves out whatever a client does on a hit.
+A lookup (`pywats_cache.transport.fast_path`) leaves out whatever a client does on a hit.
 Find out of each whether that is right:
 - it has no effect on a hit: say why in REVIEWED;
 - a subclass or a tracing tool may replace it: put it into `CLIENT_STEPS` and `OrdinaryWay._may_answer`;

@@ -10,7 +10,7 @@ from door_clients import Make, Outcome, lookups
 from held_refreshes import HeldRefreshes
 
 from pywats_cache import Controller, MemoryStorage, Read
-from pywats_cache.flights import LOST_SECONDS
+from pywats_cache.coherence.single_flight import LOST_SECONDS
 from pywats_cache.testing import FakeClock
 
 SWR = Controller(ttl=10.0, stale_while_revalidate=60.0)

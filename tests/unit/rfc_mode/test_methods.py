@@ -5,10 +5,8 @@ from __future__ import annotations
 import pytest
 from header_fields import NOW, headers
 
-from pywats_cache.rfc_mode.methods import head_effect, invalidated, usable_for_get
-from pywats_cache.rfc_mode.rfc9111 import (
-    freshness,
-)
+from pywats_cache.protocol.freshness import freshness
+from pywats_cache.protocol.methods import head_effect, invalidated, usable_for_get
 
 URL = "http://Example.com:80/a/b?q=1#f"
 

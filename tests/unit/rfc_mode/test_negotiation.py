@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pywats_cache.rfc_mode.negotiation import preferred_language, selecting_value
+from pywats_cache.protocol.vary import preferred_language, selecting_value
 
 
 class TestSelection:

@@ -7,7 +7,7 @@ from header_fields import at, headers, items
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pywats_cache.rfc_mode.ranges import ByteRange, partial_items, requested_range, unsatisfied_items
+from pywats_cache.protocol.ranges import ByteRange, partial_items, requested_range, unsatisfied_items
 
 
 class TestRanges:

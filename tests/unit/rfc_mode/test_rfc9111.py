@@ -9,7 +9,7 @@ from header_fields import NOW, at, headers, items
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pywats_cache.rfc_mode.rfc9111 import (
+from pywats_cache.protocol.freshness import (
     MAX_DELTA,
     MAX_HEURISTIC,
     Freshness,

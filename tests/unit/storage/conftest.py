@@ -11,7 +11,8 @@ import pytest
 from shared_clients import TOKEN, Make
 
 from pywats_cache import Controller, Read, SharedStorage, Write
-from pywats_cache.storage import shared_coherence, sqlite_records
+from pywats_cache.storage.shared import coherence as shared_coherence
+from pywats_cache.storage.sqlite import records as sqlite_records
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from pywats_cache import MemoryStorage, SharedStorage, StorageError, TieredStora
 from pywats_cache.storage import compression
 from pywats_cache.storage.compression import LEAST_BYTES, expand, squeeze
 from pywats_cache.storage.entry import StoredResponse
-from pywats_cache.storage.record import pack, unpack
+from pywats_cache.storage.shared.record_format import pack, unpack
 
 JSON = json.dumps([{"part": f"PN-{n}", "state": "active"} for n in range(500)]).encode()
 

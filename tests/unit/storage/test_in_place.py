@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pywats_cache.storage.epoch_file import EpochFile
-from pywats_cache.storage.in_place import found_in_place
+from pywats_cache.storage.sqlite.epoch_file import EpochFile
+from pywats_cache.storage.sqlite.files import found_in_place
 
 
 @pytest.fixture

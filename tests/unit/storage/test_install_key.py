@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pywats_cache import StorageError
-from pywats_cache.storage.install_key import KEY_BYTES, install_key
+from pywats_cache.storage.sqlite.install_key import KEY_BYTES, install_key
 
 
 def test_it_is_made_once_and_read_afterwards(tmp_path: Path) -> None:

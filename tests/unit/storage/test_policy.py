@@ -15,10 +15,10 @@ import hishel
 import pytest
 
 from pywats_cache import CacheOutcome, ConfigurationError, ConfigurationTypeError, MemoryStorage, TieredStorage
-from pywats_cache.figures import measure
-from pywats_cache.flights import Flight
-from pywats_cache.storage.policy import POLICIES, Policy, PolicyItems
-from pywats_cache.storage.table import BoundedTable
+from pywats_cache.coherence.single_flight import Flight
+from pywats_cache.diagnostics.snapshot import measure
+from pywats_cache.storage.bounded_table import BoundedTable
+from pywats_cache.storage.eviction import POLICIES, Policy, PolicyItems
 from pywats_cache.storage.tinylfu import USES, WTinyLFU
 from pywats_cache.storage.url import storage_from_url
 from pywats_cache.testing import FakeClock

@@ -9,7 +9,7 @@ import pytest
 
 from pywats_cache import StorageError
 from pywats_cache.storage.entry import StoredResponse
-from pywats_cache.storage.record import pack, unpack
+from pywats_cache.storage.shared.record_format import pack, unpack
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from pywats_cache.storage import redis_feed
-from pywats_cache.storage.changes import EPOCH, Delta
-from pywats_cache.storage.redis_feed import UNSURE, Feed
+from pywats_cache.storage.redis import feed as redis_feed
+from pywats_cache.storage.redis.feed import UNSURE, Feed
+from pywats_cache.storage.shared.backend import EPOCH, Delta
 
 
 class Script:

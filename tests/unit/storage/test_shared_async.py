@@ -45,7 +45,7 @@ async def test_no_database_is_used_in_the_thread_of_the_event_loop(
 ) -> None:
     import threading
 
-    from pywats_cache.storage.sqlite_file import SqliteFile
+    from pywats_cache.storage.sqlite.database import SqliteFile
 
     loop = threading.get_ident()
     used: set[int] = set()
@@ -84,8 +84,8 @@ class EveryMoment:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, bump: Callable[[], object]) -> None:
         import threading
 
-        from pywats_cache.storage.shared_coherence import SharedCoherence
-        from pywats_cache.storage.sqlite_file import SqliteFile
+        from pywats_cache.storage.shared.coherence import SharedCoherence
+        from pywats_cache.storage.sqlite.database import SqliteFile
 
         self.armed = False
         self.looks = 0
@@ -118,7 +118,7 @@ class EveryMoment:
 async def test_a_bump_at_any_moment_of_a_request_does_not_block_the_event_loop(
     lib: SimpleNamespace, origin: Any, store: Make, monkeypatch: pytest.MonkeyPatch, mutant: bool
 ) -> None:
-    from pywats_cache.storage.shared_coherence import SharedCoherence
+    from pywats_cache.storage.shared.coherence import SharedCoherence
 
     elsewhere = store().memory.coherence
     clock = FakeClock()
@@ -164,10 +164,10 @@ async def test_a_bump_at_any_moment_of_a_request_does_not_block_the_event_loop(
 async def test_a_bump_at_any_moment_of_a_lookup_that_no_hit_answers_does_not_block_the_event_loop(
     lib: SimpleNamespace, origin: Any, store: Make, monkeypatch: pytest.MonkeyPatch, mutant: bool
 ) -> None:
-    from pywats_cache.flights import Flight
-    from pywats_cache.storage.shared_coherence import SharedCoherence
+    from pywats_cache.coherence.single_flight import Flight
+    from pywats_cache.storage.shared.coherence import SharedCoherence
 
-    monkeypatch.setattr("pywats_cache.storage.shared_coherence.CHECK", 3600.0)  # however slow this machine is
+    monkeypatch.setattr("pywats_cache.storage.shared.coherence.CHECK", 3600.0)  # however slow this machine is
     elsewhere, storage = store().memory.coherence, store()
     clock = FakeClock()
     controller = Controller(ttl=60.0, stale_while_revalidate=600.0)

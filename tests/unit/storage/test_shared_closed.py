@@ -14,10 +14,10 @@ import pytest
 from shared_clients import Make, status
 
 from pywats_cache import SharedStorage, StorageError
-from pywats_cache.storage.changes import LOST, Change, Known
-from pywats_cache.storage.epoch_file import EpochFile
-from pywats_cache.storage.shared_coherence import SharedCoherence
-from pywats_cache.storage.sqlite_ledger import SqliteLedger
+from pywats_cache.storage.shared.backend import LOST, Change, Known
+from pywats_cache.storage.shared.coherence import SharedCoherence
+from pywats_cache.storage.sqlite.epoch_file import EpochFile
+from pywats_cache.storage.sqlite.ledger import SqliteLedger
 
 NOTHING = Known(None, -1)
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a process has open")

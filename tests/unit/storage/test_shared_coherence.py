@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from pywats_cache import StorageError
-from pywats_cache.storage import shared_coherence
-from pywats_cache.storage.changes import LOST
-from pywats_cache.storage.shared_coherence import UNKNOWN, SharedCoherence
-from pywats_cache.storage.sqlite_ledger import SqliteLedger
+from pywats_cache.storage.shared import coherence as shared_coherence
+from pywats_cache.storage.shared.backend import LOST
+from pywats_cache.storage.shared.coherence import UNKNOWN, SharedCoherence
+from pywats_cache.storage.sqlite.ledger import SqliteLedger
 
 
 class Disk:

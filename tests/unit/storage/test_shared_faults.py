@@ -16,8 +16,8 @@ import pytest
 from shared_clients import Make, status
 
 from pywats_cache import Controller, SharedStorage, StorageError, Write
-from pywats_cache.storage import sqlite_records
-from pywats_cache.storage.looking import look_at
+from pywats_cache.storage.sqlite import records as sqlite_records
+from pywats_cache.storage.store_reader import look_at
 
 
 def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:

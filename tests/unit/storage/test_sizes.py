@@ -11,8 +11,10 @@ from typing import Any
 import httpx
 import pytest
 
-from pywats_cache import CacheClient, CacheTransport, Controller, MemoryStorage, body, coherence
+from pywats_cache import CacheClient, CacheTransport, Controller, MemoryStorage
+from pywats_cache.coherence import epochs as coherence
 from pywats_cache.storage import entry as entries
+from pywats_cache.transport import cached_response as body
 
 SEVERAL = 300
 HOST = "https://origin.example"

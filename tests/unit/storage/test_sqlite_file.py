@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from pywats_cache import StorageError
-from pywats_cache.storage import sqlite_file
-from pywats_cache.storage.sqlite_file import SqliteFile
+from pywats_cache.storage.sqlite import database as sqlite_file
+from pywats_cache.storage.sqlite.database import SqliteFile
 
 APPLICATION = 0x74657374
 

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from pywats_cache import StorageError
-from pywats_cache.storage.changes import EPOCH, LOST, Change, Delta, Known, Window
-from pywats_cache.storage.sqlite_file import SqliteFile
-from pywats_cache.storage.sqlite_ledger import MAX_TAGS, SqliteLedger
+from pywats_cache.storage.shared.backend import EPOCH, LOST, Change, Delta, Known, Window
+from pywats_cache.storage.sqlite.database import SqliteFile
+from pywats_cache.storage.sqlite.ledger import MAX_TAGS, SqliteLedger
 
 NOTHING = Known(None, -1)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pywats_cache.storage.rows import Row
-from pywats_cache.storage.sqlite_records import ROW_BYTES, SqliteRecords
+from pywats_cache.storage.shared.rows import Row
+from pywats_cache.storage.sqlite.records import ROW_BYTES, SqliteRecords
 
 NOW = 1_000_000.0
 

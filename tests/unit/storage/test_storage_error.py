@@ -13,7 +13,7 @@ import pytest
 from shared_clients import RFC, Make
 
 from pywats_cache import Controller, MemoryStorage, RedisSharedStorage, SharedStorage, TieredStorage, Write
-from pywats_cache.figures import measure
+from pywats_cache.diagnostics.snapshot import measure
 
 SECRET = "hunter2"
 FRESH = {"cache-control": "max-age=60"}

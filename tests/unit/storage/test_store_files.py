@@ -18,8 +18,8 @@ import pytest
 from shared_clients import Make, snapshot, status
 
 from pywats_cache import ConfigurationError, MemoryStorage, SharedStorage, StorageError
-from pywats_cache.storage.looking import look_at
-from pywats_cache.storage.store_files import LEDGER, RECORDS, NotOursError
+from pywats_cache.storage.sqlite.store_files import LEDGER, RECORDS, NotOursError
+from pywats_cache.storage.store_reader import look_at
 from pywats_cache.storage.url import check_storage_url, storage_from_url
 
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no such files")

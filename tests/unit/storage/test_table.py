@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from pywats_cache.storage.table import BoundedTable
+from pywats_cache.storage.bounded_table import BoundedTable
 
 
 @dataclass(eq=False)

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from pywats_cache import ConfigurationError, ConfigurationTypeError, MemoryStorage, SharedStorage, StorageError
-from pywats_cache.showing import shown_url
 from pywats_cache.storage.url import storage_from_url
+from pywats_cache.support.showing import shown_url
 
 
 def test_memory() -> None:
@@ -165,8 +165,8 @@ def test_a_client_that_was_closed_has_closed_its_files(lib: SimpleNamespace, ori
 def test_what_a_redis_server_repeats_of_a_command_is_shown_nowhere() -> None:
     from redis.exceptions import ReadOnlyError, ResponseError
 
-    from pywats_cache.storage.redis_ledger import RedisLedger
-    from pywats_cache.storage.redis_rows import RedisRows
+    from pywats_cache.storage.redis.ledger import RedisLedger
+    from pywats_cache.storage.redis.records import RedisRows
 
     class Client:
         def __init__(self, error: Exception) -> None:

@@ -1,0 +1,263 @@
+"""What every part of the engine stands on: the parts, the time, whether an entry may answer, and the counters."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+from ..coherence.epochs import exact_tags, partition_tag
+from ..coherence.single_flight import MAX_SOLITARY, Flight, Landing, Owner
+from ..protocol.fields import combined
+from ..storage.entry import StoredResponse
+from ..support.fork import renew_in_child
+from ..support.memo import most_items
+from ..telemetry.event_log import Journal
+from ..telemetry.miss_patterns import Diary
+from ..telemetry.origin_times import OriginTimes
+from ..telemetry.outcome import Status
+from ..telemetry.stats import CacheStats, Counters
+from .cache_key import variant_key
+from .classify import Prepared, Preparer
+from .responses import Answers
+
+if TYPE_CHECKING:
+    from ..policy.controller import Controller
+    from ..storage.memory import MemoryStorage
+    from ..support.clock import Clock
+    from .http_library import Library
+
+__all__ = ["Core", "in_time"]
+
+logger: logging.Logger = logging.getLogger("pywats_cache.engine")
+
+BY_KEY = 150
+"""Bytes counted for what is remembered of one key: a back-off, that an answer is superseded or not shared."""
+CLOCK_SLACK = 1.0
+"""Seconds by which clock readings of several threads may cross; a clock set back further drops what is stored."""
+
+
+class Core:
+    """The parts of one transport's engine over one storage. Safe from any number of threads and tasks.
+
+    Its own state is the counters, guarded by the storage's lock. RFC mode is a subclass of the engine that answers
+    some questions otherwise, so TTL mode pays nothing for it.
+    """
+
+    preparer_class = Preparer
+    answers_class = Answers
+
+    def __init__(
+        self,
+        library: Library,
+        controller: Controller,
+        storage: MemoryStorage,
+        clock: Clock,
+        owner: Callable[[], Owner],
+    ) -> None:
+        self.library = library
+        self.controller = controller
+        self.storage = storage
+        self.blocks: bool = storage.coherence.blocks
+        """Whether writes and invalidations do I/O, so that an event loop leaves them to a worker thread."""
+        self.clock = clock
+        self.preparer: Preparer = self.preparer_class(controller, storage.secret, storage)
+        self.counters: Counters = Counters()
+        self.answers: Answers = self.answers_class(library, controller.cache_status)
+        self._owner = owner
+        self.doors: WeakSet[Any] = WeakSet()
+        """The doors of clients that ask this engine. Guarded by the storage's lock."""
+        self.diary: Diary = Diary()
+        self._down: dict[str, float] = {}
+        self._backoff: dict[str, tuple[float, float]] = {}
+        self._superseded: dict[str, float] = {}
+        self.origin_times: OriginTimes = OriginTimes()
+        self.journal: Journal = Journal()
+        renew_in_child(self)
+
+    def _renew(self) -> None:
+        # Each process counts what it does itself, so that the sum over processes is true.
+        self.counters, self.diary, self.origin_times = Counters(), Diary(), OriginTimes()
+        self.journal = Journal()
+
+    def with_news(self, step: Callable[..., Any], *arguments: Any) -> Any:
+        """`step(*arguments)`, once it is known what other processes changed up to now. Only that does I/O."""
+        coherence = self.storage.coherence
+        if not coherence.is_current():
+            coherence.refresh()
+        return coherence.without_io(step, *arguments)
+
+    def is_fresh(self, entry: StoredResponse, prepared: Prepared, age: float) -> bool:
+        """Whether `entry` may answer: not past its TTL nor the caller's, not dirtied. A negative age is expired."""
+        if not in_time(entry, prepared, age) or prepared.refresh:
+            return False
+        coherence = self.storage.coherence
+        epoch = coherence.epoch  # before the table: see the module coherence
+        if prepared.directed and coherence.dirtied_since(prepared.tags, entry.epoch):
+            return False
+        if entry.valid_at == epoch:
+            return True
+        if coherence.dirtied_since(entry.tags, entry.epoch) or coherence.softened_since(entry.tags, entry.epoch):
+            return False
+        if epoch < 0:  # nothing was known then; stamped with that, it would be valid whenever nothing is known
+            return False
+        entry.valid_at = epoch
+        return True
+
+    may_look_up = is_fresh
+    """Whether `entry` may answer a lookup, which skips what the client does with answers."""
+
+    def may_share(self, entry: StoredResponse, prepared: Prepared, age: float) -> bool:
+        """Whether the answer of another's fetch that was joined in flight may answer."""
+        return in_time(entry, prepared, age)
+
+    def answer(
+        self,
+        request: Any,
+        prepared: Prepared,
+        entry: StoredResponse,
+        status: Status,
+        reason: str,
+        age: float,
+        *,
+        stored: bool = True,
+    ) -> Any:
+        """The Response of a stored answer to this request."""
+        return self.answers.stored(entry, status, reason, age, head=prepared.head, stored=stored)
+
+    def stated_ttl(self, prepared: Prepared) -> float | None:
+        """The TTL known before there is an answer."""
+        return prepared.ttl
+
+    def touch(self, key: str, entry: StoredResponse, *, lookup: bool = False) -> None:
+        """Count a hit and make `entry` the most recently used (it may just have been evicted: still a hit)."""
+        storage = self.storage
+        with storage.lock:
+            counters = self.counters
+            counters.hit += 1
+            if lookup:
+                counters.lookups += 1
+            items = storage.table.items
+            entry.hits += 1
+            if items.get(key) is entry:
+                items.move_to_end(key)
+
+    def now(self) -> float:
+        """The time. A clock that was set back makes every date unreliable, so all that is stored is invalid then."""
+        now = self.clock()
+        latest = self.storage.latest
+        if now >= latest:
+            self.storage.latest = now
+        elif now < latest - CLOCK_SLACK:
+            # In this order, or another thread takes the time for good before what is stored is invalid.
+            self.storage.coherence.bump_all_soon()
+            self.storage.latest = now
+            logger.warning("the clock went back by %.1f s: everything stored before is dropped", latest - now)
+        return now
+
+    def variant(self, request: Any, key: str) -> str:
+        """The key of the variant that the headers of `request` select, where answers of `key` are known to vary."""
+        names = self.storage.varying.get(key)
+        if names is None:
+            return key
+        return self.variant_by(request, key, names)
+
+    def variant_by(self, request: Any, key: str, names: tuple[str, ...]) -> str:
+        """The key of the variant that these headers of `request` select."""
+        items = request.headers._list
+        return variant_key(self.storage.secret, key, (combined(items, name.encode("latin-1")) for name in names))
+
+    def _land(self, flight: Flight, landing: Landing, answer: StoredResponse | None = None) -> None:
+        with self.storage.lock:
+            self.storage.flights.remove(flight)
+            if landing is Landing.UNCACHEABLE and flight.shared:
+                self.storage.flights.make_solitary(flight.key, self.clock(), self.most(MAX_SOLITARY))
+        flight.land(landing, answer)
+
+    def tells_others(self, prepared: Prepared, response: Any) -> bool:
+        """Whether taking in this response does I/O, because other processes must know of it."""
+        return self.blocks and response.status_code in self.controller.drop_on
+
+    def answered(self, origin: str) -> None:
+        """The server can be reached."""
+        self._down.pop(origin, None)
+
+    def answered_request(self, request: Any, response: Any, took: float, *, lookup: bool = False) -> None:
+        """A request, or a lookup, got its answer after `took` seconds, by another way than as a plain hit."""
+        if "_elapsed" in response.__dict__:  # made here; to any other the client gives its own
+            response._elapsed = datetime.timedelta(seconds=took)
+        self.journal.answered(request, response, took)
+
+    def dirtied(self, tags: Iterable[str] | None, reason: str, rule: str = "") -> None:
+        """These tags were dirtied (None: everything was), for `reason`."""
+        self.journal.invalidated(reason, rule)
+
+    def distrust(self, status: int, prepared: Prepared) -> None:
+        """401: the caller's credentials are no longer good, so nothing stored for them is; 403: the same of a path."""
+        if status in self.controller.drop_on:
+            withdrawn = status == 401
+            tags = (partition_tag(prepared.partition),) if withdrawn else exact_tags(prepared.origin, prepared.path)
+            self.storage.coherence.bump(tags)
+            self.dirtied(tags, str(status), prepared.rule)
+
+    def _patience(self, request: Any) -> float:
+        """Seconds to wait for another's fetch: the controller's bound and the caller's own read timeout."""
+        read = self._timeout(request).get("read")
+        return self.controller.join_timeout if read is None else min(self.controller.join_timeout, read)
+
+    @staticmethod
+    def _timeout(request: Any) -> dict[str, float | None]:
+        timeout = request.extensions.get("timeout")
+        return timeout if isinstance(timeout, dict) else {}
+
+    def _count(self, status: Status) -> None:
+        setattr(self.counters, status, getattr(self.counters, status) + 1)
+
+    def most(self, most: int) -> int:
+        """How much is remembered beside the storage: `most`, or less where it may hold few entries."""
+        return most_items(most, self.storage)
+
+    @property
+    def remembered_bytes(self) -> int:
+        """Bytes counted for what is remembered beside what is stored. Called under the storage's lock."""
+        storage = self.storage
+        by_key = len(self._backoff) + len(self._superseded) + len(self._down) + storage.flights.solitary
+        memos = self.preparer.remembered_bytes + storage.varying.size_bytes + by_key * BY_KEY
+        doors: list[int] = [door.remembered_bytes for door in self.doors]
+        return memos + sum(doors)
+
+    @property
+    def stats(self) -> CacheStats:
+        """A snapshot, taken in one step."""
+        storage, counters = self.storage, self.counters
+        with storage.lock:
+            return CacheStats(
+                hits=counters.hit,
+                stale=counters.stale,
+                revalidated=counters.revalidated,
+                misses=counters.miss,
+                collapsed=counters.collapsed,
+                bypassed=counters.bypass,
+                lookups=counters.lookups,
+                stores=storage.table.stores,
+                evictions=storage.table.evictions,
+                expirations=storage.expirations,
+                invalidations=storage.invalidations,
+                storage_errors=storage.errors,
+                tier_hits=counters.tier,
+                entries=len(storage),
+                size_bytes=storage.size_bytes,
+                saved_bytes=storage.saved_bytes,
+                remembered_bytes=self.remembered_bytes,
+            )
+
+
+def in_time(entry: StoredResponse, prepared: Prepared, age: float) -> bool:
+    """Whether an answer of this age is within its TTL, the caller's rule and the caller's wish. Negative: expired."""
+    return (
+        0.0 <= age < entry.ttl
+        and (age < prepared.ttl or entry.own_ttl)
+        and (prepared.max_age is None or age <= prepared.max_age)
+    )

@@ -1,0 +1,200 @@
+"""Who fetches: flights that are opened, joined, left, and promised for later in the background."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..coherence.single_flight import Flight, Landing, Owner
+from ..policy.directives import BACKGROUND, DEADLINE
+from ..storage.entry import StoredResponse
+from ..telemetry.outcome import Status
+from .classify import Prepared
+from .http_library import copied, parts
+from .staleness import Staleness
+from .steps import Fetch, Join, Stale
+
+__all__ = ["Departures"]
+
+NOBODY: Owner = (0, None)
+"""The owner of a flight in the background: no thread that might wait for itself."""
+
+
+class Departures(Staleness):
+    """The part of the engine before a fetch is sent; `Arrivals` is the one after it."""
+
+    def _may_join(self, prepared: Prepared, flight: Flight, now: float) -> bool:
+        """Whether a flight may answer a read that begins now.
+
+        The window is asked first: a write opens it before it dirties, so one that comes in between is seen by the
+        second question.
+        """
+        coherence = self.storage.coherence
+        return not coherence.is_settling(prepared.tags, now) and not coherence.dirtied_since(
+            (*flight.tags, *prepared.tags), flight.epoch
+        )
+
+    def _take_off(
+        self,
+        request: Any,
+        prepared: Prepared,
+        key: str,
+        now: float,
+        owner: Owner,
+        reason: str,
+        *,
+        solo: bool,
+        background: bool = False,
+    ) -> Fetch:
+        """Open a flight. With `solo` nobody may join it."""
+        storage = self.storage
+        coherence = storage.coherence
+        coherence.saw(prepared.origin)
+        # The epoch first: a write of unknown outcome that comes in between then makes this flight old.
+        epoch = coherence.epoch
+        settling = coherence.is_settling(prepared.tags, now)
+        flight = Flight(
+            key,
+            prepared.tags,
+            epoch,
+            now,
+            owner,
+            shared=not (solo or settling),
+            storable=not settling and prepared.ttl > 0,
+            request=request,
+        )
+        with storage.lock:
+            if flight.shared:
+                storage.flights.add(flight)
+            if not background:
+                self._count("miss")
+                self.diary.missed(prepared, request.url._uri_reference.query)
+                self.diary.noted(reason)
+        if settling:
+            reason = "storage-error" if coherence.is_out_of_reach else "settling"
+        return Fetch(request, prepared, flight, reason, background=background)
+
+    def _ask_about(self, fetch: Fetch, entry: StoredResponse) -> None:
+        """Let `fetch` validate `entry`, and fall back on it, unless a write dirtied it before the flight began.
+
+        A later write makes the flight old too, so it need not be looked for.
+        """
+        if not self.storage.coherence.dirtied_since((*entry.tags, *fetch.prepared.tags), entry.epoch):
+            fetch.stale = entry
+            self.ask(fetch)
+
+    def _brought(self, join: Join, now: float) -> tuple[StoredResponse, Status, str, float] | None:
+        """What the flight brought for this request: entry, status, reason and age; None if nothing fits."""
+        landing, prepared = join.flight.landing, join.prepared  # before the answer, which is set first
+        entry = join.flight.answer
+        if landing is None or entry is None:
+            return None
+        age = now - entry.began
+        if landing is Landing.STALE:
+            if self.may_serve_on_error(entry, prepared, now):
+                return entry, "stale", "if-error", age
+            assert prepared.decision is not None
+            window = prepared.decision.offline_for
+            return (entry, "stale", "offline", age) if self.may_serve_stale(entry, prepared, now, window) else None
+        if self.may_share(entry, prepared, age) and entry.key == self.variant(join.request, prepared.key):
+            return entry, "collapsed", "joined", age
+        return None
+
+    def abandoned(self, request: Any) -> None:
+        """What was to be done for `request` was broken off: a flight opened for it here ends, and is handed over.
+
+        Nothing happens to one that has landed.
+        """
+        with self.storage.lock:
+            found = [flight for flight in self.storage.flights.open.values() if flight.request is request]
+        for flight in found:
+            if flight.owner in (NOBODY, self._owner()):  # else another thread or task sends the same request
+                self._land(flight, Landing.FAILED)
+
+    def left(self, join: Join) -> None:
+        """A joiner was cancelled while it waited; it counts as a miss."""
+        with self.storage.lock:
+            self.counters.miss += 1
+            self.counters.lookups += join.lookup is not None
+
+    def given_up(self, request: Any) -> None:
+        """A call was cancelled before it could begin; a read counts as a miss, another as a bypass."""
+        reads = self.preparer.prepare(request).kind in ("read", "part")
+        with self.storage.lock:
+            self._count("miss" if reads else "bypass")
+
+    # ── in the background ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _with_refresh(
+        self,
+        request: Any,
+        prepared: Prepared,
+        key: str,
+        entry: StoredResponse,
+        now: float,
+        response: Any,
+        *,
+        lasting: bool = False,
+    ) -> Any:
+        """`response`, as a Stale that starts a refresh unless one runs, has just failed, or is not allowed.
+
+        Its flight is opened in the background: here it would be a quarter of the engine's work for this answer.
+
+        - `lasting`: `request` is a pattern that nobody changes.
+        """
+        if prepared.head or prepared.only_if_cached or self.controller.offline == "only":
+            return response
+        storage = self.storage
+        flights = storage.flights
+        with storage.lock:
+            if flights.get(key, now) is not None or key in flights.promised or not self.may_refresh(key, now):
+                return response
+            step = Stale(response, request, None if lasting else parts(request), prepared, key, entry)
+            flights.promise(key, step)
+        return step
+
+    def refresh(self, stale: Stale) -> Fetch | None:
+        """Open the flight of a refresh. However it ends, `unrefreshed` must be called.
+
+        None: a newer answer is there or on its way, or none could be stored, because a write may be taking effect.
+        """
+        storage, prepared, key, entry = self.storage, stale.prepared, stale.key, stale.entry
+        request, now = _for_background(stale), self.now()
+        try:
+            with storage.lock:
+                flights = storage.flights
+                flights.redeem(key, stale)
+                if flights.get(key, now) is not None or storage.find(key) is not entry:
+                    return None
+                fetch = self._take_off(
+                    request, prepared, key, now, NOBODY, "while-revalidate", solo=False, background=True
+                )
+                stale.flight = fetch.flight
+            if not fetch.flight.storable:
+                return None
+            self._ask_about(fetch, entry)
+        except BaseException:
+            self.abandoned(request)
+            raise
+        return fetch
+
+    def refused(self, stale: Stale) -> None:
+        """No thread or task can run the refresh now."""
+        self.unrefreshed(stale)
+        self._back_off(stale.key)
+
+    def unrefreshed(self, stale: Stale) -> None:
+        """The refresh is over, or never began. Its flight lands now if it has not: nobody else would see to it."""
+        with self.storage.lock:
+            self.storage.flights.redeem(stale.key, stale)
+        if stale.flight is not None:
+            self._land(stale.flight, Landing.FAILED)
+
+
+def _for_background(stale: Stale) -> Any:
+    """A copy of the request of a stale answer, without what belongs to its caller's call: trace and deadline."""
+    mine = copied(stale.request, stale.parts)
+    extensions = mine.extensions
+    extensions.pop("trace", None)
+    extensions.pop(DEADLINE, None)
+    extensions[BACKGROUND] = True
+    return mine

@@ -1,0 +1,103 @@
+"""The Responses of stored answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..policy.directives import EXTENSION
+from ..protocol.conditional import not_modified_items
+from ..protocol.fields import put
+from ..storage.entry import StoredResponse
+from ..telemetry.outcome import CacheOutcome, Status, cache_status
+from ..transport.cached_response import NO_TIME
+
+if TYPE_CHECKING:
+    from .http_library import Library
+
+__all__ = ["Answers"]
+
+_new = tuple.__new__  # a hit makes one outcome; the constructor of a NamedTuple costs twice as much
+
+
+class Answers:
+    """Builds Responses of one library. Each is its caller's own: nothing done to it changes the next one's."""
+
+    def __init__(self, library: Library, name: str | None) -> None:
+        self.library = library
+        self._read = library.byte_stream(b"")
+        self.name = name
+        """Of this cache in Cache-Status (RFC 9211), or None for no such header."""
+
+    def mark(self, response: Any, outcome: CacheOutcome) -> None:
+        """Tell the caller what happened: in the extensions, and as Cache-Status where that is wanted."""
+        response.extensions[EXTENSION] = outcome
+        if self.name is not None:
+            mine = f"{self.name};".encode()
+            headers = response.headers
+            others = [v for _, name, v in headers._list if name == b"cache-status" and not v.startswith(mine)]
+            put(headers, b"Cache-Status", b", ".join([*others, cache_status(self.name, outcome).encode()]))
+
+    def not_modified(
+        self, entry: StoredResponse, age: float, status: Status = "hit", reason: str = "precondition"
+    ) -> Any:
+        """The 304 to a caller who holds what is stored (RFC 9110 §15.4.5)."""
+        items = [(name, value) for name, _, value in not_modified_items(entry.headers)]
+        response = self.library.response(304, headers=items, content=b"")
+        response.elapsed = NO_TIME
+        self.mark(response, CacheOutcome(status, reason, age, entry.ttl, entry.key, True, entry.rule))
+        return response
+
+    def stored(
+        self, entry: StoredResponse, status: Status, reason: str, age: float, *, head: bool = False, stored: bool = True
+    ) -> Any:
+        """The Response of a stored answer; with `head` without its body (RFC 9110 §9.3.2)."""
+        response = object.__new__(self.library.cached_response)
+        response._request = None
+        self._fill(response, entry, _new(CacheOutcome, (status, reason, age, entry.ttl, entry.key, stored, entry.rule)))
+        if head:
+            response.stream, response._content, response._num_bytes_downloaded = self._read, b"", 0
+        else:
+            response.stream = self.library.byte_stream(entry.raw)
+        return response
+
+    def first(self, entry: StoredResponse, reason: str, received: Any, *, stored: bool) -> Any:
+        """The Response of an answer that was just received and read, with its header fields as received."""
+        return self.stored(entry, "miss", reason, 0.0, stored=stored)
+
+    def looked_up(self, entry: StoredResponse, status: Status, reason: str, age: float, pattern: Any) -> Any:
+        """The same for a lookup: already read, its request to be copied from `pattern`."""
+        response = object.__new__(self.library.looked_up_response)
+        response._pattern, response._own = pattern, False
+        self._fill(response, entry, _new(CacheOutcome, (status, reason, age, entry.ttl, entry.key, True, entry.rule)))
+        response.stream = self._read
+        response.is_stream_consumed = response.is_closed = True
+        return response
+
+    def _fill(self, response: Any, entry: StoredResponse, outcome: CacheOutcome) -> None:
+        """Set what `__init__` of the library's Response would, but for the stream, in an order that all share."""
+        library = self.library
+        headers: Any = object.__new__(library.headers)
+        headers._list = list(entry.headers)
+        headers._encoding = entry.encoding
+        if headers._encoding is None:
+            entry.encoding = headers.encoding
+        response.status_code = entry.status
+        response.headers = headers
+        response.next_request = None
+        response.extensions = {**entry.extensions, EXTENSION: outcome}
+        if self.name is not None:
+            self.mark(response, outcome)
+        response.history = []
+        response.is_closed = False
+        response.is_stream_consumed = False
+        response.default_encoding = "utf-8"
+        response._num_bytes_downloaded = len(entry.raw)
+        response._content = entry.content
+        response._elapsed = NO_TIME
+
+    def gateway_timeout(self, outcome: CacheOutcome) -> Any:
+        """The answer to a caller who wants a stored one or none (RFC 9111 §5.2.1.7)."""
+        response = self.library.response(504, content=b"")
+        response.elapsed = NO_TIME
+        self.mark(response, outcome)
+        return response

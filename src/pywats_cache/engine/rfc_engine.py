@@ -1,0 +1,31 @@
+"""The engine of RFC mode."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .classify import Prepared
+from .engine import Engine
+from .rfc_classify import plain
+from .rfc_writing import RfcWrites
+
+__all__ = ["RfcEngine"]
+
+
+class RfcEngine(RfcWrites, Engine):
+    """The decisions of one transport in RFC mode."""
+
+    def _aside(self, request: Any, prepared: Prepared) -> Any:
+        if prepared.kind != "part":
+            return super()._aside(request, prepared)
+        # Never by the short cut of a hit, which answers with the whole.
+        return self._cold(request, prepared, self.variant(request, prepared.key), self.now())
+
+    def missed_lookup(self, *_: Any) -> Any:
+        """None: what may be served stale or shared here depends on fields that the ordinary way reads."""
+        return None
+
+    def _with_refresh(self, request: Any, prepared: Prepared, *rest: Any, lasting: bool = False) -> Any:
+        if prepared.kind == "part":  # the refresh is of the whole
+            request, prepared, lasting = plain(request), prepared._replace(kind="read"), True
+        return super()._with_refresh(request, prepared, *rest, lasting=lasting)

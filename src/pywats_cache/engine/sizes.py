@@ -1,0 +1,40 @@
+"""Bytes that are counted for what a `Preparer` remembers, measured with tracemalloc on CPython 3.11."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..coherence.epochs import NEAR, own_path_tags
+from ..storage.entry import BYTES, POINTER, TEXT, HeaderItems
+
+if TYPE_CHECKING:
+    from .classify import Prepared
+
+__all__ = ["asked_size", "name_size", "prepared_size"]
+
+REQUEST, ASKED, FIELD, PLACE = 620, 450, 250, 80
+"""On top of texts and values: a request, what its decisive fields come to, each of them, and a place in a memo."""
+
+
+def prepared_size(key: tuple[str, Any, HeaderItems], prepared: Prepared) -> int:
+    """Bytes of a request in the memo, with the tags, which what is stored of it counts too."""
+    url = key[1]
+    tags = prepared.tags
+    size = REQUEST + POINTER * len(tags) + len(url.path) + len(prepared.origin)
+    for part in (url.query, url.fragment, url.userinfo):
+        if part:
+            size += len(part)
+    # Of a short path only the first two are its own.
+    for tag in tags[:2] if len(tags) <= NEAR + 2 else own_path_tags(tags):
+        size += TEXT + len(tag)
+    return size
+
+
+def asked_size(items: HeaderItems, known: object) -> int:
+    """Bytes of the decisive fields of requests, and of what they come to."""
+    return ASKED + sum([FIELD + len(value) + len(raw) for raw, _, value in items])
+
+
+def name_size(name: bytes, decisive: object) -> int:
+    """Bytes of the name of a header field, and whether it is decisive."""
+    return PLACE + BYTES + len(name)

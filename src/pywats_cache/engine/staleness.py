@@ -1,0 +1,226 @@
+"""What is past its TTL: whether it may be served all the same, validated, or refreshed behind the caller's back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..coherence.single_flight import Landing
+from ..protocol.conditional import conditional_fields, validating_tag
+from ..protocol.dates import date_field
+from ..protocol.fields import put, remove
+from .core import Core
+from .http_library import copied
+from .storability import fields
+
+if TYPE_CHECKING:
+    from ..storage.entry import StoredResponse
+    from ..telemetry.outcome import Status
+    from .classify import Prepared
+    from .steps import Fetch
+
+__all__ = ["Staleness"]
+
+MAX_REMEMBERED = 1024
+BACKOFF_FIRST = 1.0
+BACKOFF_MOST = 60.0
+"""Seconds after a refresh that failed until the next one is tried; doubled with each failure."""
+
+
+class Staleness(Core):
+    """The part of the engine that serves stale.
+
+    What a write has dirtied, or may be about to, is never served stale; neither is anything to a caller who asked for
+    a new answer.
+    """
+
+    def why_not_fresh(self, entry: StoredResponse, prepared: Prepared, age: float) -> str:
+        """The reason code of a stored answer that may not answer as fresh."""
+        coherence = self.storage.coherence
+        if entry.valid_at != coherence.epoch or prepared.directed:
+            if coherence.dirtied_since((*entry.tags, *prepared.tags), entry.epoch):
+                return "dirtied"
+            if coherence.softened_since(entry.tags, entry.epoch):
+                return "softened"
+        return "refresh" if 0.0 <= age < entry.ttl else "expired"
+
+    def is_worth_keeping(self, entry: StoredResponse, prepared: Prepared, age: float) -> bool:
+        """Whether an expired answer can still be of use: to be validated, or to be served stale."""
+        decision = prepared.decision
+        assert decision is not None
+        window = max(decision.stale_while_revalidate, decision.stale_if_error, decision.offline_for)
+        return age >= 0.0 and (age < entry.ttl + window or bool(self.validators(entry, None)))
+
+    def may_serve_stale(self, entry: StoredResponse, prepared: Prepared, now: float, window: float) -> bool:
+        """Whether a stored answer may be served up to `window` seconds after its TTL."""
+        coherence = self.storage.coherence
+        epoch = coherence.epoch  # before the table: see the module coherence
+        return (
+            0.0 <= now - entry.began < entry.ttl + window
+            and not prepared.refresh
+            and prepared.max_age is None
+            and not coherence.is_settling(prepared.tags, now)
+            and (
+                (entry.valid_at == epoch and not prepared.directed)
+                or not coherence.dirtied_since((*entry.tags, *prepared.tags), entry.epoch)
+            )
+        )
+
+    def why_stale_now(self, entry: StoredResponse, prepared: Prepared, now: float) -> str | None:
+        """The reason to serve a stored answer stale without asking the server first, or None."""
+        decision, offline = prepared.decision, self.controller.offline
+        assert decision is not None
+        if prepared.only_if_cached:
+            return None
+        if (
+            offline is not None
+            and (offline == "only" or self.is_down(prepared.origin, now))
+            and self.may_serve_stale(entry, prepared, now, decision.offline_for)
+        ):
+            return "offline"
+        window = decision.stale_while_revalidate
+        if self._superseded and self.is_superseded(entry):
+            window = 0.0
+        return "while-revalidate" if window and self.may_serve_stale(entry, prepared, now, window) else None
+
+    def count(self, fetch: Fetch, status: Status) -> None:
+        """A fetch that counted as a miss when it began turned out otherwise."""
+        if not fetch.background:
+            with self.storage.lock:
+                self.counters.miss -= 1
+                self._count(status)
+
+    # ── validation ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def validators(self, entry: StoredResponse, request: Any) -> list[tuple[str, str]]:
+        """The fields that ask whether `entry` is still what the server has; [] where no answer could be trusted.
+
+        - `request`: the one they are sent with, or None.
+        """
+        headers = fields(entry.headers)
+        if validating_tag(headers) is None:
+            # A Last-Modified of the very second of the answer says nothing of a change later in that second
+            # (RFC 9110 §8.8.2.2).
+            modified, date = date_field(headers, "last-modified"), date_field(headers, "date")
+            if modified is None or date is None or date - modified < 1.0:
+                return []
+        return conditional_fields(headers)
+
+    def ask(self, fetch: Fetch) -> None:
+        """Make a fetch conditional on what is stored, where that has validators (RFC 9111 §4.3.1)."""
+        if fetch.stale is None:
+            return
+        validators = self.validators(fetch.stale, fetch.request)
+        if validators:
+            asking = copied(fetch.request)
+            remove(asking.headers, (b"if-none-match", b"if-modified-since"))  # the caller's own; ours name them too
+            for name, value in validators:
+                put(asking.headers, name.encode(), value.encode("latin-1"))
+            fetch.to_send, fetch.validating = asking, True
+
+    # ── failure ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def failed(self, fetch: Fetch, error: BaseException | None = None) -> Any:
+        """The fetch failed or was cancelled. Returns a Response where one may stand in, else None.
+
+        Without one, the flight is handed over to the next joiner.
+        """
+        if error is not None:
+            with self.storage.lock:
+                self.origin_times.failed(self._cause(error))
+        stale = self._stand_in(fetch, error)
+        if stale is not None:
+            return stale
+        if fetch.background:
+            self._back_off(fetch.flight.key)
+        self._land(fetch.flight, Landing.FAILED)
+        return self.unavailable(fetch, error)
+
+    def unavailable(self, fetch: Fetch, error: BaseException | None) -> Any:
+        """A Response in place of an error that nothing stored stands in for; None: the caller gets the error."""
+        return None
+
+    def replaced(self, fetch: Fetch) -> Any:
+        """The stale Response that takes the place of the answer, after `arrived` returned `Body.REPLACE`."""
+        assert fetch.stale is not None
+        return self._served(fetch, fetch.stale, "if-error")
+
+    def fails_over(self, fetch: Fetch, status: int) -> bool:
+        """Whether a stale answer is served in place of one with this status (RFC 5861 §4)."""
+        return (
+            status >= 500
+            and fetch.stale is not None
+            and self.may_serve_on_error(fetch.stale, fetch.prepared, self.now())
+        )
+
+    def may_serve_on_error(self, entry: StoredResponse, prepared: Prepared, now: float) -> bool:
+        """Whether a stored answer may stand in for a failure of the server."""
+        window = prepared.decision.stale_if_error if prepared.decision is not None else 0.0
+        return window > 0 and self.may_serve_stale(entry, prepared, now, window)
+
+    def _cause(self, error: BaseException) -> str:
+        """`unreachable`, `cancelled` or `other`."""
+        # A caller's own deadline that ran out before anything was sent says nothing of the server.
+        not_sent = getattr(error, "request_not_sent", False) is True and not isinstance(error, TimeoutError)
+        if not_sent or isinstance(error, self.library.unreachable):
+            return "unreachable"
+        return "other" if isinstance(error, Exception) else "cancelled"
+
+    def _stand_in(self, fetch: Fetch, error: BaseException | None) -> Any:
+        if error is None or self._cause(error) != "unreachable":
+            return None
+        prepared, stale, decision = fetch.prepared, fetch.stale, fetch.prepared.decision
+        assert decision is not None
+        now = self.now()
+        if self.controller.offline == "auto":
+            self._went_down(prepared.origin, now)
+        if stale is None:
+            return None
+        if decision.offline_for and self.may_serve_stale(stale, prepared, now, decision.offline_for):
+            return self._served(fetch, stale, "offline")
+        if self.may_serve_on_error(stale, prepared, now):
+            return self._served(fetch, stale, "if-error")
+        return None
+
+    def _served(self, fetch: Fetch, stale: StoredResponse, reason: str) -> Any:
+        self.count(fetch, "stale")
+        if fetch.background:
+            self._back_off(fetch.flight.key)
+        self._land(fetch.flight, Landing.STALE, stale)
+        return self.answer(fetch.request, fetch.prepared, stale, "stale", reason, self.now() - stale.began)
+
+    # ── memory of failures ────────────────────────────────────────────────────────────────────────────────────────
+
+    def is_down(self, origin: str, now: float) -> bool:
+        """Whether the server could not be reached a short while ago, so that asking it again would only cost time."""
+        until = self._down.get(origin)
+        return until is not None and now < until <= now + self.controller.down_for
+
+    def _went_down(self, origin: str, now: float) -> None:
+        if len(self._down) >= self.most(MAX_REMEMBERED):
+            self._down.clear()
+        self._down[origin] = now + self.controller.down_for
+
+    def _supersede(self, entry: StoredResponse) -> None:
+        if len(self._superseded) >= self.most(MAX_REMEMBERED):
+            self._superseded.clear()
+        self._superseded[entry.key] = entry.fetched
+
+    def is_superseded(self, entry: StoredResponse) -> bool:
+        """Whether the server has answered otherwise since, with what is not stored: no use while it is revalidated."""
+        return self._superseded.get(entry.key) == entry.fetched
+
+    def _back_off(self, key: str) -> None:
+        if len(self._backoff) >= self.most(MAX_REMEMBERED):
+            self._backoff.clear()
+        _, wait = self._backoff.get(key, (0.0, BACKOFF_FIRST / 2))
+        wait = min(BACKOFF_MOST, wait * 2)
+        self._backoff[key] = (self.clock() + wait, wait)
+
+    def may_refresh(self, key: str, now: float) -> bool:
+        """Whether a refresh may be started: the last one did not just fail."""
+        until, wait = self._backoff.get(key, (now, 0.0))
+        return not now < until <= now + wait
+
+    def refreshed(self, key: str) -> None:
+        """A refresh worked."""
+        self._backoff.pop(key, None)

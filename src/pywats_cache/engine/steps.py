@@ -1,0 +1,191 @@
+"""What the engine asks a transport to do next."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+from enum import Enum
+from typing import Any
+
+from ..coherence.single_flight import Flight, Landing
+from ..storage.entry import StoredResponse
+from ..telemetry.outcome import CacheOutcome
+from .classify import Prepared
+from .http_library import Parts
+
+__all__ = ["Body", "Fetch", "Forward", "Join", "Stale", "Step"]
+
+
+SHORT = 64 << 10
+"""Bytes of a body that are read only to use its connection again."""
+
+
+class Body(Enum):
+    """How the body of an answer is treated."""
+
+    HAND_ON = "hand on"
+    READ = "read"
+    TEE = "tee"
+    RENEW = "renew"
+    """A 304 to our own validators: no body, and what is stored is fresh again."""
+    REPLACE = "replace"
+    """A failure of the server in whose place a stale answer is served."""
+
+
+class Step:
+    """Anything but an answer."""
+
+    __slots__ = ()
+
+
+class Join(Step):
+    """Wait until `flight` lands, or until `deadline` (of `time.monotonic`), then ask `engine.rejoin`.
+
+    - `lookup`: of a waiting lookup, which asks `engine.rejoin_lookup`: whether it may still be answered. Else None.
+    """
+
+    __slots__ = ("deadline", "flight", "key", "lookup", "prepared", "request")
+
+    def __init__(
+        self,
+        request: Any,
+        prepared: Prepared,
+        key: str,
+        flight: Flight,
+        deadline: float,
+        lookup: Callable[[], bool] | None = None,
+    ) -> None:
+        self.request: Any = request
+        self.prepared: Prepared = prepared
+        self.key: str = key
+        self.flight: Flight = flight
+        self.deadline: float = deadline
+        self.lookup: Callable[[], bool] | None = lookup
+
+
+class Fetch(Step):
+    """Send `to_send`; its answer may be stored and shared.
+
+    - `stale`: what is stored under the key and may be validated, or stand in if the server fails.
+    - `validating`: `to_send` carries the validators of `stale`, so a 304 is an answer to us.
+    - `background`: nobody waits for it; it is not a request of a caller and does not count as one.
+    """
+
+    __slots__ = (
+        "background",
+        "claim",
+        "dated",
+        "encoded",
+        "flight",
+        "length",
+        "lifetime",
+        "outdated",
+        "patience",
+        "prepared",
+        "reason",
+        "request",
+        "sent",
+        "stale",
+        "stored",
+        "supersedes",
+        "to_send",
+        "took",
+        "validating",
+        "vary",
+    )
+
+    def __init__(
+        self,
+        request: Any,
+        prepared: Prepared,
+        flight: Flight,
+        reason: str,
+        *,
+        background: bool = False,
+    ) -> None:
+        self.request: Any = request
+        self.prepared: Prepared = prepared
+        self.flight: Flight = flight
+        self.reason: str = reason
+        self.stale: StoredResponse | None = None
+        self.background: bool = background
+        self.to_send: Any = request
+        self.validating: bool = False
+        self.length: int | None = None
+        """Of the answer's body, as announced."""
+        self.dated: float | None = None
+        """What the age of the answer counts from, on the transport's clock; None: when its request was sent."""
+        self.lifetime: float | None = None
+        """Seconds the answer says it is fresh; None where the rule says that."""
+        self.encoded: bool = False
+        """Whether the answer's body has a content encoding."""
+        self.vary: tuple[str, ...] = ()
+        self.sent: float = time.perf_counter()
+        self.took: float = 0.0
+        """Seconds until the head of the answer was there, then until its body was."""
+        self.supersedes: bool = False
+        """Whether its answer takes the place of what is stored even if it is not stored itself."""
+        self.stored: StoredResponse | None = None
+        """What the answer became in memory; an outer storage gets it too."""
+        self.claim: str | None = None
+        """The right to fetch this for all processes that share the storage."""
+        self.patience: float = 0.0
+        """Seconds to wait while another process fetches it."""
+        self.outdated: list[uuid.UUID] = []
+        """Records of an outer storage that nobody can use any more."""
+
+    @property
+    def is_in_vain(self) -> bool:
+        """Whether the answer is of no use, and to read its rest would cost more than a new connection."""
+        return self.flight.landing is Landing.UNCACHEABLE and (self.length is None or self.length > SHORT)
+
+    def is_spared_by(self, entry: StoredResponse, now: float) -> bool:
+        """Whether `entry` of an outer storage, if it is fresh, makes this fetch needless.
+
+        In the background an entry that is itself due for a refresh does not: this fetch may be that refresh.
+        """
+        decision = self.prepared.decision
+        return not self.background or decision is None or now - entry.began < decision.ahead(entry.ttl)
+
+
+class Stale(Step):
+    """Answer with `response` at once, and let what `engine.refresh` makes of this run in the background.
+
+    - `entry`: what is stored under `key`. Nobody else will refresh it before `engine.refresh` or `engine.unrefreshed`.
+    - `parts`: `request` as it was then, if it is a caller's, who may change it and send it again.
+    - `flight`: of the refresh, once it has begun.
+    """
+
+    __slots__ = ("entry", "flight", "key", "parts", "prepared", "request", "response")
+
+    def __init__(
+        self, response: Any, request: Any, parts: Parts | None, prepared: Prepared, key: str, entry: StoredResponse
+    ) -> None:
+        self.response: Any = response
+        self.request: Any = request
+        self.parts: Parts | None = parts
+        self.prepared: Prepared = prepared
+        self.key: str = key
+        self.entry: StoredResponse = entry
+        self.flight: Flight | None = None
+
+
+class Forward(Step):
+    """Send the request; its answer is the caller's alone.
+
+    - `epoch`, `began`: of the coherence and on the transport's clock, when it was sent.
+    - `intent`: names a write that was announced.
+    - `dirtied`: the epoch that it published, once it has dirtied something.
+    """
+
+    __slots__ = ("began", "dirtied", "epoch", "intent", "outcome", "prepared", "request")
+
+    def __init__(self, request: Any, prepared: Prepared, outcome: CacheOutcome, epoch: int, began: float) -> None:
+        self.request: Any = request
+        self.prepared: Prepared = prepared
+        self.outcome: CacheOutcome = outcome
+        self.epoch: int = epoch
+        self.began: float = began
+        self.dirtied: int | None = None
+        self.intent: str | None = None

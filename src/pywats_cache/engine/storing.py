@@ -1,0 +1,355 @@
+"""What becomes of an answer: how its body comes in, whether it is stored, and how its flight lands."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import Any
+
+from ..coherence.single_flight import Landing
+from ..policy.directives import EXTENSION
+from ..protocol.conditional import selects, updated_items
+from ..storage.entry import StoredResponse, header_items, lasting
+from ..telemetry.outcome import CacheOutcome
+from ..transport.cached_response import Collector
+from .staleness import Staleness
+from .steps import Body, Fetch
+from .storability import DECISIVE, NEGATIVE, content_length, fields, is_empty, unstorable, vary_names
+
+__all__ = ["Arrivals"]
+
+SAYS_NOTHING = frozenset({206, 304, 408, 412, 416, 429})
+"""Status codes below 500 of answers that leave what is stored as good as it was."""
+
+
+class Arrivals(Staleness):
+    """The part of the engine between the next transport's answer and the caller's."""
+
+    looks_at: frozenset[bytes] | None = DECISIVE
+    """The header fields of an answer that decide; None: all."""
+
+    def may_load(self, fetch: Fetch) -> bool:
+        """Whether an outer storage may answer this fetch."""
+        fetch.patience = self._patience(fetch.request)
+        return fetch.flight.storable and not fetch.prepared.refresh
+
+    def loaded(self, fetch: Fetch, found: list[StoredResponse]) -> Any:
+        """Take over what an outer storage `found`. The Response if that makes the fetch needless, else None."""
+        prepared, flight, storage = fetch.prepared, fetch.flight, self.storage
+        assert prepared.decision is not None
+        for entry in found:
+            if entry.vary:
+                storage.vary_by(prepared.key, entry.vary)
+            now = self.now()
+            age = now - entry.began
+            if (
+                entry.key == self.variant(fetch.request, prepared.key)
+                and fetch.is_spared_by(entry, now)
+                and self.is_fresh(entry, prepared, age)
+            ):
+                entry.ahead = prepared.decision.ahead(entry.ttl)
+                with storage.lock:
+                    storage.put(entry)
+                    storage.flights.remove(flight)
+                    if not fetch.background:
+                        self.counters.miss -= 1
+                        self.counters.hit += 1
+                        self.counters.tier += 1
+                        entry.hits += 1
+                flight.land(Landing.ANSWERED, entry)
+                return self.answer(fetch.request, prepared, entry, "hit", "fresh", age)
+        return None
+
+    def arrived(self, fetch: Fetch, response: Any) -> Body:
+        """What to do with the body of `response`: pass it on, read it now, or hand it on and store it at its end."""
+        prepared = fetch.prepared
+        assert prepared.decision is not None
+        status = response.status_code
+        fetch.took = time.perf_counter() - fetch.sent
+        with self.storage.lock:
+            self.origin_times.answered(fetch.took)
+        self.distrust(status, prepared)
+        self.answered(prepared.origin)
+        if status == 304 and fetch.validating:
+            return Body.RENEW
+        if self.fails_over(fetch, status):
+            return Body.REPLACE
+        fetch.supersedes = status < 500 and status not in SAYS_NOTHING
+        headers = fields(response.headers._list, self.looks_at)
+        fetch.length, fetch.vary = content_length(headers), vary_names(headers)
+        fetch.encoded = "content-encoding" in headers
+        reason = self.why_unstorable(fetch, status, headers)
+        if reason is not None:
+            self.release(fetch)
+            self.answers.mark(response, self._outcome(fetch, reason))
+            return Body.HAND_ON
+        if hasattr(response, "_content") or fetch.length is not None:
+            return Body.READ
+        return Body.TEE
+
+    def why_unstorable(self, fetch: Fetch, status: int, headers: dict[str, list[str]]) -> str | None:
+        """The reason code of an answer that is not stored, or None."""
+        assert fetch.prepared.decision is not None
+        return unstorable(status, headers, fetch.prepared.decision, self.storage.max_entry_bytes)
+
+    def kept(self, items: list[tuple[bytes, bytes, bytes]]) -> list[tuple[bytes, bytes, bytes]]:
+        """The header fields of an answer that are stored."""
+        return items
+
+    def release(self, fetch: Fetch) -> None:
+        """The answer turned out uncacheable: let all joiners go at once, and do not collapse this key for a while."""
+        self._unstorable(fetch)
+        self._land(fetch.flight, Landing.UNCACHEABLE)
+
+    def _unstorable(self, fetch: Fetch) -> None:
+        if fetch.background:
+            self._back_off(fetch.flight.key)
+        if fetch.supersedes and fetch.stale is not None:
+            self._supersede(fetch.stale)
+            if fetch.reason == "refresh":
+                # Still fresh, but whoever asked anew has seen that it is not what the server has (RFC 9111 §4.3.3).
+                self.storage.drop(fetch.stale)
+
+    def finished(self, fetch: Fetch, response: Any, raw: bytes | None) -> Any:
+        """The whole body is there (None: the response holds it decoded only). Returns the Response for the caller."""
+        fetch.took = time.perf_counter() - fetch.sent
+        announced = fetch.length
+        if raw is not None and announced is not None and announced != len(raw):
+            # Next transports other than httpx's may not check; what is not whole is never stored.
+            self.failed(fetch)
+            return self._undecoded(fetch, response, raw, "incomplete")
+        try:
+            content = self._decoded(fetch, response, raw)
+        except Exception:  # noqa: BLE001 - the caller gets the same error when it reads
+            self.release(fetch)
+            return self._undecoded(fetch, response, raw or b"", "undecodable")
+        if content is None:
+            self.release(fetch)
+            return self._undecoded(fetch, response, raw or b"", "too-large")
+        entry, why_not = self._store(fetch, response, content if raw is None else raw, content)
+        if raw is None and fetch.encoded:
+            fetch.stored = None  # an outer storage keeps bodies as received, and would decode this one again
+        if why_not is not None:
+            with self.storage.lock:
+                self.diary.noted(why_not)
+        answer = self.answers.first(entry, why_not or fetch.reason, response, stored=why_not is None)
+        answer.extensions = {**response.extensions, EXTENSION: answer.extensions[EXTENSION]}
+        return answer
+
+    def _decoded(self, fetch: Fetch, response: Any, raw: bytes | None) -> bytes | None:
+        """The body without its content encodings; None once it is larger than an entry may be."""
+        if raw is None or hasattr(response, "_content"):
+            content: bytes = response._content
+            return content
+        return self.decode(response.headers._list, raw) if fetch.encoded else raw
+
+    def decode(self, headers: list[tuple[bytes, bytes, bytes]], raw: bytes) -> bytes | None:
+        """`raw` without its content encodings; None once it is larger than an entry may be."""
+        return self.library.decode(headers, raw, self.storage.max_entry_bytes)
+
+    def _undecoded(self, fetch: Fetch, response: Any, raw: bytes, reason: str) -> Any:
+        response.stream = self.library.byte_stream(raw)
+        response.is_closed = False  # it was, with the connection; the caller reads the body from memory
+        self.answers.mark(response, self._outcome(fetch, reason))
+        return response
+
+    def collector(self, fetch: Fetch, response: Any) -> Collector:
+        """What gathers a body of unknown length while it is handed on."""
+        self.answers.mark(response, self._outcome(fetch, fetch.reason))
+
+        def done(raw: bytes) -> None:
+            try:
+                content = self._decoded(fetch, response, raw)
+            except Exception:  # noqa: BLE001 - the caller gets the same error when it reads
+                unstored("undecodable")
+                return
+            if content is None:
+                unstored("too-large")
+                return
+            why_not = self._store(fetch, response, raw, content)[1]
+            response.extensions[EXTENSION] = self._outcome(fetch, why_not or fetch.reason, stored=why_not is None)
+
+        def failed(too_large: bool) -> None:
+            if too_large:
+                unstored("too-large")
+            else:
+                self.failed(fetch)
+                response.extensions[EXTENSION] = self._outcome(fetch, "incomplete")
+
+        def unstored(reason: str) -> None:
+            self.release(fetch)
+            response.extensions[EXTENSION] = self._outcome(fetch, reason)
+
+        at_once = self.storage.coherence.without_io  # the body may be read in an event loop
+        return Collector(
+            self.storage.max_entry_bytes, lambda raw: at_once(done, raw), lambda too_large: at_once(failed, too_large)
+        )
+
+    def _store(self, fetch: Fetch, response: Any, raw: bytes, content: bytes) -> tuple[StoredResponse, str | None]:
+        """Store the answer unless a write came in between, and land the flight with it, in one step.
+
+        Returns the entry, and why it was not stored, or None.
+        """
+        key, names = self._selected_by(fetch, fetch.vary)
+        entry = self._entry(
+            fetch,
+            key=key,
+            status=response.status_code,
+            headers=self.kept(response.headers._list),
+            raw=raw,
+            content=raw if content == raw else content,
+            extensions=lasting(response.extensions),
+            vary=names,
+            unchanged=None if fetch.stale is None else content == fetch.stale.content,
+        )
+        return entry, self._keep(fetch, entry)
+
+    def _selected_by(self, fetch: Fetch, names: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+        """The key of an answer that varies by these request headers, and all names known by now."""
+        key = fetch.prepared.key
+        if names or key in self.storage.varying:
+            names = self.storage.vary_by(key, names)
+        # By these names, not by what the storage knows now: it may have forgotten them again.
+        return (self.variant_by(fetch.request, key, names) if names else key), names
+
+    def _entry(
+        self,
+        fetch: Fetch,
+        *,
+        key: str,
+        status: int,
+        headers: list[tuple[bytes, bytes, bytes]],
+        raw: bytes,
+        content: bytes,
+        extensions: dict[str, Any],
+        vary: tuple[str, ...],
+        unchanged: bool | None,
+    ) -> StoredResponse:
+        flight, prepared = fetch.flight, fetch.prepared
+        ttl, own_ttl = self.lifetime(fetch, status, unchanged)
+        return StoredResponse(
+            key=key,
+            status=status,
+            headers=header_items(headers),
+            raw=raw,
+            content=content,
+            extensions=extensions,
+            began=flight.began if fetch.dated is None else fetch.dated,
+            fetched=flight.began,
+            ttl=ttl,
+            own_ttl=own_ttl,
+            tags=prepared.tags,
+            epoch=flight.epoch,
+            vary=vary,
+            rule=prepared.rule,
+            took=fetch.took,
+        )
+
+    def _keep(self, fetch: Fetch, entry: StoredResponse) -> str | None:
+        """Store `entry` and land the flight with it. Returns why it was not stored, or None."""
+        prepared, flight, storage = fetch.prepared, fetch.flight, self.storage
+        if prepared.decision is not None:
+            entry.ahead = prepared.decision.ahead(entry.ttl)
+        why_not: str | None = None
+        with storage.lock:
+            if not flight.storable:
+                why_not = fetch.reason
+            elif not self.controller.store_empty and is_empty(entry.content):
+                why_not = "empty"
+            elif storage.coherence.dirtied_since(prepared.tags, flight.epoch):
+                why_not = "overtaken"
+            elif not storage.put(entry):
+                why_not = "too-large" if entry.size > storage.max_entry_bytes else "overtaken"
+            if why_not in ("empty", "too-large"):
+                self._unstorable(fetch)
+            storage.flights.remove(flight)
+        if why_not is None:
+            fetch.stored = entry if entry.ttl > 0 else None
+            self.refreshed(flight.key)
+        flight.land(Landing.ANSWERED, entry)
+        return why_not
+
+    def renewed(self, fetch: Fetch, response: Any) -> Any:
+        """A 304 to our validators: what is stored is fresh again, with the new header fields (RFC 9111 §4.3.4).
+
+        Returns the Response; None if the 304 does not speak of what is stored, so that `fetch` must be sent plainly.
+        """
+        stale = fetch.stale
+        assert stale is not None
+        received = fields(response.headers._list)
+        if not self.confirms(fetch, stale, received):
+            return self.unconfirmed(fetch, response, received)
+        items = updated_items(stale.headers, self.kept(response.headers._list))
+        headers = fields(items)
+        forbidden = self.why_not_renewed(fetch, stale, received, headers) is not None
+        key, vary, names = stale.key, stale.vary, vary_names(headers)
+        if not forbidden and not set(names) <= set(vary):
+            # From now on more of a request selects it, so what is stored answers only requests like this one.
+            key, vary = self._selected_by(fetch, names)
+        if forbidden or key != stale.key:
+            self.storage.drop(stale)
+        entry = self._entry(
+            fetch,
+            key=key,
+            status=stale.status,
+            headers=self.kept(items),
+            raw=stale.raw,
+            content=stale.content,
+            extensions=stale.extensions,
+            vary=vary,
+            unchanged=True,
+        )
+        if forbidden:
+            self.release(fetch)
+        stored = not forbidden and self._keep(fetch, entry) is None
+        self.count(fetch, "revalidated")
+        age = 0.0 if fetch.dated is None else self.now() - fetch.dated
+        return self.answer(fetch.request, fetch.prepared, entry, "revalidated", "not-modified", age, stored=stored)
+
+    def confirms(self, fetch: Fetch, stale: StoredResponse, received: dict[str, list[str]]) -> bool:
+        """Whether a 304 to our validators speaks of what is stored."""
+        return selects(received, fields(stale.headers))
+
+    def unconfirmed(self, fetch: Fetch, response: Any, received: dict[str, list[str]]) -> Any:
+        """A 304 speaks of something else: make `fetch` a plain one, and return None, so that it is sent."""
+        fetch.stale, fetch.to_send, fetch.validating = None, fetch.request, False
+        return None
+
+    def why_not_renewed(
+        self, fetch: Fetch, stale: StoredResponse, received: dict[str, list[str]], headers: dict[str, list[str]]
+    ) -> str | None:
+        """The reason code of a stored answer that is not stored any longer once it has these `headers`, or None.
+
+        - `received`: the fields of the 304 alone.
+        """
+        return self.why_unstorable(fetch, stale.status, headers)
+
+    def lifetime(self, fetch: Fetch, status: int, unchanged: bool | None) -> tuple[float, bool]:
+        """The TTL of a new answer in seconds, and whether it is its own rather than the rule's.
+
+        - `unchanged`: whether it is what was stored before; None: nothing was.
+        """
+        prepared = fetch.prepared
+        decision = prepared.decision
+        assert decision is not None
+        ttl, own = prepared.ttl, prepared.own_ttl
+        if decision.negative_ttl is not None and status in NEGATIVE:
+            ttl = decision.negative_ttl
+        elif decision.adaptive is not None and not own:
+            least, most = decision.adaptive
+            if fetch.stale is None or unchanged is None:
+                ttl = min(most, max(least, ttl))
+            else:
+                ttl = min(most, fetch.stale.ttl * 2) if unchanged else max(least, fetch.stale.ttl / 2)
+            own = True
+        if self.controller.jitter:
+            ttl *= 1.0 - self.controller.jitter * random.random()  # noqa: S311 - spreads load, keeps no secret
+        return ttl, own
+
+    def _outcome(self, fetch: Fetch, reason: str, *, stored: bool = False) -> CacheOutcome:
+        if reason != fetch.reason:
+            with self.storage.lock:
+                self.diary.noted(reason)
+        prepared = fetch.prepared
+        ttl = prepared.ttl if fetch.lifetime is None else fetch.lifetime
+        return CacheOutcome("miss", reason, 0.0, ttl, fetch.flight.key, stored, prepared.rule)

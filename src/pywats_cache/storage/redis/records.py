@@ -1,0 +1,114 @@
+"""Packed answers in Redis or Valkey: a hash for each key, which ends with the last of its variants."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+from ..shared.rows import OPEN, Row
+from .ledger import failure
+
+__all__ = ["RedisRows"]
+
+MAX_VARIANTS = 64
+SCAN = 500
+"""Names asked for at one time."""
+_PUT = """
+local order = redis.call('HGET', KEYS[1], 'o' .. ARGV[1])
+if order and order > ARGV[2] then return 0 end
+if redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[5]) * 2 then redis.call('DEL', KEYS[1]) end
+redis.call('HSET', KEYS[1], 'd' .. ARGV[1], ARGV[3], 'o' .. ARGV[1], ARGV[2])
+if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[4]) then redis.call('PEXPIRE', KEYS[1], ARGV[4]) end
+return 1
+"""
+_RELEASE = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+if ARGV[3] == '0' then return redis.call('DEL', KEYS[1]) end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+return 1
+"""
+
+
+class RedisRows:
+    """The records at `client`, under the keys that begin with `prefix`. The server's maxmemory is their bound.
+
+    Every method raises StorageError when the server does not answer in time.
+    """
+
+    def __init__(self, client: Any, prefix: str) -> None:
+        self._client = client
+        self._prefix = prefix
+        self._put = client.register_script(_PUT)
+        self._release = client.register_script(_RELEASE)
+
+    def _name(self, key: str) -> str:
+        return f"{self._prefix}:row:{key}"
+
+    def get(self, key: str) -> list[tuple[str, bytes]]:
+        """The variants of `key` and their data."""
+        try:
+            found = self._client.hgetall(self._name(key))
+            return [(name[1:].decode(), data) for name, data in found.items() if name[:1] == b"d"]
+        except Exception as error:  # noqa: BLE001 - and not as the cause: see `failure`
+            raise failure(error, type(error).__name__) from None
+
+    def put(self, row: Row, now: float) -> bool:
+        """Store `row`, unless what is there began its fetch later."""
+        left = int((row.expires - now) * 1000)
+        if left <= 0:
+            return False
+        order = f"{row.epoch:020d}{row.wall:020.6f}"
+        try:
+            return bool(self._put(keys=[self._name(row.key)], args=[row.variant, order, row.data, left, MAX_VARIANTS]))
+        except Exception as error:  # noqa: BLE001 - and not as the cause: see `failure`
+            raise failure(error, type(error).__name__) from None
+
+    def remove(self, variants: list[tuple[str, str]]) -> None:
+        """Take out records that nobody can use any more."""
+        try:
+            for key, variant in variants:
+                self._client.hdel(self._name(key), f"d{variant}", f"o{variant}")
+        except Exception as error:  # noqa: BLE001 - and not as the cause: see `failure`
+            raise failure(error, type(error).__name__) from None
+
+    def names(self) -> Iterator[bytes]:
+        """The names of all hashes of records, as the server has them."""
+        pattern = re.sub(r"([\\*?\[\]])", r"\\\1", self._name("")) + "*"
+        try:
+            yield from self._client.scan_iter(match=pattern, count=SCAN)
+        except Exception as error:  # noqa: BLE001 - and not as the cause: see `failure`
+            raise failure(error, type(error).__name__) from None
+
+    def clear(self) -> None:
+        """Take out all records."""
+        names = self.names()
+        while batch := list(islice(names, SCAN)):
+            try:
+                self._client.unlink(*batch)
+            except Exception as error:  # noqa: BLE001 - and not as the cause: see `failure`
+                raise failure(error, type(error).__name__) from None
+
+    def claim(self, key: str, seconds: float) -> str | None:
+        """The right to fetch `key` for all; see `Rows`."""
+        token = uuid.uuid4().hex
+        name = f"{self._prefix}:claim:{key}"
+        try:
+            if self._client.set(name, token, nx=True, px=int(seconds * 1000)):
+                return token
+            return OPEN if self._client.get(name) == OPEN.encode() else None
+        except Exception as error:  # noqa: BLE001 - and not as the cause: see `failure`
+            raise failure(error, type(error).__name__) from None
+
+    def release(self, key: str, token: str, open_for: float) -> None:
+        """Give the right back; see `Rows`."""
+        try:
+            self._release(keys=[f"{self._prefix}:claim:{key}"], args=[token, OPEN, int(open_for * 1000)])
+        except Exception as error:  # noqa: BLE001 - and not as the cause: see `failure`
+            raise failure(error, type(error).__name__) from None
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._client.connection_pool.disconnect()

@@ -1,0 +1,292 @@
+"""Memory in front of records that any number of processes share, with one coherence for all of them."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import anyio.to_thread
+
+from ...coherence.single_flight import SOLITARY_SECONDS, Landing
+from ...errors import ConfigurationTypeError, StorageError
+from ...support.showing import printable, shown
+from ..compression import squeeze
+from ..memory import MemoryStorage
+from .coherence import SharedCoherence
+from .record_format import pack, unpack
+from .rows import OPEN, Row
+
+if TYPE_CHECKING:
+    from ...engine.steps import Fetch
+    from ..entry import StoredResponse
+    from .backend import Ledger
+    from .record_format import Record
+    from .rows import Rows
+
+__all__ = ["SharingStorage", "why_unusable"]
+
+logger: logging.Logger = logging.getLogger("pywats_cache.storage.shared")
+
+WARN_EVERY = 60.0
+"""Seconds between two warnings of one storage; every failure is counted in the statistics."""
+CLAIM_SECONDS = 5.0
+"""How long one process may fetch for all; after that another one does, be the first dead or only slow. The order of
+records keeps what a late one brings from replacing what was fetched after it."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.05
+"""Seconds between two looks while another process fetches."""
+Decode = Callable[[list[tuple[bytes, bytes, bytes]], bytes], bytes | None]
+
+
+class SharingStorage:
+    """Memory first, then `rows`; what becomes invalid is agreed upon through `ledger`.
+
+    - `memory`: the hot part; it belongs to this storage from now on.
+    - `secret`: the key of the digests, the same for all processes; None: records cannot be shared.
+    - `name`: what warnings call it.
+
+    What is stored holds no credential and no query: names are digests keyed by `secret`, request headers are not kept,
+    and each record has a checksum, keyed too, so that nobody without the key can forge one. A failure is never raised:
+    requests go to the server, a warning once a minute says so, and it comes back by itself.
+    """
+
+    is_async: bool | None = None
+    """It serves transports of both kinds."""
+    strict = False
+    """Raise StorageError where a failure would otherwise be counted and logged; for tools that work on a store."""
+    _remedy = ""
+    """What helps where this kind of store fails."""
+
+    def __init__(
+        self, memory: MemoryStorage | None, ledger: Ledger, rows: Rows, secret: bytes | None, name: str
+    ) -> None:
+        if memory is not None and not isinstance(memory, MemoryStorage):
+            raise ConfigurationTypeError(f"memory must be a MemoryStorage, not {shown(memory)}")
+        self.memory: MemoryStorage = MemoryStorage() if memory is None else memory
+        self._ledger = ledger
+        self._rows = rows
+        self._secret = secret
+        self._name = name
+        self._instance = uuid.uuid4().hex
+        self._warned = float("-inf")
+        self.memory.share(self._new_coherence)
+        if secret is not None:
+            self.memory.secret = secret
+
+    def _new_coherence(self) -> SharedCoherence:
+        return SharedCoherence(self._ledger, self._failed)
+
+    # ── records ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def load(self, fetch: Fetch, decode: Decode, now: float) -> list[StoredResponse]:
+        """What is stored for this fetch; nothing if that fails. Blocks for I/O.
+
+        While another process fetches the same, it waits for that, up to the patience of the fetch.
+        """
+        began, pause = time.monotonic(), FIRST_PAUSE
+        while True:
+            found, waits = self._look(fetch, decode, now + time.monotonic() - began)
+            left = fetch.patience - (time.monotonic() - began)
+            if not waits or left <= 0:
+                return found
+            time.sleep(min(pause, left))
+            pause = min(pause * 1.5, LONGEST_PAUSE)
+
+    async def aload(self, fetch: Fetch, decode: Decode, now: float) -> list[StoredResponse]:
+        """`load` for an event loop: I/O in a worker thread, waiting in none."""
+        began, pause = time.monotonic(), FIRST_PAUSE
+        while True:
+            elapsed = time.monotonic() - began
+            found, waits = await anyio.to_thread.run_sync(self._look, fetch, decode, now + elapsed)
+            left = fetch.patience - (time.monotonic() - began)
+            if not waits or left <= 0:
+                return found
+            await anyio.sleep(min(pause, left))
+            pause = min(pause * 1.5, LONGEST_PAUSE)
+
+    def _look(self, fetch: Fetch, decode: Decode, now: float) -> tuple[list[StoredResponse], bool]:
+        """What is stored, and whether to look again because another process fetches it."""
+        found: list[StoredResponse] = []
+        if self._secret is None:
+            return found, False
+        key = fetch.prepared.key
+        try:
+            if not self._ledger.is_in_place():
+                self._coherence.doubt()
+            found = self._read(key, decode, now)
+            if self._spare(fetch, found, now) or not fetch.flight.shared:
+                return found, False
+            token = self._rows.claim(key, CLAIM_SECONDS)
+            if token is None:
+                return found, True
+            if token != OPEN:
+                fetch.claim = token
+                found = self._read(key, decode, now)  # stored since we looked, just before the claim was given back
+                if self._spare(fetch, found, now):
+                    self._release(fetch)
+        except Exception as error:  # noqa: BLE001 - a cache failure never fails a request
+            self._failed("reading", error)
+        return found, False
+
+    @staticmethod
+    def _spare(fetch: Fetch, found: list[StoredResponse], now: float) -> bool:
+        return any(fetch.is_spared_by(entry, now) for entry in found)
+
+    def _read(self, key: str, decode: Decode, now: float) -> list[StoredResponse]:
+        found: list[StoredResponse] = []
+        outdated: list[tuple[str, str]] = []
+        for variant, data in self._rows.get(key):
+            entry = self._entry(variant, data, decode, now)
+            if entry is None:
+                outdated.append((key, variant))
+            else:
+                found.append(entry)
+        if outdated:
+            self._rows.remove(outdated)
+        return found
+
+    def save(self, fetch: Fetch, now: float) -> None:
+        """Write what was stored of `fetch`, if anything was, and let others fetch it again. Blocks for I/O."""
+        entry = fetch.stored
+        generation = self._coherence.generation
+        try:
+            if entry is not None and self._secret is not None and generation is not None:
+                wall = self._wall()
+                began = wall - (now - entry.began)
+                packed = squeeze(entry)
+                if packed is not None:
+                    self.memory.saved_bytes += len(entry.raw) - len(packed)
+                data = pack(
+                    entry, wall=began, generation=generation, writer=self._instance, key=self._secret, packed=packed
+                )
+                row = Row(
+                    fetch.prepared.key, entry.key, data, entry.epoch, wall - (now - entry.fetched), began + entry.ttl
+                )
+                self._rows.put(row, wall)
+        except Exception as error:  # noqa: BLE001 - a cache failure never fails a request
+            self._failed("writing", error)
+        if fetch.claim is not None:
+            try:
+                self._release(fetch)
+            except Exception as error:  # noqa: BLE001 - it ends by itself
+                self._failed("writing", error)
+
+    async def asave(self, fetch: Fetch, now: float) -> None:
+        """`save` in a worker thread, to its end even if cancelled."""
+        if fetch.stored is not None or fetch.claim is not None:
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(self.save, fetch, now)
+
+    def _release(self, fetch: Fetch) -> None:
+        token, fetch.claim = fetch.claim, None
+        if token is not None:
+            # Nobody queues for what cannot be shared.
+            uncacheable = fetch.flight.landing is Landing.UNCACHEABLE
+            self._rows.release(fetch.prepared.key, token, SOLITARY_SECONDS if uncacheable else 0.0)
+
+    def peek(self, key: str, decode: Decode, now: float) -> list[StoredResponse]:
+        """What is stored under `key`, dirtied and expired records too; for explanations. Nothing changes. Blocks."""
+        found: list[StoredResponse] = []
+        if self._secret is None:
+            return found
+        try:
+            for variant, data in self._rows.get(key):
+                record = self._unpacked(variant, data)
+                # Of a foreign ledger nothing can be said, not even that it was dirtied.
+                if record is not None and why_unusable(record.head, self._coherence, 0.0) != "foreign":
+                    content = decode(record.items(), record.raw)
+                    if content is not None:
+                        found.append(record.entry(content=content, began=now - self._age(record.head, now)))
+        except Exception as error:  # noqa: BLE001 - a cache failure never fails a caller
+            self._failed("reading", error)
+        return found
+
+    def _entry(self, variant: str, data: bytes, decode: Decode, now: float) -> StoredResponse | None:
+        """The entry of a record that may still be used, else None."""
+        record = self._unpacked(variant, data)
+        if record is None:
+            return None
+        age = self._age(record.head, now)
+        if why_unusable(record.head, self._coherence, age) is not None:
+            return None
+        content = decode(record.items(), record.raw)
+        return None if content is None else record.entry(content=content, began=now - age)
+
+    def _unpacked(self, variant: str, data: bytes) -> Record | None:
+        try:
+            record = unpack(data, key=self._secret or b"")
+        except StorageError as error:
+            self._failed("reading", error)
+            return None
+        return record if record.head["key"] == variant else None  # else a whole record in the wrong place
+
+    def _age(self, head: dict[str, Any], now: float) -> float:
+        # On our own clock where it is our own record, for nobody sets that back.
+        age: float = now - head["began"] if head["writer"] == self._instance else self._wall() - head["wall"]
+        return age
+
+    @property
+    def _coherence(self) -> SharedCoherence:
+        coherence = self.memory.coherence
+        assert isinstance(coherence, SharedCoherence)
+        return coherence
+
+    def _wall(self) -> float:
+        """The wall time. If it was set back, the ages of all records are unknown, so all of them are dropped."""
+        wall = time.time()
+        if self._was_set_back(int(wall * 1000)):
+            self._coherence.bump_all()
+        return wall
+
+    def _was_set_back(self, now: int) -> bool:
+        """Whether the wall clock, `now` in milliseconds, is behind what a process of this store has seen."""
+        return False
+
+    def clear(self) -> None:
+        """Forget everything stored, in every process: first it becomes invalid, then the records go. Blocks for I/O."""
+        self.memory.clear()
+        try:
+            self._rows.clear()
+        except StorageError as error:
+            self._failed("writing", error)
+
+    # ── failures ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _failed(self, doing: str, error: Exception) -> None:
+        # Without the name of the file: a URL that was taken for a path may be in it.
+        why = error.strerror if isinstance(error, OSError) and error.strerror else error
+        if self.strict:
+            raise StorageError(f"{doing} {self._name} failed ({why})") from error
+        self.memory.errors += 1  # a hint, without the lock: the caller may hold it, taken in another order
+        kind = getattr(error, "kind", "") or type(error.__cause__ or error).__name__
+        self.memory.trouble = f"{doing} {self._name} failed ({kind}); {self._remedy}"
+        self._warn(f"{doing} {self._name} failed ({why}); requests go to the server")
+
+    def _warn(self, message: str) -> None:
+        now = time.monotonic()
+        if now - self._warned >= WARN_EVERY:
+            self._warned = now
+            logger.warning("%s", printable(message))
+
+    def close(self) -> None:
+        """Close the files. Safe at any time: the next request opens them again."""
+        self._rows.close()
+        self._ledger.close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._name!r}, {self.memory!r})"
+
+
+def why_unusable(head: dict[str, Any], coherence: SharedCoherence, age: float) -> str | None:
+    """Why a record must not be used, or None.
+
+    `dirtied`; `foreign`: it is of another ledger, or of a later state of this one, restored from a copy; `expired`.
+    """
+    if coherence.dirtied_since(head["tags"], head["epoch"]):  # first: it learns what is new
+        return "dirtied"
+    if head["generation"] != coherence.generation or head["epoch"] > coherence.epoch:
+        return "foreign"
+    return None if 0.0 <= age < head["ttl"] else "expired"

@@ -1,0 +1,249 @@
+"""The synchronous transport: I/O and waiting. The decisions are the engine's."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from ..engine.steps import Body, Fetch, Forward, Join, Stale
+from .background import Threads
+from .base import Mounted
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from ..coherence.single_flight import Owner
+    from .warming import Progress, Warmed
+
+__all__ = ["SyncCache"]
+
+logger: logging.Logger = logging.getLogger("pywats_cache.sync")
+
+
+class SyncCache(Mounted):
+    """The synchronous transport, for httpx and httpx2 alike."""
+
+    _is_async = False
+
+    @staticmethod
+    def _owner() -> Owner:
+        return threading.get_ident(), None
+
+    def __enter__(self) -> Self:
+        self.next_transport.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        try:
+            self._end()
+        finally:  # a client that is left because of a KeyboardInterrupt gives its connections back too
+            self.next_transport.__exit__(*error)
+
+    def handle_request(self, request: Any) -> Any:
+        """Answer `request` from the cache or by the next transport. Errors are those of the next transport."""
+        engine = self._engine
+        try:
+            step = engine.begin(request)
+            if step.__class__ is engine.library.cached_response:
+                return step
+            return self._answer(request, step)
+        except BaseException:  # a KeyboardInterrupt, before the fetch that was begun is sent
+            engine.abandoned(request)
+            raise
+
+    def _answer(self, request: Any, step: Any, *, lookup: bool = False) -> Any:
+        """Follow `step` to its Response, and tell the journal. None: a lookup waited, and got no answer."""
+        engine, began = self._engine, time.perf_counter()
+        try:
+            response = self._follow(step)
+        except BaseException as error:
+            engine.journal.failed(request, error, time.perf_counter() - began)
+            raise
+        if response is not None:
+            engine.answered_request(request, response, time.perf_counter() - began, lookup=lookup)
+        return response
+
+    def _follow(self, step: Any) -> Any:
+        engine = self._engine
+        while True:
+            kind = step.__class__
+            if kind is Fetch:
+                return self._fetch(step)
+            if kind is Forward:
+                return self._forward(step)
+            if kind is Stale:
+                try:
+                    if not self._threads.start(step):
+                        engine.refused(step)
+                except BaseException:  # a KeyboardInterrupt, while a thread starts
+                    engine.unrefreshed(step)
+                    raise
+                return step.response
+            if kind is not Join:
+                return step
+            step = self._wait(step)
+
+    def _wait(self, join: Join) -> Any:
+        landed = threading.Lock()  # made in 0.1 µs, where an Event takes 1.8
+        landed.acquire()
+        join.flight.on_landing(landed.release)
+        try:
+            landed.acquire(timeout=max(0.0, join.deadline - time.monotonic()))
+        except BaseException:  # a KeyboardInterrupt
+            self._engine.left(join)
+            raise
+        finally:
+            join.flight.forget(landed.release)
+        return self._engine.with_news(self._engine.rejoin if join.lookup is None else self._engine.rejoin_lookup, join)
+
+    def _fetch(self, fetch: Fetch) -> Any:
+        engine, outer = self._engine, self._outer
+        response = None
+        try:
+            if outer is not None and engine.may_load(fetch):
+                there = outer.load(fetch, engine.decode, engine.now())
+                found = engine.with_news(engine.loaded, fetch, there)
+                if found is not None:
+                    return found
+            response = self.next_transport.handle_request(fetch.to_send)
+            body = engine.with_news(engine.arrived, fetch, response)
+            save = self._saver(fetch)
+            if body is Body.HAND_ON:
+                if save is not None:
+                    save()
+                return response
+            if body is Body.TEE:
+                response.stream = engine.library.tee(response.stream, engine.collector(fetch, response), save)
+                return response
+            raw = self._read(response)
+            if body is Body.READ:
+                answer = engine.with_news(engine.finished, fetch, response, raw)
+            elif body is Body.RENEW:
+                answer = engine.with_news(engine.renewed, fetch, response)
+            else:
+                answer = engine.with_news(engine.replaced, fetch)
+            if save is not None:
+                save()
+        except BaseException as error:
+            try:
+                answer = engine.with_news(engine.failed, fetch, error)
+            except BaseException as interrupted:  # a KeyboardInterrupt, while it asks what other processes changed
+                engine.storage.coherence.without_io(engine.failed, fetch, interrupted)
+                raise
+            finally:
+                if outer is not None:
+                    outer.save(fetch, engine.now())
+                if response is not None:
+                    response.close()
+            if answer is None:
+                raise
+            return answer
+        return self._fetch(fetch) if answer is None else answer
+
+    def _refresh(self, stale: Stale) -> None:
+        """Fetch in the background. A success is stored; after a failure the engine waits before it tries again."""
+        try:
+            fetch = self._engine.with_news(self._engine.refresh, stale)
+            if fetch is None:
+                return
+            response = self._fetch(fetch)
+            if not fetch.is_in_vain:
+                for _ in response.stream:
+                    if fetch.is_in_vain:
+                        break
+            response.close()
+        except BaseException as error:  # noqa: BLE001 - nobody waits for it, and others wait for this thread
+            logger.debug("a refresh failed: %s", type(error).__name__)
+        finally:
+            self._engine.unrefreshed(stale)
+
+    def _saver(self, fetch: Fetch) -> Callable[[], None] | None:
+        """A function that writes the stored answer to the outer storage; None if there is no such storage."""
+        outer, engine = self._outer, self._engine
+        return None if outer is None else lambda: outer.save(fetch, engine.now())
+
+    @staticmethod
+    def _read(response: Any) -> bytes | None:
+        """The body as received; None if the next transport handed over a read response and kept no raw form."""
+        if response.is_stream_consumed and hasattr(response, "_content"):
+            raw = getattr(response.stream, "_stream", None)
+            return raw if isinstance(raw, bytes) else None
+        raw = b"".join(response.stream)
+        response.close()
+        return raw
+
+    def _forward(self, forward: Forward) -> Any:
+        if self._engine.tells_others_first(forward):
+            self._engine.announced(forward)
+        try:
+            response = self.next_transport.handle_request(forward.request)
+        except BaseException as error:
+            self._engine.forward_failed(forward, error)
+            raise
+        try:
+            gathered = self._engine.with_news(self._engine.forwarded, forward, response)
+            if gathered is not None:
+                fetch, collector = gathered
+                save = self._saver(fetch)
+                if collector is not None:
+                    response.stream = self._library.tee(response.stream, collector, save)
+                elif save is not None:
+                    save()
+        except BaseException:  # a KeyboardInterrupt, while other processes are told
+            response.close()
+            raise
+        return response
+
+    def invalidate(self, path: str | None = None, *, tags: tuple[str, ...] = (), soft: bool = False) -> None:
+        """Make stored answers invalid. A fetch in progress is not served to callers that come after this returns.
+
+        - `path`: a path and everything below it (`/api/Product` does not cover `/api/Production`).
+        - `tags`: everything that carries one of these tags.
+        - `soft`: make it stale instead: it may be served while it is fetched anew, if the controller allows that.
+        """
+        self._invalidate(path, tags, soft)
+
+    def warm(
+        self, items: Iterable[Any], *, headers: Any = None, concurrency: int = 4, progress: Progress | None = None
+    ) -> Warmed:
+        """Fetch ahead what is not fresh: requests, or URLs (with these `headers`), `concurrency` at a time.
+
+        A URL may be relative to the base_url of the client that made this transport, whose headers are sent too;
+        without such a client it must be absolute.
+
+        Callers that come in the meantime share these fetches. Errors are counted, not raised.
+        """
+
+        def send(item: Any) -> Any:
+            response = self.handle_request(self._request_for(item, headers))
+            for _ in response.stream:
+                pass
+            response.close()
+            return response
+
+        from .warming import warm
+
+        return warm(send, items, concurrency, progress)
+
+    def clear(self) -> None:
+        """Forget everything stored."""
+        self._clear()
+
+    def _prepare(self) -> None:
+        self._threads = Threads(self._refresh)
+
+    def _end(self) -> None:
+        for stale in self._threads.close():
+            self._engine.unrefreshed(stale)
+        self._prepare()
+        self._close_files()
+
+    def close(self) -> None:
+        """End the refreshes and close the next transport. Whoever goes on to use it, as the next client may, can."""
+        try:
+            self._end()
+        finally:
+            self.next_transport.close()
