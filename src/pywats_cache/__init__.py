@@ -32,8 +32,8 @@ from .telemetry.outcome import REASONS, CacheOutcome
 from .telemetry.stats import CacheStats
 
 if TYPE_CHECKING:
+    from .diagnostics.doctor import Finding as Finding
     from .diagnostics.explain import Explanation as Explanation
-    from .diagnostics.explain import Finding as Finding
     from .storage.redis.storage import RedisSharedStorage as RedisSharedStorage
     from .storage.sqlite.storage import SharedStorage as SharedStorage
     from .transport.warming import Warmed as Warmed
@@ -65,7 +65,7 @@ __all__ = [
 _LAZY = {
     "AsyncWATS": ".wats",
     "Explanation": ".diagnostics.explain",
-    "Finding": ".diagnostics.explain",
+    "Finding": ".diagnostics.doctor",
     "RedisSharedStorage": ".storage.redis.storage",
     "SharedStorage": ".storage.sqlite.storage",
     "Warmed": ".transport.warming",

@@ -9,8 +9,9 @@ from httpx._content import encode_json
 
 from .engine.http_library import Library
 from .transport.asynchronous import AsyncCache
-from .transport.cached_response import AsyncTee, LookedUp, StoredBody, StoredHeaders, Tee
+from .transport.cached_response import LookedUp, StoredBody, StoredHeaders
 from .transport.client import AsyncCachingClient, SyncCachingClient
+from .transport.streams import AsyncTee, Tee
 from .transport.sync import SyncCache
 
 if TYPE_CHECKING:

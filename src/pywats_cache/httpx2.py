@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from .engine.http_library import Library
 from .support.lazy import needs
 from .transport.asynchronous import AsyncCache
-from .transport.cached_response import AsyncTee, LookedUp, StoredBody, StoredHeaders, Tee
+from .transport.cached_response import LookedUp, StoredBody, StoredHeaders
 from .transport.client import AsyncCachingClient, SyncCachingClient
+from .transport.streams import AsyncTee, Tee
 from .transport.sync import SyncCache
 
 try:

@@ -16,7 +16,7 @@ from step_explorer import Violation
 
 from pywats_cache import Controller, Read
 from pywats_cache.coherence import single_flight as flights_module
-from pywats_cache.coherence.epochs import explicit_tag
+from pywats_cache.coherence.tags import explicit_tag
 from pywats_cache.transport import sync as sync_module
 
 TAGGED = Controller(ttl=300.0, rules=[Read("/t/{id}", tags=("t",))])

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from policy_models import POLICY_MODELS, ExactCounts, ModelTable, ModelTinyLFU
 
 from pywats_cache import CacheTransport, MemoryStorage
-from pywats_cache.coherence.epochs import path_tags
+from pywats_cache.coherence.tags import path_tags
 from pywats_cache.storage.bounded_table import BoundedTable
 from pywats_cache.storage.entry import OVERHEAD, StoredResponse, header_items
 from pywats_cache.storage.eviction import POLICIES, PolicyItems

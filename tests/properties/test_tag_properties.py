@@ -11,7 +11,8 @@ from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
 from pywats_cache import CacheClient, Controller, Read, Write
-from pywats_cache.coherence.epochs import Coherence, path_tags, write_tags
+from pywats_cache.coherence.epochs import Coherence
+from pywats_cache.coherence.tags import path_tags, write_tags
 
 SEGMENT = st.sampled_from(["a", "ab", "b", "Product", "Production", "ä", "straße", "x y", "a/b", "a%", "1"])
 PATH = st.lists(SEGMENT, max_size=4)

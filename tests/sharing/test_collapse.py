@@ -15,7 +15,7 @@ from sharing_world import LONG, Registers, Worker, start_valkey
 
 from pywats_cache import AsyncCacheTransport, CacheTransport, Controller, RedisSharedStorage, SharedStorage
 from pywats_cache.storage.shared import base as sharing
-from pywats_cache.storage.shared.rows import OPEN
+from pywats_cache.storage.shared.backend import OPEN
 
 OTHERS = 3
 

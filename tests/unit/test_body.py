@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from pywats_cache import CacheOutcome
-from pywats_cache.transport.cached_response import AsyncTee, Collector, Tee
+from pywats_cache.support.collector import Collector
+from pywats_cache.transport.streams import AsyncTee, Tee
 
 PLAIN = b'{"part": "\xc3\x84", "list": [1, 2, 3]}'
 

@@ -6,16 +6,8 @@ import threading
 
 import pytest
 
-from pywats_cache.coherence.epochs import (
-    ANY_ORIGIN,
-    MAX_ORIGINS,
-    Coherence,
-    at_any_origin,
-    explicit_tag,
-    partition_tag,
-    path_tags,
-    write_tags,
-)
+from pywats_cache.coherence.epochs import MAX_ORIGINS, Coherence
+from pywats_cache.coherence.tags import ANY_ORIGIN, at_any_origin, explicit_tag, partition_tag, path_tags, write_tags
 
 ORIGIN = "http://host:80"
 

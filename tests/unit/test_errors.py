@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pywats_cache import CachingError, ConfigurationError, ConfigurationTypeError, StorageError
-from pywats_cache.errors import flag, seconds, whole, words
+from pywats_cache.support.checks import flag, seconds, whole, words
 
 
 def test_every_error_is_caught_by_the_base() -> None:

@@ -6,10 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from pywats_cache.engine.storability import content_length
 from pywats_cache.protocol.cache_control import parse_cache_control, seconds_of
 from pywats_cache.protocol.conditional import conditional_fields, listed_tags
-from pywats_cache.protocol.fields import combined, listed_names, lowered, put, remove
+from pywats_cache.protocol.fields import combined, content_length, listed_names, lowered, put, remove
 
 
 def test_only_a_to_z_have_a_case() -> None:

@@ -6,15 +6,8 @@ import re
 
 import pytest
 
-from pywats_cache.engine.cache_key import (
-    entry_key,
-    is_credential,
-    normal_path,
-    partition_digest,
-    plain_path,
-    sorted_query,
-    variant_key,
-)
+from pywats_cache.engine.cache_key import entry_key, is_credential, partition_digest, sorted_query, variant_key
+from pywats_cache.protocol.paths import normal_path, plain_path
 
 SECRET = b"s" * 32
 

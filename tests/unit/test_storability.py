@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from pywats_cache.engine.storability import content_length, fields, is_empty, unstorable, vary_names
+from pywats_cache.engine.storability import is_empty, unstorable
 from pywats_cache.engine.writing import default_settle
 from pywats_cache.policy.controller import Decision
+from pywats_cache.protocol.fields import content_length, fields
+from pywats_cache.protocol.vary import vary_names
 
 READ = Decision("read", "/x", 60.0)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..storage.compression import is_available
-from .explain import ENOUGH, Finding
+from .doctor import ENOUGH, Finding
 
 if TYPE_CHECKING:
     from ..storage.store_reader import Store

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable
 from hashlib import blake2b
-from urllib.parse import unquote, unquote_plus
+from urllib.parse import unquote_plus
 
 __all__ = [
     "entry_key",
     "is_credential",
-    "normal_path",
     "partition_digest",
-    "plain_path",
-    "resolved",
     "sorted_query",
     "variant_key",
 ]
@@ -24,8 +20,6 @@ _CREDENTIAL = re.compile(
     r"auth|cookie|token|secret|passw(?:or)?d|passcode|passphrase|credential|session|signature|jwt|bearer|assertion"
     r"|(?:api|subscription|access|functions|app|application|client|account|service|user|private|master)[-_]?key"
 )
-_UNRESERVED = re.compile("%(?:2[DE]|3[0-9]|[46][1-9A-F]|[57][0-9A]|5F|7E)", re.IGNORECASE)
-"""The letters, digits and marks that mean the same with and without encoding (RFC 3986 §2.3)."""
 _NOT_CREDENTIAL = frozenset({":authority"})
 
 
@@ -68,38 +62,3 @@ def variant_key(secret: bytes, key: str, values: Iterable[bytes | str | None]) -
     """The key of the variant of `key` that these request header values select (Vary, RFC 9111 §4.1)."""
     sent = [value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value for value in values]
     return entry_key(secret, "vary", key, *(b"-" if value is None else b"+" + value for value in sent))
-
-
-def normal_path(path: str) -> tuple[str, ...]:
-    """The segments of a raw path as tags compare them: decoded, NFC, without case, trailing spaces, empty ones and `.`.
-
-    Servers differ in whether they tell `/A%20/` or `//a` from `/a`; taking all for one invalidates too much at worst.
-    """
-    segments = path.split("/")[1:]
-    if "%" not in path and path.isascii():  # nothing to decode
-        plain = [segment.lower().rstrip(" ") for segment in segments]
-    else:
-        plain = [
-            unicodedata.normalize("NFC", unquote(segment)).casefold().rstrip(" ").replace("/", "%2f")
-            for segment in segments
-        ]
-    return tuple([segment for segment in plain if segment and segment != "."])
-
-
-def plain_path(path: str) -> str:
-    """A raw path as servers that normalise it take it: without extra slashes, `.`, `..` and needless encoding."""
-    if "//" not in path and "/." not in path and "%" not in path and not path.endswith("/"):
-        return path
-    segments = _UNRESERVED.sub(lambda found: chr(int(found[0][1:], 16)), path).split("/")[1:]
-    return "/" + "/".join(resolved([segment for segment in segments if segment and segment != "."]))
-
-
-def resolved(segments: Iterable[str]) -> list[str]:
-    """`segments` with each `..` taken for the parent of what is before it (RFC 3986 §5.2.4)."""
-    found: list[str] = []
-    for segment in segments:
-        if segment != "..":
-            found.append(segment)
-        elif found:
-            found.pop()
-    return found

@@ -7,7 +7,7 @@ from sys import intern
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import unquote_plus
 
-from ..coherence.epochs import explicit_tag, partition_tag, path_tags, shared_tag, subtree_tags, write_tags
+from ..coherence.tags import explicit_tag, partition_tag, path_tags, shared_tag, subtree_tags, write_tags
 from ..errors import ConfigurationTypeError
 from ..policy.controller import Controller, Decision
 from ..policy.directives import Directives

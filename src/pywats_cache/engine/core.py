@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from ..coherence.epochs import exact_tags, partition_tag
 from ..coherence.single_flight import MAX_SOLITARY, Flight, Landing, Owner
+from ..coherence.tags import exact_tags, partition_tag
 from ..protocol.fields import combined
 from ..storage.entry import StoredResponse
 from ..support.fork import renew_in_child

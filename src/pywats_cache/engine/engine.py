@@ -15,14 +15,14 @@ import time
 from typing import Any
 
 from ..coherence.single_flight import Landing
-from ..policy.directives import DEADLINE, EXTENSION, Directives
+from ..policy.directives import DEADLINE, Directives
 from ..protocol.conditional import Precondition, entity_tag, evaluate
+from ..protocol.fields import fields
 from ..storage.entry import StoredResponse
-from ..telemetry.outcome import CacheOutcome, Status
+from ..telemetry.outcome import EXTENSION, CacheOutcome, Status
 from .classify import Prepared
 from .lookups import Lookups
 from .steps import Join
-from .storability import fields
 from .storing import Arrivals
 from .writing import Writes
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import TYPE_CHECKING, Any
 
-from ..policy.directives import EXTENSION
+from ..protocol.cache_status import cache_status
 from ..protocol.conditional import not_modified_items
 from ..protocol.fields import put
 from ..storage.entry import StoredResponse
-from ..telemetry.outcome import CacheOutcome, Status, cache_status
-from ..transport.cached_response import NO_TIME
+from ..telemetry.outcome import EXTENSION, CacheOutcome, Status
 
 if TYPE_CHECKING:
     from .http_library import Library
 
-__all__ = ["Answers"]
+__all__ = ["NO_TIME", "Answers"]
+
+NO_TIME = datetime.timedelta(0)
 
 _new = tuple.__new__  # a hit makes one outcome; the constructor of a NamedTuple costs twice as much
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..policy.directives import EXTENSION
 from ..protocol.freshness import age_field
 from ..protocol.ranges import ByteRange, partial_items, unsatisfied_items
 from ..storage.entry import StoredResponse
-from ..telemetry.outcome import CacheOutcome, Status
-from ..transport.cached_response import NO_TIME
-from .responses import Answers
+from ..telemetry.outcome import EXTENSION, CacheOutcome, Status
+from .responses import NO_TIME, Answers
 
 __all__ = ["RfcAnswers"]
 

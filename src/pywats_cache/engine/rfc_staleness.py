@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..protocol.cache_control import parse_cache_control
 from ..protocol.conditional import Precondition, conditional_fields, evaluate
-from ..protocol.fields import OWS, lowered
+from ..protocol.fields import OWS, fields, lowered
 from ..protocol.freshness import NO_WISHES, Freshness, Use, freshness, may_use, may_use_on_error
 from ..protocol.ranges import requested_range
 from ..protocol.vary import preferred_language, selecting_value
@@ -20,7 +20,6 @@ from .core import in_time
 from .rfc_classify import RfcPreparer
 from .rfc_responses import RfcAnswers
 from .staleness import Staleness
-from .storability import fields
 
 if TYPE_CHECKING:
     from ..coherence.single_flight import Owner

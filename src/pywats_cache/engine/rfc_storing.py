@@ -7,9 +7,10 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
 from ..protocol.conditional import selects, speaks_of_caller
+from ..protocol.fields import fields
 from ..protocol.freshness import Freshness, freshness, initial_age, stored_items, unstorable_by_rfc
 from .rfc_staleness import RfcStaleness
-from .storability import fields, unkeepable
+from .storability import unkeepable
 from .storing import Arrivals
 
 if TYPE_CHECKING:

@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from ..coherence.epochs import exact_tags
 from ..coherence.single_flight import Flight
-from ..policy.directives import EXTENSION
+from ..coherence.tags import exact_tags
 from ..protocol.conditional import updated_items
+from ..protocol.fields import content_length, fields
 from ..protocol.freshness import freshness
 from ..protocol.methods import head_effect, invalidated, usable_for_get
+from ..protocol.vary import vary_names
 from ..storage.entry import StoredResponse
-from ..transport.cached_response import Collector
+from ..support.collector import Collector
+from ..telemetry.outcome import EXTENSION
 from .rfc_storing import RfcArrivals
 from .steps import Fetch
-from .storability import content_length, fields, vary_names
 from .writing import Gathered, Writes
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..coherence.epochs import NEAR, own_path_tags
+from ..coherence.tags import NEAR, own_path_tags
 from ..storage.entry import BYTES, POINTER, TEXT, HeaderItems
 
 if TYPE_CHECKING:

@@ -7,14 +7,15 @@ import time
 from typing import Any
 
 from ..coherence.single_flight import Landing
-from ..policy.directives import EXTENSION
 from ..protocol.conditional import selects, updated_items
+from ..protocol.fields import content_length, fields
+from ..protocol.vary import vary_names
 from ..storage.entry import StoredResponse, header_items, lasting
-from ..telemetry.outcome import CacheOutcome
-from ..transport.cached_response import Collector
+from ..support.collector import Collector
+from ..telemetry.outcome import EXTENSION, CacheOutcome
 from .staleness import Staleness
 from .steps import Body, Fetch
-from .storability import DECISIVE, NEGATIVE, content_length, fields, is_empty, unstorable, vary_names
+from .storability import DECISIVE, NEGATIVE, is_empty, unstorable
 
 __all__ = ["Arrivals"]
 

@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..coherence.epochs import explicit_tag, subtree_of, subtree_tags
+from ..coherence.tags import explicit_tag, subtree_of, subtree_tags
+from ..support.collector import Collector
 from ..telemetry.outcome import CacheOutcome, Status
-from ..transport.cached_response import Collector
 from .classify import Prepared
 from .core import Core
 from .steps import Fetch, Forward

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from prometheus_client import values
 
-from ..errors import seconds
+from ..support.checks import seconds
 from ..support.fork import renew_in_child
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from prometheus_client.utils import floatToGoString
 from prometheus_client.values import ValueClass
 
 from ..diagnostics.snapshot import Figures, measure
-from ..errors import ConfigurationError, ConfigurationTypeError, text
+from ..errors import ConfigurationError, ConfigurationTypeError
+from ..support.checks import text
 from ..support.showing import shown
 from ..transport.base import Mounted
 from .families import HISTOGRAM, OF_CLIENT, OF_STORAGE, Family

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..policy.directives import EXTENSION
 from ..support.lazy import needs
+from ..telemetry.outcome import EXTENSION
 
 try:
     from opentelemetry import trace

@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Final, Literal
 
-from ..engine.cache_key import plain_path
-from ..errors import ConfigurationError, ConfigurationTypeError, flag, seconds, words
+from ..errors import ConfigurationError, ConfigurationTypeError
+from ..protocol.methods import SAFE_METHODS
+from ..protocol.paths import plain_path
+from ..support.checks import flag, seconds, words
 from ..support.showing import shown
 from .patterns import RouteTable
-from .rules import SAFE_METHODS, TOKEN, Bypass, Decision, Read, Rule, Write, check_part, check_statuses
+from .rules import TOKEN, Bypass, Decision, Read, Rule, Write, check_part, check_statuses
 
 __all__ = ["SAFE_METHODS", "Bypass", "Controller", "Decision", "Partition", "Read", "Rule", "Write"]
 

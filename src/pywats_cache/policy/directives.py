@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ..errors import ConfigurationError, ConfigurationTypeError, flag, optional_seconds, words
+from ..errors import ConfigurationError, ConfigurationTypeError
+from ..support.checks import flag, optional_seconds, words
 from ..support.showing import shown
+from ..telemetry.outcome import EXTENSION
 
-__all__ = ["BACKGROUND", "DEADLINE", "EXTENSION", "Directives"]
+__all__ = ["BACKGROUND", "DEADLINE", "Directives"]
 
-EXTENSION = "pywats_cache"
 DEADLINE = "pywats_cache.deadline"
 """Extension of a request whose lookup waited and got no answer: the `time.monotonic` at which waiting ends."""
 BACKGROUND = "pywats_cache.transport.background"

@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from math import inf
 from typing import Any, Final, Literal, NamedTuple
 
-from ..errors import ConfigurationError, ConfigurationTypeError, flag, optional_seconds, seconds, whole, words
+from ..errors import ConfigurationError, ConfigurationTypeError
 from ..protocol.fields import TOKEN
+from ..support.checks import flag, optional_seconds, seconds, whole, words
 from ..support.showing import shown
 from .patterns import parse_pattern
 
-__all__ = ["SAFE_METHODS", "TOKEN", "Bypass", "Decision", "Read", "Rule", "Write", "check_part", "check_statuses"]
+__all__ = ["TOKEN", "Bypass", "Decision", "Read", "Rule", "Write", "check_part", "check_statuses"]
 
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110 §9.2.1
 UNSAFE_METHODS = ("POST", "PUT", "PATCH", "DELETE")
 
 

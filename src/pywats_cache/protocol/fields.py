@@ -8,11 +8,11 @@ Text of header fields here is decoded as latin-1, which is lossless, and encoded
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
-__all__ = ["OWS", "TOKEN", "combined", "listed_names", "lowered", "put", "remove"]
+__all__ = ["OWS", "TOKEN", "combined", "content_length", "fields", "listed_names", "lowered", "put", "remove"]
 
 OWS = " \t"
 """All that is white space around a value (RFC 9110 §5.6.3); `str.strip` also takes away bytes of the value."""
@@ -62,3 +62,22 @@ def remove(headers: Any, names: Iterable[bytes]) -> None:
     """Take fields (in lower case) out of a library's `headers`."""
     gone = frozenset(names)
     headers._list = [item for item in headers._list if item[1] not in gone]
+
+
+def fields(items: Iterable[tuple[bytes, bytes, bytes]], only: frozenset[bytes] | None = None) -> dict[str, list[str]]:
+    """Header items by name in lower case, each with the values of its lines; `only` those, where given."""
+    result: dict[str, list[str]] = {}
+    for _, name, value in items:
+        if only is None or name in only:
+            result.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
+    return result
+
+
+def content_length(headers: Mapping[str, list[str]]) -> int | None:
+    """The announced length of the body in bytes, or None where there is none to rely on (RFC 9112 §6.3)."""
+    values = headers.get("content-length", ())
+    if "transfer-encoding" in headers or len(values) != 1 or not (values[0].isascii() and values[0].isdigit()):
+        return None
+    # Python refuses to read a number of more than 4300 digits; a body of 10^18 bytes is too large in any case.
+    significant = values[0].lstrip("0") or "0"
+    return int(significant) if len(significant) < 19 else 10**18

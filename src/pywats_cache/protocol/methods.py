@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote, urljoin, urlsplit
 
-from ..policy.rules import SAFE_METHODS
 from .conditional import matches
 from .fields import OWS, lowered
 
 if TYPE_CHECKING:
     from .freshness import Freshness
 
-__all__ = ["head_effect", "invalidated", "usable_for_get"]
+__all__ = ["SAFE_METHODS", "head_effect", "invalidated", "usable_for_get"]
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110 §9.2.1
 
 Headers = Mapping[str, list[str]]
 

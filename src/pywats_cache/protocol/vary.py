@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from .fields import OWS, lowered
+from .fields import OWS, listed_names, lowered
 
-__all__ = ["preferred_language", "selecting_value"]
+__all__ = ["preferred_language", "selecting_value", "vary_names"]
 
 Headers = Mapping[str, list[str]]
 
@@ -59,3 +59,8 @@ def preferred_language(request: Headers) -> str | None:
                 best[lowered(value.strip(OWS))] = weight
     top = [value for value, weight in best.items() if weight == max(best.values()) and weight > 0]
     return top[0] if len(top) == 1 and top[0] != "*" else None
+
+
+def vary_names(headers: Mapping[str, list[str]]) -> tuple[str, ...]:
+    """The request headers that selected this answer (RFC 9110 §12.5.5), in lower case, sorted."""
+    return tuple(sorted(listed_names(headers.get("vary", ()))))

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from math import inf
 from typing import Any
 
-from ..coherence.epochs import is_shared_tag
+from ..coherence.tags import is_shared_tag
 
 __all__ = ["HeaderItems", "StoredResponse", "header_items", "lasting", "text_size"]
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 from hishel import AsyncBaseStorage, BaseStorage, Entry, Headers, Request, Response
 
 from ..coherence.epochs import Coherence
-from ..transport.cached_response import Collector
+from ..support.collector import Collector
 from .bounded_table import BoundedTable
 from .entry import OVERHEAD
 

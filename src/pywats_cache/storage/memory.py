@@ -10,7 +10,8 @@ import hishel
 
 from ..coherence.epochs import Coherence
 from ..coherence.single_flight import FlightTable
-from ..errors import ConfigurationError, ConfigurationTypeError, seconds, whole
+from ..errors import ConfigurationError, ConfigurationTypeError
+from ..support.checks import seconds, whole
 from ..support.clock import Clock
 from ..support.fork import renew_in_child
 from ..support.memo import Memo

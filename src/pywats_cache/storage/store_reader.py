@@ -17,8 +17,7 @@ from .shared.record_format import read
 from .url import parse_storage_url
 
 if TYPE_CHECKING:
-    from .shared.backend import Change, Delta, Known
-    from .shared.rows import Rows
+    from .shared.backend import Change, Delta, Known, Rows
 
 __all__ = ["Look", "Seen", "Store", "look_at"]
 

@@ -10,7 +10,8 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
-from ..errors import ConfigurationError, seconds
+from ..errors import ConfigurationError
+from ..support.checks import seconds
 from ..support.showing import is_host, shown_url
 from .eviction import POLICIES
 from .memory import MemoryStorage

@@ -10,8 +10,8 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..policy.directives import EXTENSION
 from ..support.showing import printable
+from .outcome import EXTENSION
 
 if TYPE_CHECKING:
     from .outcome import CacheOutcome

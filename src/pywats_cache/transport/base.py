@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import hishel
 
 from ..engine.engine import Engine
-from ..errors import ConfigurationError, ConfigurationTypeError, flag, text, words
+from ..errors import ConfigurationError, ConfigurationTypeError
 from ..policy.controller import Controller
 from ..storage.memory import MemoryStorage
 from ..storage.tiered import TieredStorage
 from ..storage.url import is_shared, storage_from_url
+from ..support.checks import flag, text, words
 from ..support.clock import Clock, monotonic
 from ..support.fork import renew_in_child
 from ..support.showing import shown
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from ..coherence.single_flight import Owner
-    from ..diagnostics.explain import Explanation, Finding
+    from ..diagnostics.doctor import Finding
+    from ..diagnostics.explain import Explanation
     from ..engine.http_library import Library
     from ..storage.shared.base import SharingStorage
     from ..telemetry.stats import CacheStats
@@ -99,7 +101,8 @@ class Mounted:
         parts = (self._library, controller, memory, clock, self._owner)
         if record is None and not hits:
             return kind(*parts)
-        from ..telemetry.trace_recorder import Recorder, recording_engine
+        from ..engine.recording import recording_engine
+        from ..telemetry.trace_recorder import Recorder
 
         self._recorder = None if record is None else Recorder(record)
         return recording_engine(kind, *parts, recorder=self._recorder, log_hits=hits)
@@ -248,7 +251,7 @@ class Mounted:
 
     def doctor(self) -> list[Finding]:
         """What is wrong with this cache, judging by the requests so far, in words; [] if nothing is."""
-        from ..diagnostics.explain import findings
+        from ..diagnostics.doctor import findings
 
         return findings(self._engine)
 

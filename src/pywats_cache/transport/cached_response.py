@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import datetime
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from types import AsyncGeneratorType
+from collections.abc import Callable
 from typing import Any
 
-__all__ = ["NO_TIME", "AsyncTee", "Collector", "LookedUp", "StoredBody", "StoredHeaders", "Tee"]
+__all__ = [
+    "LookedUp",
+    "StoredBody",
+    "StoredHeaders",
+]
 
-NO_TIME = datetime.timedelta(0)
 _PAIRS: dict[tuple[bytes, bytes, bytes], tuple[str, str]] = {}
 _MAX_PAIRS = 2048
 _PHRASES: dict[int, str] = {}
@@ -113,126 +114,3 @@ class StoredHeaders:
                 if item[1].isascii() and item[2].isascii():  # then it is the same in every encoding
                     _PAIRS[item] = pair
             return found
-
-
-class Collector:
-    """Gathers the chunks of a body on their way to the caller, up to `bound` bytes.
-
-    `done(raw)` is called at a clean end, `failed(too_large)` when there will be none; one of them, once.
-    """
-
-    __slots__ = ("_bound", "_chunks", "_done", "_failed", "_over")
-
-    def __init__(self, bound: int, done: Callable[[bytes], object], failed: Callable[[bool], object]) -> None:
-        self._bound = bound
-        self._chunks: list[bytes] = []
-        self._done = done
-        self._failed = failed
-        self._over = False
-
-    def add(self, chunk: bytes) -> None:
-        """One more chunk was received."""
-        if not self._over:
-            self._bound -= len(chunk)
-            if self._bound < 0:
-                self.end(too_large=True)
-            else:
-                self._chunks.append(chunk)
-
-    @property
-    def is_over(self) -> bool:
-        """Whether it is decided what becomes of the body."""
-        return self._over
-
-    def finish(self) -> None:
-        """The stream ended cleanly."""
-        if not self._over:
-            self._over = True
-            raw = b"".join(self._chunks)
-            self._chunks = []
-            self._done(raw)
-
-    def end(self, *, too_large: bool = False) -> None:
-        """The stream broke off, was closed early, or is too large."""
-        if not self._over:
-            self._over = True
-            self._chunks = []
-            self._failed(too_large)
-
-
-class Tee:
-    """A sync stream that hands on chunk by chunk and stores what it saw at a clean end.
-
-    `after` is called once it is decided what becomes of the body: at its end, when it is too large, or closed early.
-    """
-
-    def __init__(self, stream: Any, collector: Collector, after: Callable[[], object] | None = None) -> None:
-        self._stream = stream
-        self._collector = collector
-        self._after = after
-
-    def __iter__(self) -> Iterator[bytes]:
-        collector = self._collector
-        try:
-            for chunk in self._stream:
-                collector.add(chunk)
-                if collector.is_over:
-                    self._end()
-                yield chunk
-        except BaseException:
-            collector.end()
-            raise
-        collector.finish()
-        self._end()
-
-    def _end(self) -> None:
-        after, self._after = self._after, None
-        if after is not None:
-            after()
-
-    def close(self) -> None:
-        """Close the stream; early, it stores nothing."""
-        self._collector.end()
-        try:
-            self._stream.close()
-        finally:
-            self._end()
-
-
-class AsyncTee:
-    """The same for an async stream; it awaits `after`."""
-
-    def __init__(self, stream: Any, collector: Collector, after: Callable[[], Awaitable[None]] | None = None) -> None:
-        self._stream = stream
-        self._collector = collector
-        self._after = after
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        collector = self._collector
-        chunks = self._stream.__aiter__()
-        try:
-            async for chunk in chunks:
-                collector.add(chunk)
-                if collector.is_over:
-                    await self._end()
-                yield chunk
-        except BaseException:
-            collector.end()
-            if isinstance(chunks, AsyncGeneratorType):  # trio complains of one that is left to the garbage collector
-                await chunks.aclose()
-            raise
-        collector.finish()
-        await self._end()
-
-    async def _end(self) -> None:
-        after, self._after = self._after, None
-        if after is not None:
-            await after()
-
-    async def aclose(self) -> None:
-        """Close the stream; early, it stores nothing."""
-        self._collector.end()
-        try:
-            await self._stream.aclose()
-        finally:
-            await self._end()

@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING, Any
 from ..engine.core import Core
 from ..engine.http_library import copied
 from ..engine.steps import Join, Stale
-from ..policy.directives import DEADLINE, EXTENSION
+from ..policy.directives import DEADLINE
 from ..storage.entry import StoredResponse
 from ..support.memo import Memo
+from ..telemetry.outcome import EXTENSION
 from .ordinary_way import OrdinaryWay
 
 if TYPE_CHECKING:

@@ -9,9 +9,10 @@ from typing import Any
 
 import anyio
 
-from ..errors import ConfigurationTypeError, whole
-from ..policy.directives import EXTENSION
+from ..errors import ConfigurationTypeError
+from ..support.checks import whole
 from ..support.showing import shown
+from ..telemetry.outcome import EXTENSION
 
 __all__ = ["Progress", "Warmed", "warm", "warm_async"]
 

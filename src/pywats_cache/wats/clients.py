@@ -11,9 +11,9 @@ from pywats.core.retry import RetryConfig
 from pywats.core.station import Station
 from pywats.core.throttle import RateLimiter
 
-from ..errors import text
 from ..httpx import AsyncCacheTransport, CacheTransport
 from ..policy.controller import Controller
+from ..support.checks import text
 from ..support.showing import shown_address
 from .domain_services import build_service
 from .http_clients import AsyncHttpClient, ThreadHttpClient

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ConfigurationError, text
+from ..errors import ConfigurationError
+from ..support.checks import text
 from ..support.clock import monotonic
 from ..support.showing import shown_address
 from .http_call import Exchange

@@ -20,11 +20,10 @@ from pywats.core.exceptions import TimeoutError as WATSTimeoutError
 from pywats.core.logging import get_logger
 from pywats.core.retry import should_retry
 
-from ..policy.directives import EXTENSION
 from ..storage.memory import MemoryStorage
 from ..support.genuine import OURS, is_genuine, reads_plainly, unchanged
 from ..support.showing import shown_address
-from ..telemetry.outcome import CacheOutcome
+from ..telemetry.outcome import EXTENSION, CacheOutcome
 from .limiting import CALL, Call, PhaseTimeouts
 from .sdk_response import response_of
 from .sync_bridge import Deadline, OperationTimeoutError

@@ -8,11 +8,12 @@ from typing import Any
 
 import hishel
 
-from ..errors import ConfigurationTypeError, flag, seconds, whole
+from ..errors import ConfigurationTypeError
 from ..policy.controller import Controller
 from ..storage.memory import MemoryStorage
 from ..storage.tiered import TieredStorage
 from ..storage.url import STORAGE_VARIABLE, is_shared, parse_storage_url
+from ..support.checks import flag, seconds, whole
 from ..support.showing import shown
 
 __all__ = ["DEFAULT_MAX_SIZE", "DEFAULT_TTL", "CacheOptions", "check_options", "default_storage_url"]

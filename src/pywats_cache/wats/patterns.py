@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..engine.cache_key import normal_path
+from ..protocol.paths import normal_path
 
 if TYPE_CHECKING:
     from ..transport.base import Mounted

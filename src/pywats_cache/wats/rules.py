@@ -7,8 +7,9 @@ from typing import Any
 
 import httpx
 
-from ..errors import ConfigurationError, seconds, text
+from ..errors import ConfigurationError
 from ..policy.controller import Bypass, Controller, Read, Rule, Write
+from ..support.checks import seconds, text
 from ..support.showing import shown, shown_url
 from .routes import ROUTES, Route
 

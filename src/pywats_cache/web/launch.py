@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import ConfigurationError, ConfigurationTypeError, text, whole
+from ..errors import ConfigurationError, ConfigurationTypeError
+from ..support.checks import text, whole
 from ..support.showing import shown
 from .app import build_app
 from .guard import LOOPBACK, Guard

@@ -15,7 +15,8 @@ from ..support.showing import is_relative, shown
 from ..transport.base import Mounted
 
 if TYPE_CHECKING:
-    from ..diagnostics.explain import Explanation, Finding
+    from ..diagnostics.doctor import Finding
+    from ..diagnostics.explain import Explanation
     from ..storage.entry import StoredResponse
     from ..telemetry.event_log import Event
     from ..transport.warming import Warmed

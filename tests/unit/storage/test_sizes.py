@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from pywats_cache import CacheClient, CacheTransport, Controller, MemoryStorage
-from pywats_cache.coherence import epochs as coherence
+from pywats_cache.coherence import tags
 from pywats_cache.storage import entry as entries
 from pywats_cache.transport import cached_response as body
 
@@ -37,7 +37,7 @@ def traced() -> Iterator[None]:
 
 def in_common() -> None:
     """Empty what all caches of the process have in common."""
-    for memo in (coherence._shared, entries._shared, body._PAIRS):
+    for memo in (tags._shared, entries._shared, body._PAIRS):
         memo.clear()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pywats_cache.storage.shared.rows import Row
+from pywats_cache.storage.shared.backend import Row
 from pywats_cache.storage.sqlite.records import ROW_BYTES, SqliteRecords
 
 NOW = 1_000_000.0

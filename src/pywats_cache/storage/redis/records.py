@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from ..shared.rows import OPEN, Row
+from ..shared.backend import OPEN, Row
 from .ledger import failure
 
 __all__ = ["RedisRows"]

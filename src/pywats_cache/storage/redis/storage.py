@@ -6,7 +6,8 @@ import os
 from hashlib import blake2b
 from typing import Any, Literal
 
-from ...errors import ConfigurationError, ConfigurationTypeError, StorageError, seconds, text
+from ...errors import ConfigurationError, ConfigurationTypeError, StorageError
+from ...support.checks import seconds, text
 from ...support.clock import monotonic
 from ...support.fork import renew_in_child
 from ...support.showing import is_host, shown

@@ -16,16 +16,15 @@ from ...errors import ConfigurationTypeError, StorageError
 from ...support.showing import printable, shown
 from ..compression import squeeze
 from ..memory import MemoryStorage
+from .backend import OPEN, Row
 from .coherence import SharedCoherence
 from .record_format import pack, unpack
-from .rows import OPEN, Row
 
 if TYPE_CHECKING:
     from ...engine.steps import Fetch
     from ..entry import StoredResponse
-    from .backend import Ledger
+    from .backend import Ledger, Rows
     from .record_format import Record
-    from .rows import Rows
 
 __all__ = ["SharingStorage", "why_unusable"]
 

@@ -18,7 +18,8 @@ from threading import get_ident
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ...coherence.epochs import ANY_ORIGIN, Coherence, at_any_origin
+from ...coherence.epochs import Coherence
+from ...coherence.tags import ANY_ORIGIN, at_any_origin
 from ...errors import StorageError
 from .backend import EPOCH, LOST, Change, Known, Window
 

@@ -12,7 +12,7 @@ import json
 from hashlib import blake2b
 from typing import Any
 
-from ...coherence.epochs import shared_above
+from ...coherence.tags import shared_above
 from ...errors import StorageError
 from ..compression import expand
 from ..entry import StoredResponse, header_items

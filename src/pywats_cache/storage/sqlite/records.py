@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from ..shared.rows import OPEN, Row
+from ..shared.backend import OPEN, Row
 from .database import SqliteFile
 from .store_files import RECORDS, has_ours
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...errors import ConfigurationError, ConfigurationTypeError, StorageError, whole
+from ...errors import ConfigurationError, ConfigurationTypeError, StorageError
+from ...support.checks import whole
 from ...support.showing import looks_like_url, shown, shown_path
 from ..memory import MemoryStorage
 from ..shared.base import SharingStorage

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, fields
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ...errors import CachingError, ConfigurationError, ConfigurationTypeError, flag, seconds, whole
+from ...errors import CachingError, ConfigurationError, ConfigurationTypeError
 from ...storage.url import FORMS, parse_storage_url
+from ...support.checks import flag, seconds, whole
 from ...support.showing import shown, shown_url, without_arguments
 
 if TYPE_CHECKING:
