@@ -14,8 +14,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Hashable
 from enum import Enum
-
-from ..storage.entry import StoredResponse
+from typing import Generic, TypeVar
 
 __all__ = ["Flight", "FlightTable", "Landing"]
 
@@ -24,6 +23,9 @@ SOLITARY_SECONDS = 10.0
 """How long a key whose answer turned out uncacheable is not collapsed."""
 LOST_SECONDS = 600.0
 """How long a flight counts as under way. Who drops a streamed response and never closes it lands none."""
+
+AnswerT = TypeVar("AnswerT")
+"""What a flight brings; only the engine knows that it is a stored response."""
 
 Owner = tuple[int, Hashable]
 """Thread, and the task in it (None for synchronous code)."""
@@ -38,7 +40,7 @@ class Landing(Enum):
     STALE = "stale"
 
 
-class Flight:
+class Flight(Generic[AnswerT]):
     """One fetch under way. The fields that describe it are set once; `landing` is guarded by `_lock`.
 
     - `epoch`: of the coherence at its begin, `began`: on the transport's clock.
@@ -83,7 +85,7 @@ class Flight:
         self.storable: bool = storable
         self.request: object = request
         self.landing: Landing | None = None
-        self.answer: StoredResponse | None = None
+        self.answer: AnswerT | None = None
         self._wakers: list[Callable[[], object]] = []
         self._lock = threading.Lock()
 
@@ -101,7 +103,7 @@ class Flight:
             if wake in self._wakers:
                 self._wakers.remove(wake)
 
-    def land(self, landing: Landing, answer: StoredResponse | None = None) -> None:
+    def land(self, landing: Landing, answer: AnswerT | None = None) -> None:
         """Land once; later calls do nothing."""
         with self._lock:
             if self.landing is not None:
@@ -118,7 +120,7 @@ class Flight:
         return thread == owner[0] and (task is None or owner[1] is None or task == owner[1])
 
 
-class FlightTable:
+class FlightTable(Generic[AnswerT]):
     """The open flights of one storage. Guarded by the storage's lock, which callers hold.
 
     - `open`, `promised`: by key, the open flights, and the refreshes that will open one; others may read them.
@@ -127,20 +129,20 @@ class FlightTable:
     __slots__ = ("_solitary", "open", "promised")
 
     def __init__(self) -> None:
-        self.open: dict[str, Flight] = {}
+        self.open: dict[str, Flight[AnswerT]] = {}
         self.promised: dict[str, object] = {}
         self._solitary: dict[str, float] = {}
 
-    def get(self, key: str, now: float) -> Flight | None:
+    def get(self, key: str, now: float) -> Flight[AnswerT] | None:
         """The flight that others may join under `key`, unless it is lost."""
         flight = self.open.get(key)
         return None if flight is None or now - flight.began > LOST_SECONDS else flight
 
-    def add(self, flight: Flight) -> None:
+    def add(self, flight: Flight[AnswerT]) -> None:
         """Open `flight`; one of the same key that began earlier goes on for its own joiners, out of the table."""
         self.open[flight.key] = flight
 
-    def remove(self, flight: Flight) -> None:
+    def remove(self, flight: Flight[AnswerT]) -> None:
         """Take out `flight`, and only it."""
         if self.open.get(flight.key) is flight:
             del self.open[flight.key]

@@ -169,7 +169,7 @@ class Core:
         items = request.headers._list
         return variant_key(self.storage.secret, key, (combined(items, name.encode("latin-1")) for name in names))
 
-    def _land(self, flight: Flight, landing: Landing, answer: StoredResponse | None = None) -> None:
+    def _land(self, flight: Flight[StoredResponse], landing: Landing, answer: StoredResponse | None = None) -> None:
         with self.storage.lock:
             self.storage.flights.remove(flight)
             if landing is Landing.UNCACHEABLE and flight.shared:

@@ -22,7 +22,7 @@ NOBODY: Owner = (0, None)
 class Departures(Staleness):
     """The part of the engine before a fetch is sent; `Arrivals` is the one after it."""
 
-    def _may_join(self, prepared: Prepared, flight: Flight, now: float) -> bool:
+    def _may_join(self, prepared: Prepared, flight: Flight[StoredResponse], now: float) -> bool:
         """Whether a flight may answer a read that begins now.
 
         The window is asked first: a write opens it before it dirties, so one that comes in between is seen by the
@@ -52,7 +52,7 @@ class Departures(Staleness):
         # The epoch first: a write of unknown outcome that comes in between then makes this flight old.
         epoch = coherence.epoch
         settling = coherence.is_settling(prepared.tags, now)
-        flight = Flight(
+        flight: Flight[StoredResponse] = Flight(
             key,
             prepared.tags,
             epoch,
@@ -67,7 +67,7 @@ class Departures(Staleness):
                 storage.flights.add(flight)
             if not background:
                 self._count("miss")
-                self.diary.missed(prepared, request.url._uri_reference.query)
+                self.diary.missed(prepared.rule, request.url._uri_reference.query)
                 self.diary.noted(reason)
         if settling:
             reason = "storage-error" if coherence.is_out_of_reach else "settling"

@@ -7,16 +7,14 @@ from collections.abc import Iterable
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from ..telemetry.outcome import EXTENSION
+from ..telemetry.outcome import EXTENSION, CacheOutcome
 from ..telemetry.trace_recorder import Recorder
 
 if TYPE_CHECKING:
     from ..storage.entry import StoredResponse
-    from ..telemetry.outcome import CacheOutcome
     from .engine import Engine
     from .steps import Fetch
 
-if TYPE_CHECKING:
     _Engine = Engine
 else:
     _Engine = object

@@ -131,7 +131,9 @@ class RfcWrites(RfcArrivals, Writes):
         prepared = self.preparer.prepare(request)
         if tags is not None:
             prepared = prepared._replace(tags=tags)
-        flight = Flight(prepared.key, prepared.tags, epoch, forward.began, (0, None), shared=False, storable=True)
+        flight: Flight[StoredResponse] = Flight(
+            prepared.key, prepared.tags, epoch, forward.began, (0, None), shared=False, storable=True
+        )
         return Fetch(request, prepared, flight, "unknown", background=True)
 
     def _gathering(self, fetch: Fetch, response: Any) -> Collector | None:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from ..coherence.tags import NEAR, own_path_tags
 from ..storage.entry import BYTES, POINTER, TEXT, HeaderItems
-
-if TYPE_CHECKING:
-    from .classify import Prepared
 
 __all__ = ["asked_size", "name_size", "prepared_size"]
 
@@ -16,7 +13,19 @@ REQUEST, ASKED, FIELD, PLACE = 620, 450, 250, 80
 """On top of texts and values: a request, what its decisive fields come to, each of them, and a place in a memo."""
 
 
-def prepared_size(key: tuple[str, Any, HeaderItems], prepared: Prepared) -> int:
+class Remembered(Protocol):
+    """What is counted of a classified request."""
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """What its response carries."""
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port."""
+
+
+def prepared_size(key: tuple[str, Any, HeaderItems], prepared: Remembered) -> int:
     """Bytes of a request in the memo, with the tags, which what is stored of it counts too."""
     url = key[1]
     tags = prepared.tags

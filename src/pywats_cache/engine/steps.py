@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Callable
 from enum import Enum
 from typing import Any
@@ -52,14 +51,14 @@ class Join(Step):
         request: Any,
         prepared: Prepared,
         key: str,
-        flight: Flight,
+        flight: Flight[StoredResponse],
         deadline: float,
         lookup: Callable[[], bool] | None = None,
     ) -> None:
         self.request: Any = request
         self.prepared: Prepared = prepared
         self.key: str = key
-        self.flight: Flight = flight
+        self.flight: Flight[StoredResponse] = flight
         self.deadline: float = deadline
         self.lookup: Callable[[], bool] | None = lookup
 
@@ -80,7 +79,6 @@ class Fetch(Step):
         "flight",
         "length",
         "lifetime",
-        "outdated",
         "patience",
         "prepared",
         "reason",
@@ -99,14 +97,14 @@ class Fetch(Step):
         self,
         request: Any,
         prepared: Prepared,
-        flight: Flight,
+        flight: Flight[StoredResponse],
         reason: str,
         *,
         background: bool = False,
     ) -> None:
         self.request: Any = request
         self.prepared: Prepared = prepared
-        self.flight: Flight = flight
+        self.flight: Flight[StoredResponse] = flight
         self.reason: str = reason
         self.stale: StoredResponse | None = None
         self.background: bool = background
@@ -132,13 +130,28 @@ class Fetch(Step):
         """The right to fetch this for all processes that share the storage."""
         self.patience: float = 0.0
         """Seconds to wait while another process fetches it."""
-        self.outdated: list[uuid.UUID] = []
-        """Records of an outer storage that nobody can use any more."""
+
+    # As an outer storage knows it: see `storage.outer.OuterFetch`.
+
+    @property
+    def key(self) -> str:
+        """Names the responses of all variants."""
+        return self.prepared.key
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether others may wait for this fetch."""
+        return self.flight.shared
+
+    @property
+    def is_uncacheable(self) -> bool:
+        """Whether its response turned out to be its caller's alone."""
+        return self.flight.landing is Landing.UNCACHEABLE
 
     @property
     def is_in_vain(self) -> bool:
         """Whether the answer is of no use, and to read its rest would cost more than a new connection."""
-        return self.flight.landing is Landing.UNCACHEABLE and (self.length is None or self.length > SHORT)
+        return self.is_uncacheable and (self.length is None or self.length > SHORT)
 
     def is_spared_by(self, entry: StoredResponse, now: float) -> bool:
         """Whether `entry` of an outer storage, if it is fresh, makes this fetch needless.
@@ -168,7 +181,7 @@ class Stale(Step):
         self.prepared: Prepared = prepared
         self.key: str = key
         self.entry: StoredResponse = entry
-        self.flight: Flight | None = None
+        self.flight: Flight[StoredResponse] | None = None
 
 
 class Forward(Step):

@@ -89,7 +89,7 @@ class MemoryStorage(HishelFace):
         self.table: BoundedTable[Any] = BoundedTable(self.max_entries, self.max_bytes, items_by(self.policy))
         self.lock: RLock = self.table.lock
         self.coherence: Coherence = self._new_coherence()
-        self.flights: FlightTable = FlightTable()
+        self.flights: FlightTable[StoredResponse] = FlightTable()
         self.varying = Memo(lambda _, names: VARYING + sum([text_size(name) + POINTER for name in names]))
         self.latest: float = float("-inf")
         """The latest reading of the clock; a hint, written without the lock."""

@@ -18,8 +18,8 @@ from .memory import MemoryStorage
 from .shared.record_format import pack, unpack
 
 if TYPE_CHECKING:
-    from ..engine.steps import Fetch
     from .entry import StoredResponse
+    from .outer import OuterFetch
 
 __all__ = ["TieredStorage"]
 
@@ -64,61 +64,63 @@ class TieredStorage:
         self._usable = False
         self._generation = uuid.uuid4().hex
 
-    def load(self, fetch: Fetch, decode: Decode, now: float) -> list[StoredResponse]:
+    def load(self, fetch: OuterFetch, decode: Decode, now: float) -> list[StoredResponse]:
         """What `outer` holds for this fetch, newest first; nothing if it fails. Blocks for I/O."""
-        key = fetch.prepared.key
+        key = fetch.key
         found: list[tuple[uuid.UUID, StoredResponse]] = []
+        outdated: list[uuid.UUID] = []
         newest: list[StoredResponse] = []
         if not self._usable:
             return newest
         try:
             for entry in self.outer.get_entries(key):
                 body = b"".join(entry.response.stream)
-                self._sort(entry.id, body, found, fetch, decode, now)
-            newest = self._newest(found, fetch)
-            for id in fetch.outdated:
+                self._sort(entry.id, body, found, outdated, decode, now)
+            newest = self._newest(found, outdated)
+            for id in outdated:
                 self.outer.remove_entry(id)
         except Exception as error:  # noqa: BLE001 - a cache failure never fails a request
             self._failed("reading", error)
         return newest
 
-    async def aload(self, fetch: Fetch, decode: Decode, now: float) -> list[StoredResponse]:
+    async def aload(self, fetch: OuterFetch, decode: Decode, now: float) -> list[StoredResponse]:
         """The same for an async `outer`; suspends for I/O."""
-        key = fetch.prepared.key
+        key = fetch.key
         found: list[tuple[uuid.UUID, StoredResponse]] = []
+        outdated: list[uuid.UUID] = []
         newest: list[StoredResponse] = []
         if not self._usable:
             return newest
         try:
             for entry in await self.outer.get_entries(key):
                 body = b"".join([chunk async for chunk in entry.response.stream])
-                self._sort(entry.id, body, found, fetch, decode, now)
-            newest = self._newest(found, fetch)
-            for id in fetch.outdated:
+                self._sort(entry.id, body, found, outdated, decode, now)
+            newest = self._newest(found, outdated)
+            for id in outdated:
                 await self.outer.remove_entry(id)
         except Exception as error:  # noqa: BLE001 - a cache failure never fails a request
             self._failed("reading", error)
         return newest
 
-    def save(self, fetch: Fetch, now: float) -> None:
+    def save(self, fetch: OuterFetch, now: float) -> None:
         """Write what was stored of `fetch` to `outer`, or count that it failed. Blocks for I/O."""
         entry = fetch.stored
         if entry is None or not self._usable:
             return
         try:
-            kept = self.outer.create_entry(*self._parts(entry, now, iter), fetch.prepared.key, ttl=entry.ttl)
+            kept = self.outer.create_entry(*self._parts(entry, now, iter), fetch.key, ttl=entry.ttl)
             for _ in kept.response.stream:
                 pass
         except Exception as error:  # noqa: BLE001 - a cache failure never fails a request
             self._failed("writing", error)
 
-    async def asave(self, fetch: Fetch, now: float) -> None:
+    async def asave(self, fetch: OuterFetch, now: float) -> None:
         """The same for an async `outer`; suspends for I/O."""
         entry = fetch.stored
         if entry is None or not self._usable:
             return
         try:
-            kept = await self.outer.create_entry(*self._parts(entry, now, _as_async), fetch.prepared.key, ttl=entry.ttl)
+            kept = await self.outer.create_entry(*self._parts(entry, now, _as_async), fetch.key, ttl=entry.ttl)
             async for _ in kept.response.stream:
                 pass
         except Exception as error:  # noqa: BLE001 - a cache failure never fails a request
@@ -135,12 +137,12 @@ class TieredStorage:
         return hishel.Request(_METHOD, _URL), hishel.Response(200, stream=stream([data]))
 
     @staticmethod
-    def _newest(found: list[tuple[uuid.UUID, StoredResponse]], fetch: Fetch) -> list[StoredResponse]:
+    def _newest(found: list[tuple[uuid.UUID, StoredResponse]], outdated: list[uuid.UUID]) -> list[StoredResponse]:
         """The newest record of each variant; what it has replaced is outdated. Of equal ones the last written."""
         newest: dict[str, tuple[uuid.UUID, StoredResponse]] = {}
         for id, entry in sorted(found, key=lambda pair: (pair[1].epoch, pair[1].fetched)):
             if entry.key in newest:
-                fetch.outdated.append(newest[entry.key][0])
+                outdated.append(newest[entry.key][0])
             newest[entry.key] = (id, entry)
         return [entry for _, entry in newest.values()]
 
@@ -149,7 +151,7 @@ class TieredStorage:
         id: uuid.UUID,
         data: bytes,
         found: list[tuple[uuid.UUID, StoredResponse]],
-        fetch: Fetch,
+        outdated: list[uuid.UUID],
         decode: Decode,
         now: float,
     ) -> None:
@@ -167,7 +169,7 @@ class TieredStorage:
                         return
         except Exception as error:  # noqa: BLE001 - damaged, or of another version
             self._failed("reading", error)
-        fetch.outdated.append(id)
+        outdated.append(id)
 
     def _failed(self, doing: str, error: Exception) -> None:
         kind = "a damaged record" if isinstance(error, StorageError) else type(error).__name__

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from ..engine.classify import Prepared
 
 __all__ = ["MAX_VALUES", "Diary"]
 
@@ -28,9 +24,8 @@ class Diary:
         self.values: dict[tuple[str, str], tuple[int, set[int]]] = {}
         self.gaps: dict[str, tuple[float, float]] = {}
 
-    def missed(self, prepared: Prepared, query: str | None) -> None:
+    def missed(self, rule: str, query: str | None) -> None:
         """A read was not answered from the storage."""
-        rule = prepared.rule
         if rule not in self.rules and len(self.rules) >= MAX_RULES:
             return
         self.rules[rule] += 1

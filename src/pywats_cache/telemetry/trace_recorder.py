@@ -21,16 +21,12 @@ import threading
 import weakref
 from collections import deque
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import ConfigurationTypeError
 from ..support.checks import whole
 from ..support.fork import renew_in_child
 from ..support.showing import shown
-
-if TYPE_CHECKING:
-    pass
-
 
 __all__ = ["Recorder", "rotated"]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.to_thread
 
-from ...coherence.single_flight import SOLITARY_SECONDS, Landing
+from ...coherence.single_flight import SOLITARY_SECONDS
 from ...errors import ConfigurationTypeError, StorageError
 from ...support.showing import printable, shown
 from ..compression import squeeze
@@ -21,8 +21,8 @@ from .coherence import SharedCoherence
 from .record_format import pack, unpack
 
 if TYPE_CHECKING:
-    from ...engine.steps import Fetch
     from ..entry import StoredResponse
+    from ..outer import OuterFetch
     from .backend import Ledger, Rows
     from .record_format import Record
 
@@ -80,7 +80,7 @@ class SharingStorage:
 
     # ── records ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def load(self, fetch: Fetch, decode: Decode, now: float) -> list[StoredResponse]:
+    def load(self, fetch: OuterFetch, decode: Decode, now: float) -> list[StoredResponse]:
         """What is stored for this fetch; nothing if that fails. Blocks for I/O.
 
         While another process fetches the same, it waits for that, up to the patience of the fetch.
@@ -94,7 +94,7 @@ class SharingStorage:
             time.sleep(min(pause, left))
             pause = min(pause * 1.5, LONGEST_PAUSE)
 
-    async def aload(self, fetch: Fetch, decode: Decode, now: float) -> list[StoredResponse]:
+    async def aload(self, fetch: OuterFetch, decode: Decode, now: float) -> list[StoredResponse]:
         """`load` for an event loop: I/O in a worker thread, waiting in none."""
         began, pause = time.monotonic(), FIRST_PAUSE
         while True:
@@ -106,17 +106,17 @@ class SharingStorage:
             await anyio.sleep(min(pause, left))
             pause = min(pause * 1.5, LONGEST_PAUSE)
 
-    def _look(self, fetch: Fetch, decode: Decode, now: float) -> tuple[list[StoredResponse], bool]:
+    def _look(self, fetch: OuterFetch, decode: Decode, now: float) -> tuple[list[StoredResponse], bool]:
         """What is stored, and whether to look again because another process fetches it."""
         found: list[StoredResponse] = []
         if self._secret is None:
             return found, False
-        key = fetch.prepared.key
+        key = fetch.key
         try:
             if not self._ledger.is_in_place():
                 self._coherence.doubt()
             found = self._read(key, decode, now)
-            if self._spare(fetch, found, now) or not fetch.flight.shared:
+            if self._spare(fetch, found, now) or not fetch.is_shared:
                 return found, False
             token = self._rows.claim(key, CLAIM_SECONDS)
             if token is None:
@@ -131,7 +131,7 @@ class SharingStorage:
         return found, False
 
     @staticmethod
-    def _spare(fetch: Fetch, found: list[StoredResponse], now: float) -> bool:
+    def _spare(fetch: OuterFetch, found: list[StoredResponse], now: float) -> bool:
         return any(fetch.is_spared_by(entry, now) for entry in found)
 
     def _read(self, key: str, decode: Decode, now: float) -> list[StoredResponse]:
@@ -147,7 +147,7 @@ class SharingStorage:
             self._rows.remove(outdated)
         return found
 
-    def save(self, fetch: Fetch, now: float) -> None:
+    def save(self, fetch: OuterFetch, now: float) -> None:
         """Write what was stored of `fetch`, if anything was, and let others fetch it again. Blocks for I/O."""
         entry = fetch.stored
         generation = self._coherence.generation
@@ -161,9 +161,7 @@ class SharingStorage:
                 data = pack(
                     entry, wall=began, generation=generation, writer=self._instance, key=self._secret, packed=packed
                 )
-                row = Row(
-                    fetch.prepared.key, entry.key, data, entry.epoch, wall - (now - entry.fetched), began + entry.ttl
-                )
+                row = Row(fetch.key, entry.key, data, entry.epoch, wall - (now - entry.fetched), began + entry.ttl)
                 self._rows.put(row, wall)
         except Exception as error:  # noqa: BLE001 - a cache failure never fails a request
             self._failed("writing", error)
@@ -173,18 +171,17 @@ class SharingStorage:
             except Exception as error:  # noqa: BLE001 - it ends by itself
                 self._failed("writing", error)
 
-    async def asave(self, fetch: Fetch, now: float) -> None:
+    async def asave(self, fetch: OuterFetch, now: float) -> None:
         """`save` in a worker thread, to its end even if cancelled."""
         if fetch.stored is not None or fetch.claim is not None:
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(self.save, fetch, now)
 
-    def _release(self, fetch: Fetch) -> None:
+    def _release(self, fetch: OuterFetch) -> None:
         token, fetch.claim = fetch.claim, None
         if token is not None:
             # Nobody queues for what cannot be shared.
-            uncacheable = fetch.flight.landing is Landing.UNCACHEABLE
-            self._rows.release(fetch.prepared.key, token, SOLITARY_SECONDS if uncacheable else 0.0)
+            self._rows.release(fetch.key, token, SOLITARY_SECONDS if fetch.is_uncacheable else 0.0)
 
     def peek(self, key: str, decode: Decode, now: float) -> list[StoredResponse]:
         """What is stored under `key`, dirtied and expired records too; for explanations. Nothing changes. Blocks."""

@@ -2,49 +2,62 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from .service import AsyncClientService
-
-__all__ = ["WITHOUT_QUEUE", "health", "summary"]
+__all__ = ["WITHOUT_QUEUE", "ServiceState", "health", "summary"]
 
 WITHOUT_QUEUE = "reports and converters wait for the next start of the service, for it started without credentials"
 
 
-def health(service: AsyncClientService) -> tuple[bool, bool, dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class ServiceState:
+    """The service at one moment, as far as health tells of it.
+
+    - `status`: in the vendor's words; `api_status`: `Online`, or why not.
+    - `cache`: what the api caches with; None without an api, or with the cache off.
+    - `settings`: what the cache was set up with.
+    """
+
+    status: str
+    is_running: bool
+    has_queue: bool
+    api_status: str
+    has_api: bool
+    uptime: float
+    instance: str
+    reloads: int
+    cache: Any
+    settings: dict[str, Any]
+
+
+def health(state: ServiceState) -> tuple[bool, bool, dict[str, Any]]:
     """Whether it lives, whether it is ready, and the document of `/health`."""
-    connected = service.api is not None and service._stats.get("api_status") == "Online"
+    connected = state.has_api and state.api_status == "Online"
     details: dict[str, Any] = {
-        "service_status": service._status.value,
-        "api_status": service._stats.get("api_status", "Unknown"),
+        "service_status": state.status,
+        "api_status": state.api_status,
         "api_connected": connected,
-        "uptime_seconds": service._get_uptime_seconds(),
-        "instance_id": service.instance_id,
-        "reloads": service.reloads,
-        "cache": _cache(service),
+        "uptime_seconds": state.uptime,
+        "instance_id": state.instance,
+        "reloads": state.reloads,
+        "cache": _cache(state),
     }
-    status = "running" if service.is_running else "stopped"
+    status = "running" if state.is_running else "stopped"
     document: dict[str, Any] = {"status": status, "timestamp": _now(), "details": details}
-    reasons = [] if service.is_running else [f"the service is {status}"]
+    reasons = [] if state.is_running else [f"the service is {status}"]
     if not connected:
         reasons.append("the WATS server is not connected")
-    elif service.is_running and service._pending_queue is None:
+    elif state.is_running and not state.has_queue:
         reasons.append(WITHOUT_QUEUE)
     if reasons:
         document["reason"] = details["reason"] = ", ".join(reasons)
-    return service.is_running, not reasons, document
+    return state.is_running, not reasons, document
 
 
-def _cache(service: AsyncClientService) -> dict[str, Any]:
-    cache = service.api.cache if service.api is not None else None
-    settings = {
-        "ttl_seconds": service._settings.ttl,
-        "max_size": service._settings.size,
-        "storage": service._settings.url.partition(":")[0] or "memory",
-        "offline": service._settings.offline,
-    }
+def _cache(state: ServiceState) -> dict[str, Any]:
+    cache, settings = state.cache, state.settings
     if cache is None:
         return {"enabled": False, **settings}
     stats = cache.stats
@@ -58,10 +71,9 @@ def _cache(service: AsyncClientService) -> dict[str, Any]:
     }
 
 
-def summary(service: AsyncClientService) -> dict[str, Any]:
-    """What the JSON statistics say beside the cache's figures."""
+def summary(pool: Any) -> dict[str, Any]:
+    """What the JSON statistics say beside the cache's figures; `pool`: the vendor's converters, or None."""
     found: dict[str, Any] = {"timestamp": _now(), "service": "pywats_client"}
-    pool = service._converter_pool
     if pool is not None and hasattr(pool, "queue_size"):
         found["converter_queue"] = {
             "size": pool.queue_size,

@@ -26,7 +26,7 @@ from ...web import Guard, Listener, Subject, build_app
 from ...web.guard import LOOPBACK
 from ..clients import AsyncWATS
 from .config import ClientConfig
-from .health import WITHOUT_QUEUE, health, summary
+from .health import WITHOUT_QUEUE, ServiceState, health, summary
 from .metrics import ServiceMetrics
 from .reload import CacheSettings, reconfigure
 
@@ -244,13 +244,33 @@ class AsyncClientService(_Vendor):  # type: ignore[misc]
 
     # ── HTTP ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
+    def _state(self) -> ServiceState:
+        settings = self._settings
+        return ServiceState(
+            status=self._status.value,
+            is_running=self.is_running,
+            has_queue=self._pending_queue is not None,
+            api_status=self._stats.get("api_status", "Unknown"),
+            has_api=self.api is not None,
+            uptime=self._get_uptime_seconds(),
+            instance=self.instance_id,
+            reloads=self.reloads,
+            cache=self.api.cache if self.api is not None else None,
+            settings={
+                "ttl_seconds": settings.ttl,
+                "max_size": settings.size,
+                "storage": settings.url.partition(":")[0] or "memory",
+                "offline": settings.offline,
+            },
+        )
+
     async def _start_health_server(self) -> None:
         hosts = LOOPBACK if self._health_host in LOOPBACK else None
         app = build_app(
             lambda: Subject(self.api, self.instance_id) if self.api is not None else None,
             Guard(hosts, os.environ.get(TOKEN_VARIABLE)),
-            health=lambda: health(self),
-            summary=lambda: summary(self),
+            health=lambda: health(self._state()),
+            summary=lambda: summary(self._converter_pool),
             exposition=self._exposition,
         )
         try:

@@ -1,0 +1,37 @@
+"""What is asked of a storage behind the memory: one fetch, as far as that storage needs to know it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from .entry import StoredResponse
+
+__all__ = ["OuterFetch"]
+
+
+class OuterFetch(Protocol):
+    """A fetch under way, which the storage may spare the server, and whose response it keeps.
+
+    - `patience`: seconds to wait while another process fetches the same.
+    - `claim`: the right to fetch for all processes; the storage's own.
+    - `stored`: what the response became in memory, once it is there; None: nothing to keep.
+    """
+
+    patience: float
+    claim: str | None
+    stored: StoredResponse | None
+
+    @property
+    def key(self) -> str:
+        """Names the responses of all variants."""
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether others may wait for this fetch."""
+
+    @property
+    def is_uncacheable(self) -> bool:
+        """Whether its response turned out to be its caller's alone."""
+
+    def is_spared_by(self, entry: StoredResponse, now: float) -> bool:
+        """Whether `entry`, if it is fresh, makes this fetch needless."""
