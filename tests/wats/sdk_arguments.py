@@ -17,7 +17,7 @@ from pywats.domains.rootcause.models import Ticket
 from pywats.domains.scim.models import ScimPatchOperation, ScimPatchRequest, ScimUser
 from pywats.domains.software.models import Package
 
-from pywats_cache.testing.simulated_wats import SimulatedWATS
+from wats_simulator.simulator import SimulatedWATS
 
 # What the server holds.
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from sdk_arguments import BY_METHOD, BY_NAME
 
-from pywats_cache.testing.simulated_wats import SimulatedWATS
+from wats_simulator.simulator import SimulatedWATS
 
 DOMAINS = (
     "analytics",

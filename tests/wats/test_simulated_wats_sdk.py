@@ -15,7 +15,7 @@ from pywats.domains.rootcause.enums import TicketStatus, TicketView
 from pywats.domains.software.enums import PackageStatus
 from sdk_calls import KNOWN_FAILURES, WITHOUT_RESULT, arguments, service, service_methods
 
-from pywats_cache.testing.simulated_wats import SimulatedWATS
+from wats_simulator.simulator import SimulatedWATS
 
 
 @pytest.fixture(scope="module")

@@ -26,9 +26,9 @@ from pywats.core.exceptions import TimeoutError as WATSTimeoutError
 
 from pywats_cache import AsyncWATS, CacheTransport, Controller, MemoryStorage, Read, pyWATS
 from pywats_cache.testing import SimulatedWATS
-from pywats_cache.testing._wats_http import Answer, Request
 from pywats_cache.wats import AsyncHttpClient, HttpClient, wats_controller
 from pywats_cache.wats.http_clients import ThreadHttpClient
+from wats_simulator.http import Answer, Request
 
 PRODUCT = "/api/Product/PN-1000"
 OURS = ("cache_ttl_seconds", "cache_transport", "cache_storage", "cache_controller", "cache_record")

@@ -10,8 +10,8 @@ from wats_requests import request_for
 
 from pywats_cache import MemoryStorage
 from pywats_cache.testing import FakeClock
-from pywats_cache.testing._wats_routes import ROUTES as SERVER_ROUTES
 from pywats_cache.wats import ROUTES, HttpClient
+from wats_simulator.routes import ROUTES as SERVER_ROUTES
 
 WRITES = [route for route in ROUTES if route.kind == "write"]
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from pywats_cache.testing._wats_call import Route
-from pywats_cache.testing.simulated_wats import SimulatedWATS
+from wats_simulator.call import Route
+from wats_simulator.simulator import SimulatedWATS
 
 
 @dataclass(frozen=True)

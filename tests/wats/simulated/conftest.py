@@ -8,7 +8,7 @@ import pytest
 from simulated_wire import Pauses
 from wats_requests import Sender
 
-from pywats_cache.testing.simulated_wats import SimulatedWATS
+from wats_simulator.simulator import SimulatedWATS
 
 
 @pytest.fixture(scope="module")

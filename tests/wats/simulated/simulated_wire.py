@@ -10,7 +10,7 @@ from typing import Any
 
 from wats_requests import Sender, Wire
 
-from pywats_cache.testing.simulated_wats import SimulatedWATS
+from wats_simulator.simulator import SimulatedWATS
 
 PRODUCT = "/api/Product/PN-1000"
 LONG = 10.0

@@ -12,7 +12,7 @@ import pytest
 from simulated_wire import LONG, PRODUCT, InThread, get, hanging, put_product
 from wats_requests import Sender
 
-from pywats_cache.testing.simulated_wats import SimulatedWATS
+from wats_simulator.simulator import SimulatedWATS
 
 # Faults.
 

@@ -12,9 +12,9 @@ import pytest
 from simulated_wire import LONG, PRODUCT, InThread, Pauses, get, put_product
 from wats_requests import Sender, Wire, request_for
 
-from pywats_cache.testing._wats_call import Route
-from pywats_cache.testing._wats_routes import ROUTES
-from pywats_cache.testing.simulated_wats import SimulatedWATS
+from wats_simulator.call import Route
+from wats_simulator.routes import ROUTES
+from wats_simulator.simulator import SimulatedWATS
 
 READS = [route for route in ROUTES if route.kind == "read"]
 WRITES = [route for route in ROUTES if route.kind == "write"]

@@ -6,9 +6,10 @@ import base64
 from datetime import datetime, timedelta
 from typing import Any
 
-from pywats_cache.testing import _wats_odata as odata
-from pywats_cache.testing._wats_call import Call, Json, Refused, Reply, Route, found, live, picked, read, write
-from pywats_cache.testing._wats_state import WATSState, fold
+from wats_simulator import odata
+
+from .call import Call, Json, Refused, Reply, Route, found, live, picked, read, write
+from .state import WATSState, fold
 
 # Types of log entries.
 MESSAGE, REGISTER, UPDATE, RESET_COUNT, CALIBRATION, MAINTENANCE, STATE_CHANGE = range(7)

@@ -6,9 +6,10 @@ import html
 import re
 from typing import Any
 
-from pywats_cache.testing import _wats_odata as odata
-from pywats_cache.testing._wats_call import Call, Json, Refused, Reply, Route, found, picked, read, write
-from pywats_cache.testing._wats_state import WATSState, fold
+from wats_simulator import odata
+
+from .call import Call, Json, Refused, Reply, Route, found, picked, read, write
+from .state import WATSState, fold
 
 _DELETED = "3"  # the SDK's ChangeType.DELETE: a tag to be removed
 _ATTRIBUTE = re.compile(r'([\w:]+)\s*=\s*"([^"]*)"')

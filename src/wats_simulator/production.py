@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from pywats_cache.testing import _wats_odata as odata
-from pywats_cache.testing._wats_call import Call, Json, Refused, Reply, Route, found, live, picked, read, write
-from pywats_cache.testing._wats_product import ensure_revision
-from pywats_cache.testing._wats_report import process_name
-from pywats_cache.testing._wats_state import WATSState, fold
+from wats_simulator import odata
+
+from .call import Call, Json, Refused, Reply, Route, found, live, picked, read, write
+from .product import ensure_revision
+from .report import process_name
+from .state import WATSState, fold
 
 
 def save_unit(state: WATSState, fields: Json) -> Json:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
 
-from pywats_cache.testing._wats_call import Call, Json, Route, live, read
-from pywats_cache.testing._wats_product import in_group, like
-from pywats_cache.testing._wats_state import fold
+from .call import Call, Json, Route, live, read
+from .product import in_group, like
+from .state import fold
 
 # What a filter calls a field, and what a header calls it.
 _FILTERS = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pywats_cache.testing._wats_call import Call, Json, Refused, Reply, Route, found, live, picked, read, write
-from pywats_cache.testing._wats_state import WATSState
+from .call import Call, Json, Refused, Reply, Route, found, live, picked, read, write
+from .state import WATSState
 
 
 def add_serials(state: WATSState, type_name: str, serials: list[str]) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pywats_cache.testing._wats_call import Call, Json, Refused, Reply, Route, found, picked, read, write
-from pywats_cache.testing._wats_product import groups_of
-from pywats_cache.testing._wats_state import WATSState
+from .call import Call, Json, Refused, Reply, Route, found, picked, read, write
+from .product import groups_of
+from .state import WATSState
 
 
 def add_group(state: WATSState, name: str, pattern: str, description: str = "", public: bool = True) -> Json:

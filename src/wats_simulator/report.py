@@ -10,11 +10,12 @@ import re
 import zipfile
 from typing import Any
 
-from pywats_cache.testing import _wats_odata as odata
-from pywats_cache.testing._wats_asset import count
-from pywats_cache.testing._wats_call import Call, Deferred, Json, Refused, Reply, Route, found, picked, read, write
-from pywats_cache.testing._wats_product import attributes, ensure_revision
-from pywats_cache.testing._wats_state import WATSState, fold
+from wats_simulator import odata
+
+from .asset import count
+from .call import Call, Deferred, Json, Refused, Reply, Route, found, picked, read, write
+from .product import attributes, ensure_revision
+from .state import WATSState, fold
 
 _RESULTS = {"P": "Passed", "F": "Failed", "E": "Error", "T": "Terminated", "S": "Skipped", "D": "Done"}
 # What reports and units without a batch, and every report, dirty.

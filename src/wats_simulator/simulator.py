@@ -9,14 +9,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from types import TracebackType
 
-from pywats_cache.testing import _wats_arguments as check
-from pywats_cache.testing._wats_answer import User, answer, message
-from pywats_cache.testing._wats_faults import Fault, Faults, Gate
-from pywats_cache.testing._wats_http import Answer, Connections, Request
-from pywats_cache.testing._wats_log import RequestLog, RequestRecord
-from pywats_cache.testing._wats_routes import ROUTES, Router
-from pywats_cache.testing._wats_seed import seed as fill
-from pywats_cache.testing._wats_state import TAGS, WATSState
+from wats_simulator import arguments as check
+
+from .answer import User, answer, message
+from .faults import Fault, Faults, Gate
+from .http import Answer, Connections, Request
+from .log import RequestLog, RequestRecord
+from .routes import ROUTES, Router
+from .seed import seed as fill
+from .state import TAGS, WATSState
 
 __all__ = ["Gate", "RequestRecord", "SimulatedWATS"]
 

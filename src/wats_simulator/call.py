@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import parse_qsl
 
-from pywats_cache.testing._wats_state import WATSState
+from .state import WATSState
 
 Json = dict[str, Any]
 STAMP = "simulated"

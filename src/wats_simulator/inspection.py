@@ -5,9 +5,9 @@ from __future__ import annotations
 import html
 from typing import Any
 
-from pywats_cache.testing._wats_call import Call, Json, Refused, Reply, Route, found, live, picked, read, write
-from pywats_cache.testing._wats_report import DIRTIES
-from pywats_cache.testing._wats_state import WATSState, fold
+from .call import Call, Json, Refused, Reply, Route, found, live, picked, read, write
+from .report import DIRTIES
+from .state import WATSState, fold
 
 DRAFT, PENDING, RELEASED, REVOKED = range(4)
 

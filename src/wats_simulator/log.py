@@ -6,8 +6,9 @@ import threading
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from pywats_cache.testing import _wats_arguments as check
-from pywats_cache.testing._wats_faults import matches
+from wats_simulator import arguments as check
+
+from .faults import matches
 
 _LENGTH = 100_000  # records kept; the oldest go first
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pywats_cache.testing._wats_call import STAMP, Call, Deferred, Refused, Reply, Route
-from pywats_cache.testing._wats_http import Answer, Request
-from pywats_cache.testing._wats_state import WATSState
+from .call import STAMP, Call, Deferred, Refused, Reply, Route
+from .http import Answer, Request
+from .state import WATSState
 
 Later = Callable[[Callable[[], None]], bool]
 """Takes an effect; applies it later and returns True, or returns False: it shall be applied at once."""

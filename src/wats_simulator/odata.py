@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from pywats_cache.testing._wats_call import Call, Refused
+from .call import Call, Refused
 
 Json = dict[str, Any]
 Test = Callable[[Json], bool]

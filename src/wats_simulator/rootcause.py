@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from pywats_cache.testing._wats_call import Call, Json, Refused, Reply, Route, found, live, picked, read, write
-from pywats_cache.testing._wats_state import WATSState
+from .call import Call, Json, Refused, Reply, Route, found, live, picked, read, write
+from .state import WATSState
 
 OPEN, ARCHIVED = 1, 32
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from pywats_cache.testing._wats_asset import add_asset
-from pywats_cache.testing._wats_groups import add_group
-from pywats_cache.testing._wats_inspection import RELEASED, add_definition, add_relation
-from pywats_cache.testing._wats_product import ensure_revision, find_revision
-from pywats_cache.testing._wats_production import note
-from pywats_cache.testing._wats_report import submit
-from pywats_cache.testing._wats_rootcause import add_ticket
-from pywats_cache.testing._wats_scim import add_user
-from pywats_cache.testing._wats_serials import add_serials
-from pywats_cache.testing._wats_software import add_file, add_folder, add_package
-from pywats_cache.testing._wats_state import WATSState, fold
+from .asset import add_asset
+from .groups import add_group
+from .inspection import RELEASED, add_definition, add_relation
+from .product import ensure_revision, find_revision
+from .production import note
+from .report import submit
+from .rootcause import add_ticket
+from .scim import add_user
+from .serials import add_serials
+from .software import add_file, add_folder, add_package
+from .state import WATSState, fold
 
 Json = dict[str, Any]
 

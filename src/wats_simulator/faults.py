@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from types import TracebackType
 from typing import Literal
 
-from pywats_cache.testing import _wats_arguments as check
+from wats_simulator import arguments as check
 
 FaultKind = Literal["fail", "hang", "break_body", "drop", "drop_after"]
 

@@ -6,8 +6,8 @@ import hashlib
 import re
 from typing import Any
 
-from pywats_cache.testing._wats_call import Call, Json, Refused, Reply, Route, found, live, picked, read, write
-from pywats_cache.testing._wats_state import WATSState, fold
+from .call import Call, Json, Refused, Reply, Route, found, live, picked, read, write
+from .state import WATSState, fold
 
 _STATUSES = ("Draft", "Pending", "Released", "Revoked")
 

@@ -6,35 +6,35 @@ import re
 from collections.abc import Iterable
 from urllib.parse import unquote
 
-from pywats_cache.testing import (
-    _wats_analytics,
-    _wats_asset,
-    _wats_groups,
-    _wats_inspection,
-    _wats_lookups,
-    _wats_product,
-    _wats_production,
-    _wats_report,
-    _wats_rootcause,
-    _wats_scim,
-    _wats_serials,
-    _wats_software,
+from . import (
+    analytics,
+    asset,
+    groups,
+    inspection,
+    lookups,
+    product,
+    production,
+    report,
+    rootcause,
+    scim,
+    serials,
+    software,
 )
-from pywats_cache.testing._wats_call import Route
+from .call import Route
 
 ROUTES: tuple[Route, ...] = (
-    *_wats_lookups.ROUTES,
-    *_wats_product.ROUTES,
-    *_wats_groups.ROUTES,
-    *_wats_asset.ROUTES,
-    *_wats_production.ROUTES,
-    *_wats_serials.ROUTES,
-    *_wats_report.ROUTES,
-    *_wats_analytics.ROUTES,
-    *_wats_software.ROUTES,
-    *_wats_rootcause.ROUTES,
-    *_wats_scim.ROUTES,
-    *_wats_inspection.ROUTES,
+    *lookups.ROUTES,
+    *product.ROUTES,
+    *groups.ROUTES,
+    *asset.ROUTES,
+    *production.ROUTES,
+    *serials.ROUTES,
+    *report.ROUTES,
+    *analytics.ROUTES,
+    *software.ROUTES,
+    *rootcause.ROUTES,
+    *scim.ROUTES,
+    *inspection.ROUTES,
 )
 
 _PLACE = re.compile(r"\{(\w+)\}")

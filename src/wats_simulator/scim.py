@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from pywats_cache.testing._wats_call import Call, Json, Refused, Reply, Route, found, live, picked
-from pywats_cache.testing._wats_state import WATSState, fold
+from .call import Call, Json, Refused, Reply, Route, found, live, picked
+from .state import WATSState, fold
 
 _SCHEMA = "urn:ietf:params:scim:schemas:core:2.0:User"
 _LIST = "urn:ietf:params:scim:api:messages:2.0:ListResponse"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pywats_cache.testing._wats_call import Call, Json, Route, found, live, read
+from .call import Call, Json, Route, found, live, read
 
 
 def get_version(call: Call) -> Any:
