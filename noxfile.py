@@ -72,11 +72,12 @@ def _install(
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style, imports, and the borders between the parts."""
+    """Style, imports, the borders between the parts, and that httpx2.py is written from httpx.py."""
     _install(session, "lint", extras="")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("lint-imports")
+    session.run("python", "tests/package/httpx2_face.py", "--check")
 
 
 @nox.session

@@ -19,13 +19,19 @@ __all__ = ["CachingError", "ConfigurationError", "ConfigurationTypeError", "Miss
 class CachingError(Exception):
     """Base of all errors raised by this package."""
 
+    __module__ = "pywats_cache"
+
 
 class ConfigurationError(CachingError, ValueError):
     """A parameter has a value that is not allowed; the message names parameter, value and what is allowed."""
 
+    __module__ = "pywats_cache"
+
 
 class ConfigurationTypeError(CachingError, TypeError):
     """A parameter has a type that is not allowed, or two parameters exclude each other."""
+
+    __module__ = "pywats_cache"
 
 
 class StorageError(CachingError):
@@ -34,8 +40,12 @@ class StorageError(CachingError):
     - `kind`: the class of the error behind it, where that is not chained, for its text may hold a secret.
     """
 
+    __module__ = "pywats_cache"
+
     kind: str = ""
 
 
 class MissingStoreError(StorageError):
     """A store that was to be looked at is not there, or its server cannot be reached."""
+
+    __module__ = "pywats_cache"

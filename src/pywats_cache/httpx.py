@@ -100,6 +100,8 @@ class CacheTransport(SyncCache, httpx.BaseTransport):
     ```
     """
 
+    __module__ = "pywats_cache"
+
     _library = LIBRARY
     _next_class = httpx.HTTPTransport
     _calls = "handle_request"
@@ -111,6 +113,8 @@ class CacheTransport(SyncCache, httpx.BaseTransport):
 
 class AsyncCacheTransport(AsyncCache, httpx.AsyncBaseTransport):
     """Caches what goes through it: `httpx.AsyncClient(transport=AsyncCacheTransport())`, on asyncio and trio."""
+
+    __module__ = "pywats_cache"
 
     _library = LIBRARY
     _next_class = httpx.AsyncHTTPTransport
@@ -128,6 +132,8 @@ class CacheClient(SyncCachingClient[httpx.Request, httpx.Response], httpx.Client
     cache transport: `.stats`, `.invalidate()`, `.clear()`, `.warm()`, `.explain()`, `.doctor()`.
     """
 
+    __module__ = "pywats_cache"
+
     _transport_class = CacheTransport
     _client_class = httpx.Client
     cache: CacheTransport
@@ -143,6 +149,8 @@ class AsyncCacheClient(AsyncCachingClient[httpx.Request, httpx.Response], httpx.
     A plain `get` asks the cache before httpx builds a request, which makes a hit many times faster; it does not
     suspend then. `cache` is the cache transport; its methods that do I/O are awaited.
     """
+
+    __module__ = "pywats_cache"
 
     _transport_class = AsyncCacheTransport
     _client_class = httpx.AsyncClient

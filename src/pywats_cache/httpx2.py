@@ -1,22 +1,25 @@
 """The transports and clients on httpx2, the living fork of httpx. The same engine, storage and rules serve both."""
 
+# Written by tests/package/httpx2_face.py from httpx.py: change that, and run it.
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .engine.http_library import Library
 from .support.lazy import needs
-from .transport.asynchronous import AsyncCache
-from .transport.cached_response import LookedUp, StoredBody, StoredHeaders
-from .transport.client import AsyncCachingClient, SyncCachingClient
-from .transport.streams import AsyncTee, Tee
-from .transport.sync import SyncCache
 
 try:
     import httpx2
     from httpx2._content import encode_json
 except ModuleNotFoundError as _error:
     raise needs("httpx2", _error) from None
+
+from .engine.http_library import Library
+from .transport.asynchronous import AsyncCache
+from .transport.cached_response import LookedUp, StoredBody, StoredHeaders
+from .transport.client import AsyncCachingClient, SyncCachingClient
+from .transport.streams import AsyncTee, Tee
+from .transport.sync import SyncCache
 
 if TYPE_CHECKING:
     import ssl
@@ -104,6 +107,8 @@ class CacheTransport(SyncCache, httpx2.BaseTransport):
     ```
     """
 
+    __module__ = "pywats_cache.httpx2"
+
     _library = LIBRARY
     _next_class = httpx2.HTTPTransport
     _calls = "handle_request"
@@ -115,6 +120,8 @@ class CacheTransport(SyncCache, httpx2.BaseTransport):
 
 class AsyncCacheTransport(AsyncCache, httpx2.AsyncBaseTransport):
     """Caches what goes through it: `httpx2.AsyncClient(transport=AsyncCacheTransport())`, on asyncio and trio."""
+
+    __module__ = "pywats_cache.httpx2"
 
     _library = LIBRARY
     _next_class = httpx2.AsyncHTTPTransport
@@ -132,6 +139,8 @@ class CacheClient(SyncCachingClient[httpx2.Request, httpx2.Response], httpx2.Cli
     cache transport: `.stats`, `.invalidate()`, `.clear()`, `.warm()`, `.explain()`, `.doctor()`.
     """
 
+    __module__ = "pywats_cache.httpx2"
+
     _transport_class = CacheTransport
     _client_class = httpx2.Client
     cache: CacheTransport
@@ -147,6 +156,8 @@ class AsyncCacheClient(AsyncCachingClient[httpx2.Request, httpx2.Response], http
     A plain `get` asks the cache before httpx2 builds a request, which makes a hit many times faster; it does not
     suspend then. `cache` is the cache transport; its methods that do I/O are awaited.
     """
+
+    __module__ = "pywats_cache.httpx2"
 
     _transport_class = AsyncCacheTransport
     _client_class = httpx2.AsyncClient

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import pickle
 import subprocess
 import sys
 
@@ -52,8 +54,14 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         _ = pywats_cache.no_such_name
 
 
-def test_importing_loads_neither_the_sdk_nor_what_only_some_need() -> None:
-    ours = loaded("import pywats_cache") - loaded("import httpx, hishel, anyio")
+def test_the_package_alone_loads_no_library_and_none_of_its_rooms() -> None:
+    ours = loaded("import pywats_cache") - loaded("import importlib.machinery")
+    assert {module for module in ours if not module.startswith("pywats_cache")} <= {"__future__"}
+    assert {module for module in ours if module.startswith("pywats_cache")} == {"pywats_cache", "pywats_cache._version"}
+
+
+def test_a_client_loads_neither_the_sdk_nor_what_only_some_need() -> None:
+    ours = loaded("from pywats_cache import *") - loaded("import httpx, hishel, anyio")
     heads = {module.split(".")[0] for module in ours}
     unwanted = {"pywats", "redis", "sqlite3", "anysqlite", "httpx2", "trio", "asyncio", "prometheus_client", "msgpack"}
     assert heads & unwanted == set()
@@ -63,8 +71,23 @@ def test_importing_loads_neither_the_sdk_nor_what_only_some_need() -> None:
     assert "pywats_cache.engine.engine" in ours
 
 
-def test_the_other_library_loads_only_when_asked_for() -> None:
-    assert "httpx2" in loaded("import pywats_cache.httpx2")
+def test_each_library_loads_only_when_its_face_is_asked_for() -> None:
+    assert {"httpx2", "httpx"} & loaded("import pywats_cache.httpx2") == {"httpx2"}
+    assert {"httpx2", "httpx"} & loaded("import pywats_cache; pywats_cache.CacheClient") == {"httpx"}
+    policy = loaded("from pywats_cache import Controller, Read, Write, Bypass, CacheOutcome, ConfigurationError")
+    assert not {"httpx2", "httpx", "hishel", "anyio"} & policy
+
+
+def test_the_public_modules_are_attributes_of_the_package() -> None:
+    for name in ("errors", "httpx", "httpx2", "metrics", "testing", "wats", "web"):
+        assert getattr(pywats_cache, name) is importlib.import_module(f"pywats_cache.{name}")
+
+
+@pytest.mark.parametrize("name", [name for name in dir(pywats_cache) if name[0] != "_" and name != "REASONS"])
+def test_a_public_class_names_no_room(name: str) -> None:
+    kind = getattr(pywats_cache, name)
+    assert (kind.__module__, kind.__qualname__) == ("pywats_cache", name)
+    assert pickle.loads(pickle.dumps(kind)) is kind
 
 
 @pytest.mark.parametrize(

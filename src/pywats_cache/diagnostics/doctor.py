@@ -21,6 +21,8 @@ ENOUGH = 20
 class Finding:
     """Something that makes a cache useless, in words. `code` is stable, `text` is for people."""
 
+    __module__ = "pywats_cache"
+
     code: str
     text: str
 

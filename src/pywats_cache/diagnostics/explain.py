@@ -34,6 +34,8 @@ class Explanation:
     - `memory_only`: only memory was asked; the storage behind it may know more.
     """
 
+    __module__ = "pywats_cache"
+
     status: str
     reason: str
     kind: str

@@ -64,6 +64,8 @@ class Controller:
     two rules with the same pattern and method conflict.
     """
 
+    __module__ = "pywats_cache"
+
     __slots__ = (
         "_default",
         "_is_set_up",

@@ -86,6 +86,8 @@ class Read(_Rule):
     Raises ConfigurationError or ConfigurationTypeError for anything else.
     """
 
+    __module__ = "pywats_cache"
+
     __slots__ = (
         "adaptive",
         "bypass_query",
@@ -152,6 +154,8 @@ class Write(_Rule):
       dirtied tags are fetched, but neither stored nor joined. None: only when the outcome is unknown.
     """
 
+    __module__ = "pywats_cache"
+
     __slots__ = ("dirties", "settle")
 
     def __init__(
@@ -168,6 +172,8 @@ class Write(_Rule):
 
 class Bypass(_Rule):
     """Requests that do not use the cache, neither stored nor dirtying anything: `Bypass("/api/Auth/**")`."""
+
+    __module__ = "pywats_cache"
 
     __slots__ = ()
 

@@ -55,6 +55,8 @@ class MemoryStorage(HishelFace):
     After `fork()` the child's is empty. Guarded by `lock`, which is held for O(1) steps only.
     """
 
+    __module__ = "pywats_cache"
+
     def __init__(
         self,
         max_entries: int = 1000,

@@ -46,6 +46,8 @@ class TieredStorage:
     Raises ConfigurationTypeError for anything else.
     """
 
+    __module__ = "pywats_cache"
+
     def __init__(self, memory: MemoryStorage, outer: hishel.BaseStorage | hishel.AsyncBaseStorage) -> None:
         if not isinstance(memory, MemoryStorage):
             raise ConfigurationTypeError(f"memory must be a MemoryStorage, not {shown(memory)}")

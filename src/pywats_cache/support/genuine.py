@@ -139,7 +139,7 @@ def _twelve(
 # fmt: on
 _TEMPLATES = ((_four, 4), (_eight, 8), (_twelve, _WIDTH))
 
-_NAMED = frozenset({f"{OURS}.httpx", f"{OURS}.httpx2", f"{OURS}.wats.http_clients"})
+_NAMED = frozenset({OURS, f"{OURS}.httpx2", f"{OURS}.wats.http_clients"})
 """Our modules whose classes have a name for others. What is behind those gets no new attribute, for nobody knows it."""
 _FIXED = frozenset({"typing", "builtins"})  # nobody changes these classes
 

@@ -86,3 +86,6 @@ class CacheOutcome(NamedTuple):
     key: str | None = None
     stored: bool = False
     rule: str | None = None
+
+
+CacheOutcome.__module__ = "pywats_cache"  # mypy takes one in the body for a field

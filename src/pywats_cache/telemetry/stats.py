@@ -54,6 +54,9 @@ class CacheStats(NamedTuple):
         return answered / cacheable if cacheable else 0.0
 
 
+CacheStats.__module__ = "pywats_cache"  # mypy takes one in the body for a field
+
+
 class Counters:
     """The running numbers behind the first fields of CacheStats. Guarded by the lock of the storage."""
 

@@ -24,6 +24,8 @@ Progress = Callable[[int, int], object]
 class Warmed:
     """How many answers were asked for, fetched, fresh already, and not to be had."""
 
+    __module__ = "pywats_cache"
+
     total: int
     fetched: int
     fresh: int

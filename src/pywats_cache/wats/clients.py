@@ -75,6 +75,8 @@ class pyWATS(VendorWATS):  # noqa: N801 - the vendor's name
     Raises ConfigurationError (a ValueError) or ConfigurationTypeError (a TypeError) for a bad argument.
     """
 
+    __module__ = "pywats_cache"
+
     _http_client: ThreadHttpClient
 
     if TYPE_CHECKING:  # the vendor's class is named there, which knows of no cache
@@ -222,6 +224,8 @@ class AsyncWATS(pywats.AsyncWATS):
     ```
     It takes the same arguments as `pyWATS`; `cache_transport` is an `AsyncCacheTransport`.
     """
+
+    __module__ = "pywats_cache"
 
     _http_client: AsyncHttpClient
 

@@ -78,6 +78,8 @@ class RedisSharedStorage(SharingStorage):
     Raises ConfigurationError or ConfigurationTypeError for bad arguments, never because the server is away.
     """
 
+    __module__ = "pywats_cache"
+
     _remedy = "the server must run, take writes, and be reached from here with these credentials"
 
     def __init__(

@@ -40,6 +40,8 @@ class SharedStorage(SharingStorage):
     not this cache's, which is left as it is; never for a bad disk.
     """
 
+    __module__ = "pywats_cache"
+
     _remedy = "its disk must have room, and its files must be there, this cache's own, and open to this user"
 
     def __init__(
