@@ -2,7 +2,7 @@
 
 python noxfile.py       what CI runs, on the Python that runs it
 python noxfile.py -l    every session, with what it does
-python noxfile.py -s check -- tests/unit/test_key.py -k sorted    one test
+python noxfile.py -s check -- tests/unit/engine/test_cache_key.py -k sorted    one test
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from door_clients import Make, Outcome, lookups
+from fast_path_clients import Make, Outcome, lookups
 from held_refreshes import HeldRefreshes
 
 from pywats_cache import Controller, MemoryStorage, Read

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from door_clients import Make, lookups
+from fast_path_clients import Make, lookups
 
 
 def test_the_response_of_a_lookup_is_as_ever(client: Any, lib: SimpleNamespace, make: Make, origin: Any) -> None:

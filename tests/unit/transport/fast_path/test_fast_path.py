@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from door_clients import Make, Outcome, lookups
+from fast_path_clients import Make, Outcome, lookups
 
 from pywats_cache import CacheOutcome, Controller, MemoryStorage, Read
 from pywats_cache.testing import FakeClock

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from door_clients import Make
+from fast_path_clients import Make
 
 from pywats_cache.testing import FakeClock
 

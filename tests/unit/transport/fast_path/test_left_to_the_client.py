@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from door_clients import Make, lookups
+from fast_path_clients import Make, lookups
 
 from pywats_cache import Controller, MemoryStorage, Read
 from pywats_cache.testing import FakeClock
