@@ -17,6 +17,7 @@ from ..protocol.targets import addressed, origin_of
 from ..storage.entry import HeaderItems
 from ..support.memo import Alone, Bounds, Memo
 from .cache_key import entry_key, is_credential, partition_digest, sorted_query
+from .http_library import field_lines, parsed
 from .sizes import asked_size, name_size, prepared_size
 
 if TYPE_CHECKING:
@@ -162,14 +163,14 @@ class Preparer:
 
     def look(self, request: Any) -> Prepared:
         """`prepare` that remembers nothing."""
-        fields = tuple([item for item in request.headers._list if self._decides(item[1])])
+        fields = tuple([item for item in field_lines(request.headers) if self._decides(item[1])])
         asked = self._read_fields(tuple((lower, value) for _, lower, value in fields))
         return self._work_out(request, asked, None if self._partition_by is None else self._computed(request))
 
     def _computed(self, request: Any) -> str:
         assert self._partition_by is not None
         headers: dict[str, str] = {}
-        for _, lower, value in request.headers._list:
+        for _, lower, value in field_lines(request.headers):
             # As latin-1, whatever they are in: two values that differ must not look alike to the function.
             name, text = lower.decode("latin-1"), value.decode("latin-1")
             headers[name] = f"{headers[name]}, {text}" if name in headers else text
@@ -224,7 +225,7 @@ class Preparer:
         )
 
     def _work_out(self, request: Any, asked: Asked, computed: str | None) -> Prepared:
-        url = request.url._uri_reference
+        url = parsed(request.url)
         method = request.method
         origin = origin_of(url)
         path = url.path or "/"
@@ -281,7 +282,7 @@ class Preparer:
         A write dirties what it addresses by its target, and by its URL too, for not every transport sends the target.
         """
         method, origin, path = request.method, prepared.origin, prepared.path
-        target = addressed(request.extensions["target"], type(request.url))
+        target = addressed(request.extensions["target"], lambda url: parsed(type(request.url)(url)))
         if target is None:  # it may be anything at this origin
             decision, tags = self._controller.decide_anywhere(method), subtree_tags(origin, "/")
         else:
@@ -290,7 +291,7 @@ class Preparer:
             origins = dict.fromkeys((origin, target.origin or origin))
             tags = tuple(tag for at in origins for tag in write_tags(at, path))
             tags += tuple(explicit_tag(at, tag) for at in origins for tag in decision.tags)
-        if any(lower in _OVERRIDES for _, lower, _ in request.headers._list):
+        if any(lower in _OVERRIDES for _, lower, _ in field_lines(request.headers)):
             decision = _overridden(decision)
         known = prepared._replace(path=path, only_if_cached=prepared.only_if_cached and decision.kind != "write")
         if prepared.kind == "write":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import logging
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from ..telemetry.outcome import Status
 from ..telemetry.stats import CacheStats, Counters
 from .cache_key import variant_key
 from .classify import Prepared, Preparer
+from .http_library import set_elapsed
 from .responses import Answers
 
 if TYPE_CHECKING:
@@ -186,8 +186,7 @@ class Core:
 
     def answered_request(self, request: Any, response: Any, took: float, *, lookup: bool = False) -> None:
         """A request, or a lookup, got its answer after `took` seconds, by another way than as a plain hit."""
-        if "_elapsed" in response.__dict__:  # made here; to any other the client gives its own
-            response._elapsed = datetime.timedelta(seconds=took)
+        set_elapsed(response, took)
         self.journal.answered(request, response, took)
 
     def dirtied(self, tags: Iterable[str] | None, reason: str, rule: str = "") -> None:

@@ -9,7 +9,7 @@ from ..policy.directives import BACKGROUND, DEADLINE
 from ..storage.entry import StoredResponse
 from ..telemetry.outcome import Status
 from .classify import Prepared
-from .http_library import copied, parts
+from .http_library import copied, parsed, parts
 from .staleness import Staleness
 from .steps import Fetch, Join, Stale
 
@@ -67,7 +67,7 @@ class Departures(Staleness):
                 storage.flights.add(flight)
             if not background:
                 self._count("miss")
-                self.diary.missed(prepared.rule, request.url._uri_reference.query)
+                self.diary.missed(prepared.rule, parsed(request.url).query)
                 self.diary.noted(reason)
         if settling:
             reason = "storage-error" if coherence.is_out_of_reach else "settling"

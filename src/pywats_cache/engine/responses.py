@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..protocol.cache_status import cache_status
 from ..protocol.conditional import not_modified_items
-from ..protocol.fields import put
 from ..storage.entry import StoredResponse
 from ..telemetry.outcome import EXTENSION, CacheOutcome, Status
+from .http_library import put
 
 if TYPE_CHECKING:
     from .http_library import Library

@@ -5,11 +5,10 @@ from __future__ import annotations
 from math import inf
 from typing import Any
 
-from ..protocol.fields import remove
 from ..protocol.freshness import NO_WISHES, wishes
 from .cache_key import entry_key
 from .classify import Asked, Fields, Prepared, Preparer
-from .http_library import copied
+from .http_library import copied, remove
 
 __all__ = ["RfcPreparer", "plain"]
 

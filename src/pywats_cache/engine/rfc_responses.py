@@ -8,6 +8,7 @@ from ..protocol.freshness import age_field
 from ..protocol.ranges import ByteRange, partial_items, unsatisfied_items
 from ..storage.entry import StoredResponse
 from ..telemetry.outcome import EXTENSION, CacheOutcome, Status
+from .http_library import field_lines
 from .responses import NO_TIME, Answers
 
 __all__ = ["RfcAnswers"]
@@ -33,7 +34,7 @@ class RfcAnswers(Answers):
     ) -> Any:
         """The 304 to a caller who holds what is stored (RFC 9110 §15.4.5)."""
         response = super().not_modified(entry, age, status, reason)
-        response.headers._list.append(_age(age))
+        field_lines(response.headers).append(_age(age))
         return response
 
     def partial(self, entry: StoredResponse, part: ByteRange, age: float, status: Status, reason: str) -> Any:

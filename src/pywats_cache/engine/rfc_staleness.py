@@ -17,6 +17,7 @@ from ..support.memo import Memo
 from ..telemetry.outcome import CacheOutcome, Status
 from .cache_key import variant_key
 from .core import in_time
+from .http_library import field_lines
 from .rfc_classify import RfcPreparer
 from .rfc_responses import RfcAnswers
 from .staleness import Staleness
@@ -166,7 +167,7 @@ class RfcStaleness(Staleness):
 
         None with a Range: an answer to it may be a part, which says nothing of the whole.
         """
-        asked = None if request is None else fields(request.headers._list)
+        asked = None if request is None else fields(field_lines(request.headers))
         if asked is not None and "range" in asked:
             return []
         return conditional_fields(fields(entry.headers), asked)
@@ -229,7 +230,7 @@ class RfcStaleness(Staleness):
     ) -> Any:
         """The Response of a stored answer to this request: a 304, a part, or the whole."""
         if prepared.kind == "part":
-            asked, headers = fields(request.headers._list), fields(entry.headers)
+            asked, headers = fields(field_lines(request.headers)), fields(entry.headers)
             if evaluate(asked, headers, entry.status, self.wall() - age) is Precondition.NOT_MODIFIED:
                 return self.answers.not_modified(entry, age, status, "precondition" if status == "hit" else reason)
             # A part of an encoded body cannot be decoded, so the whole is the answer then, as RFC 9110 §14.2 allows.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..protocol.conditional import selects, speaks_of_caller
 from ..protocol.fields import fields
 from ..protocol.freshness import Freshness, freshness, initial_age, stored_items, unstorable_by_rfc
+from .http_library import field_lines
 from .rfc_staleness import RfcStaleness
 from .storability import unkeepable
 from .storing import Arrivals
@@ -35,7 +36,7 @@ class RfcArrivals(RfcStaleness, Arrivals):
         self, fetch: Fetch, status: int, received: dict[str, list[str]], headers: dict[str, list[str]]
     ) -> str | None:
         fresh = self._dated(fetch, status, received, headers)
-        return unstorable_by_rfc(status, fields(fetch.request.headers._list), headers, fresh) or unkeepable(
+        return unstorable_by_rfc(status, fields(field_lines(fetch.request.headers)), headers, fresh) or unkeepable(
             headers, self.storage.max_entry_bytes
         )
 
@@ -76,11 +77,11 @@ class RfcArrivals(RfcStaleness, Arrivals):
 
     def confirms(self, fetch: Fetch, stale: StoredResponse, received: dict[str, list[str]]) -> bool:
         """Whether a 304 speaks of what is stored; the caller's entity-tags may have gone along with ours."""
-        return selects(received, fields(stale.headers), fields(fetch.request.headers._list))
+        return selects(received, fields(stale.headers), fields(field_lines(fetch.request.headers)))
 
     def unconfirmed(self, fetch: Fetch, response: Any, received: dict[str, list[str]]) -> Any:
         """A 304 that speaks of the caller's own copy is handed on; after any other `fetch` is to be sent plainly."""
-        if not speaks_of_caller(received, fields(fetch.request.headers._list)):
+        if not speaks_of_caller(received, fields(field_lines(fetch.request.headers))):
             return super().unconfirmed(fetch, response, received)
         self.release(fetch)
         return self._undecoded(fetch, response, b"", "conditional")

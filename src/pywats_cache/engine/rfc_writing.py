@@ -15,6 +15,7 @@ from ..protocol.vary import vary_names
 from ..storage.entry import StoredResponse
 from ..support.collector import Collector
 from ..telemetry.outcome import EXTENSION
+from .http_library import content_of, field_lines, raw_of
 from .rfc_storing import RfcArrivals
 from .steps import Fetch
 from .writing import Gathered, Writes
@@ -56,7 +57,7 @@ class RfcWrites(RfcArrivals, Writes):
         bases = [str(request.url)]
         if "target" in request.extensions:
             bases.append(urlsplit(bases[0])._replace(path=prepared.path, query="").geturl())
-        headers = fields(response.headers._list)
+        headers = fields(field_lines(response.headers))
         urls = [url for base in bases for url in invalidated(request.method, response.status_code, base, headers)[1:]]
         return tuple(tag for url in urls for tag in exact_tags(prepared.origin, urlsplit(url).path))
 
@@ -68,12 +69,12 @@ class RfcWrites(RfcArrivals, Writes):
         entry = self.storage.find(self.variant(forward.request, prepared.key))
         if entry is None or entry.own_ttl or coherence.dirtied_since(entry.tags, entry.epoch):
             return
-        received = fields(response.headers._list)
+        received = fields(field_lines(response.headers))
         effect = head_effect(response.status_code, received, fields(entry.headers))
         if effect == "update":
             # The body is as old as before, so it keeps the epoch of its fetch, and its tags.
             fetch = self._fetch_of(forward, forward.request, entry.epoch, entry.tags)
-            items = updated_items(entry.headers, self.kept(response.headers._list))
+            items = updated_items(entry.headers, self.kept(field_lines(response.headers)))
             headers = fields(items)
             may_stay = self.why_not_renewed(fetch, entry, received, headers) is None
             if may_stay and set(vary_names(headers)) <= set(entry.vary):
@@ -110,12 +111,14 @@ class RfcWrites(RfcArrivals, Writes):
             return None
         if "target" in request.extensions:  # it was not the URL that answered
             return None
-        headers = fields(response.headers._list)
+        headers = fields(field_lines(response.headers))
         fresh = freshness(response.status_code, headers, self.wall())
         if not usable_for_get(response.status_code, str(request.url), headers, fresh):
             return None
         kept = [
-            (name, value) for name, lower, value in request.headers._list if lower.decode("latin-1") not in _OF_A_BODY
+            (name, value)
+            for name, lower, value in field_lines(request.headers)
+            if lower.decode("latin-1") not in _OF_A_BODY
         ]
         get = self.library.request("GET", request.url, headers=kept)
         fetch = self._fetch_of(forward, get, forward.epoch)
@@ -149,9 +152,9 @@ class RfcWrites(RfcArrivals, Writes):
             if content is not None:
                 self._store(fetch, response, raw, content)
 
-        if hasattr(response, "_content"):
-            raw = getattr(response.stream, "_stream", None)
-            if isinstance(raw, bytes):
+        if content_of(response) is not None:
+            raw = raw_of(response.stream)
+            if raw is not None:
                 done(raw)
             return None
         at_once = self.storage.coherence.without_io  # the body may be read in an event loop

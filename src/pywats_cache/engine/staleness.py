@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from ..coherence.single_flight import Landing
 from ..protocol.conditional import conditional_fields, validating_tag
 from ..protocol.dates import date_field
-from ..protocol.fields import fields, put, remove
+from ..protocol.fields import fields
 from .core import Core
-from .http_library import copied
+from .http_library import copied, put, remove
 
 if TYPE_CHECKING:
     from ..storage.entry import StoredResponse

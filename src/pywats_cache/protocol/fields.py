@@ -1,7 +1,8 @@
-"""Header fields as the bytes they are: white space and case in them, one of them combined, and how to set one.
+"""Header fields as the bytes they are: white space and case in them, one of them combined, and all by name.
 
 httpx guesses one encoding for all fields of a message, so `headers[name]` may give two different values as one text, or
-raise. What is compared, or goes out again, is therefore read from the raw items and set there.
+raise. What is compared, or goes out again, is therefore read from the raw items, and set there
+(`engine.http_library.put`).
 Text of header fields here is decoded as latin-1, which is lossless, and encoded as latin-1 where it goes out again.
 """
 
@@ -10,9 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from string import ascii_lowercase, ascii_uppercase
-from typing import Any
 
-__all__ = ["OWS", "TOKEN", "combined", "content_length", "fields", "listed_names", "lowered", "put", "remove"]
+__all__ = ["OWS", "TOKEN", "combined", "content_length", "fields", "listed_names", "lowered"]
 
 OWS = " \t"
 """All that is white space around a value (RFC 9110 §5.6.3); `str.strip` also takes away bytes of the value."""
@@ -41,27 +41,6 @@ def combined(items: Iterable[tuple[bytes, bytes, bytes]], name: bytes) -> bytes 
     """The lines of a field as one value (RFC 9110 §5.3), or None without one; `name` in lower case."""
     values = [value for _, lower, value in items if lower == name]
     return b", ".join(values) if values else None
-
-
-def put(headers: Any, name: bytes, value: bytes) -> None:
-    """Set a field of a library's `headers`, in the place of the first of its lines."""
-    lower = name.lower()
-    item, kept, placed = (name, lower, value), [], False
-    for other in headers._list:
-        if other[1] != lower:
-            kept.append(other)
-        elif not placed:
-            kept.append(item)
-            placed = True
-    headers._list = kept if placed else [*kept, item]
-    if not value.isascii():
-        headers._encoding = None  # it was guessed without this value
-
-
-def remove(headers: Any, names: Iterable[bytes]) -> None:
-    """Take fields (in lower case) out of a library's `headers`."""
-    gone = frozenset(names)
-    headers._list = [item for item in headers._list if item[1] not in gone]
 
 
 def fields(items: Iterable[tuple[bytes, bytes, bytes]], only: frozenset[bytes] | None = None) -> dict[str, list[str]]:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from ..support.http_types import ParsedUrl
 
 __all__ = ["Target", "addressed", "origin_of"]
 
@@ -22,14 +26,17 @@ class Target(NamedTuple):
     origin: str | None = None
 
 
-def origin_of(url: Any) -> str:
+def origin_of(url: ParsedUrl) -> str:
     """Scheme, host and port of a parsed URL as tags and keys have them."""
     host = f"[{url.host}]" if ":" in url.host else url.host
     return f"{url.scheme}://{host}" if url.port is None else f"{url.scheme}://{host}:{url.port}"
 
 
-def addressed(target: object, url_class: Any) -> Target | None:
-    """What a request with this `target` addresses (RFC 9112 §3.2); None where that cannot be told."""
+def addressed(target: object, parse: Callable[[str], ParsedUrl]) -> Target | None:
+    """What a request with this `target` addresses (RFC 9112 §3.2); None where that cannot be told.
+
+    - `parse`: the parts of a URL as the library reads it, or its error.
+    """
     if isinstance(target, bytes):
         target = target.decode("latin-1")
     if not isinstance(target, str):
@@ -40,7 +47,7 @@ def addressed(target: object, url_class: Any) -> Target | None:
     if absolute is None:
         return None
     try:
-        origin = origin_of(url_class(absolute[1])._uri_reference)
+        origin = origin_of(parse(absolute[1]))
     except Exception:  # noqa: BLE001 - not a URL to the library, so who knows what a server makes of it
         return None
     return Target(absolute[2].partition("?")[0] or "/", origin)

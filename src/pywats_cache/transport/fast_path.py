@@ -19,7 +19,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..engine.core import Core
-from ..engine.http_library import copied
+from ..engine.http_library import copied, default_encoding
 from ..engine.steps import Join, Stale
 from ..policy.directives import DEADLINE
 from ..storage.entry import StoredResponse
@@ -79,7 +79,7 @@ class Pending:
     def ended(self, response: Any, options: dict[str, Any]) -> Any:
         """Make `response` ready for the caller. If it is None, `options` tell the ordinary way not to wait again."""
         if response is not None:
-            response.default_encoding = self._door._client._default_encoding
+            response.default_encoding = default_encoding(self._door._client)
             return response
         options["extensions"] = {DEADLINE: self.step.deadline}
         return None

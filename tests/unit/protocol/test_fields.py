@@ -1,14 +1,12 @@
-"""Header fields as bytes: white space, case, lists of names, and setting one."""
+"""Header fields as bytes: white space, case, and lists of names."""
 
 from __future__ import annotations
-
-from types import SimpleNamespace
 
 import pytest
 
 from pywats_cache.protocol.cache_control import parse_cache_control, seconds_of
 from pywats_cache.protocol.conditional import conditional_fields, listed_tags
-from pywats_cache.protocol.fields import combined, content_length, listed_names, lowered, put, remove
+from pywats_cache.protocol.fields import combined, content_length, listed_names, lowered
 
 
 def test_only_a_to_z_have_a_case() -> None:
@@ -33,17 +31,6 @@ def test_lines_of_a_field_are_combined_as_bytes() -> None:
     items = [(b"A", b"a", b"\xe9"), (b"B", b"b", b"x"), (b"a", b"a", b"\xc3\xa9")]
     assert combined(items, b"a") == b"\xe9, \xc3\xa9"
     assert combined(items, b"c") is None
-
-
-def test_a_field_is_set_in_its_place_and_can_be_read(lib: SimpleNamespace) -> None:
-    headers = lib.http.Headers([(b"A", b"1"), (b"B", b"2"), (b"a", b"3")])
-    assert headers.encoding == "ascii"
-    put(headers, b"A", b"\xe9")
-    put(headers, b"C", b"4")
-    assert headers.raw == [(b"A", b"\xe9"), (b"B", b"2"), (b"C", b"4")]
-    assert headers["a"] == "\xe9"
-    remove(headers, [b"a", b"c"])
-    assert headers.raw == [(b"B", b"2")]
 
 
 @pytest.mark.parametrize("said", ["no-store\xa0", "\xa0no-store", "x\x85no-store", "no-store; x", "NO-STORE\xe9=1"])
