@@ -6,6 +6,7 @@ import httpx
 from typing_extensions import assert_type
 
 from pywats_cache import (
+    REASONS,
     AsyncCacheClient,
     AsyncCacheTransport,
     CacheClient,
@@ -82,16 +83,27 @@ async def asynchronous() -> None:
 
 def outcome(response: httpx.Response) -> str:
     result: CacheOutcome = response.extensions["pywats_cache"]
-    assert_type(result.reason, str)
+    as_text: str = result.reason
+    assert_type(REASONS[result.reason], str)
     assert_type(result.ttl, float | None)
     assert_type(result.stored, bool)
     if result.status == "hits":  # type: ignore[comparison-overlap]
         return "no such status"
-    return result.status
+    match result.reason:
+        case "dirtied" | "softened":
+            return "a write came in between"
+        case "expired":
+            return f"past its TTL of {result.ttl} s"
+        case _:
+            pass
+    if result.reason == "dirtyed":  # type: ignore[comparison-overlap]
+        return "no such reason"
+    return as_text
 
 
 def mistakes(client: CacheClient, other: AsyncCacheClient) -> None:
     CacheClient(ttl=60)  # type: ignore[call-arg]
+    CacheOutcome("miss", "unknwon")  # type: ignore[arg-type]
     CacheClient(base_url=5)  # type: ignore[arg-type]
     CacheClient(controller={"ttl": 60})  # type: ignore[arg-type]
     CacheClient(transport=httpx.AsyncHTTPTransport())  # type: ignore[arg-type]

@@ -163,9 +163,9 @@ def explain(
     if not _METHOD.fullmatch(method):
         fail(f"METHOD must be one such as GET, not {shown(method)}: explain METHOD URL", USAGE)
     found = target_of(url).explain(method, target, Asking(rules, tuple(header or ()), authorize))
-    from ..telemetry.outcome import REASONS
+    from ..telemetry.outcome import meaning
 
-    say(found, as_json, *str(found["text"]).split("\n"), f"  {found['reason']}: {REASONS.get(found['reason'], '')}")
+    say(found, as_json, *str(found["text"]).split("\n"), f"  {found['reason']}: {meaning(found['reason']) or ''}")
 
 
 def doctor(url: Address = DEFAULT, as_json: AsJson = False) -> None:

@@ -10,6 +10,7 @@ from ..telemetry.miss_patterns import MAX_VALUES
 
 if TYPE_CHECKING:
     from ..engine.engine import Engine
+    from ..telemetry.outcome import Reason
 
 __all__ = ["Finding", "findings"]
 
@@ -30,7 +31,7 @@ class Finding:
         return self.text
 
 
-_NOT_STORED = {
+_NOT_STORED: dict[Reason, str] = {
     "no-store": "the answers say Cache-Control: no-store (a rule with ignore_no_store=True stores them nevertheless)",
     "set-cookie": "the answers set a cookie",
     "vary-any": "the answers say Vary: *",

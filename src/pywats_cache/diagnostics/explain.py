@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ..engine.engine import Engine
     from ..storage.entry import StoredResponse
     from ..storage.shared.base import SharingStorage
+    from ..telemetry.outcome import Reason, Status
 
 __all__ = [
     "Explanation",
@@ -36,8 +37,8 @@ class Explanation:
 
     __module__ = "pywats_cache"
 
-    status: str
-    reason: str
+    status: Status
+    reason: Reason
     kind: str
     rule: str
     key: str | None
@@ -132,8 +133,8 @@ def _explained(engine: Engine, request: Any, shared: SharingStorage | None, asks
 
 
 def _fate(
-    engine: Engine, prepared: Prepared, entry: StoredResponse | None, now: float, held: str | None
-) -> tuple[str, str]:
+    engine: Engine, prepared: Prepared, entry: StoredResponse | None, now: float, held: Reason | None
+) -> tuple[Status, Reason]:
     """Status and reason of a read for which `entry` is stored; `held`: why nothing new could be stored now."""
     if entry is None:
         return "miss", held or prepared.reason

@@ -10,6 +10,7 @@ from ..telemetry.origin_times import BOUNDS
 
 if TYPE_CHECKING:
     from ..engine.engine import Engine
+    from ..telemetry.outcome import Reason
     from ..telemetry.stats import CacheStats
 
 __all__ = ["Figures", "measure"]
@@ -29,7 +30,7 @@ class Figures:
     """
 
     stats: CacheStats
-    reasons: dict[str, int]
+    reasons: dict[Reason, int]
     fetches: dict[str, int]
     origin_buckets: tuple[int, ...]
     origin_seconds: float

@@ -22,6 +22,7 @@ from .sizes import asked_size, name_size, prepared_size
 
 if TYPE_CHECKING:
     from ..protocol.freshness import Wishes
+    from ..telemetry.outcome import Reason
 
 __all__ = ["Asked", "Fields", "Prepared", "Preparer"]
 
@@ -71,7 +72,7 @@ class Prepared(NamedTuple):
     """
 
     kind: Literal["read", "part", "write", "bypass"]
-    reason: str
+    reason: Reason
     rule: str
     key: str = ""
     ttl: float = 0.0
@@ -106,7 +107,7 @@ class Asked(NamedTuple):
     only_if_cached: bool
     refresh: bool
     max_age: float | None
-    reason: str | None
+    reason: Reason | None
     body_fields: tuple[bytes, bytes]
     part: bool = False
     wishes: Wishes | None = None
@@ -317,7 +318,7 @@ class Preparer:
         return partition_digest(self._secret, selected) if selected else ""
 
     @staticmethod
-    def bypassed(prepared: Prepared, reason: str) -> Prepared:
+    def bypassed(prepared: Prepared, reason: Reason) -> Prepared:
         """`prepared` for a request that goes around the cache."""
         return prepared._replace(kind="bypass", reason=reason)
 
@@ -362,7 +363,7 @@ def _overridden(decision: Decision) -> Decision:
     return Decision("write", decision.rule) if may_write else decision
 
 
-def _why_not(first: Mapping[bytes, bytes], controls: CacheControl) -> str | None:
+def _why_not(first: Mapping[bytes, bytes], controls: CacheControl) -> Reason | None:
     """Why a read with these header fields goes around the cache, or None."""
     if "no-store" in controls:
         return "caller-bypass"
@@ -375,7 +376,7 @@ def _why_not(first: Mapping[bytes, bytes], controls: CacheControl) -> str | None
     return None
 
 
-def _why_not_route(decision: Decision, query: str | None) -> str | None:
+def _why_not_route(decision: Decision, query: str | None) -> Reason | None:
     """Why a read of this route goes around the cache, or None."""
     if decision.bypass_query and query:
         names = {unquote_plus(p.partition("=")[0]).casefold() for p in query.split("&")}

@@ -16,7 +16,7 @@ from ..support.memo import most_items
 from ..telemetry.event_log import Journal
 from ..telemetry.miss_patterns import Diary
 from ..telemetry.origin_times import OriginTimes
-from ..telemetry.outcome import Status
+from ..telemetry.outcome import Reason, Status
 from ..telemetry.stats import CacheStats, Counters
 from .cache_key import variant_key
 from .classify import Prepared, Preparer
@@ -119,7 +119,7 @@ class Core:
         prepared: Prepared,
         entry: StoredResponse,
         status: Status,
-        reason: str,
+        reason: Reason,
         age: float,
         *,
         stored: bool = True,

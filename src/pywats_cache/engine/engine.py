@@ -19,7 +19,7 @@ from ..policy.directives import DEADLINE, Directives
 from ..protocol.conditional import Precondition, entity_tag, evaluate
 from ..protocol.fields import fields
 from ..storage.entry import StoredResponse
-from ..telemetry.outcome import EXTENSION, CacheOutcome, Status
+from ..telemetry.outcome import EXTENSION, CacheOutcome, Reason, Status
 from .classify import Prepared
 from .lookups import Lookups
 from .steps import Join
@@ -173,7 +173,7 @@ class Engine(Lookups, Arrivals, Writes):
         return fetch
 
     def _stale_now(
-        self, request: Any, prepared: Prepared, key: str, stale: StoredResponse, now: float, reason: str
+        self, request: Any, prepared: Prepared, key: str, stale: StoredResponse, now: float, reason: Reason
     ) -> Any:
         """Serve what is stored past its TTL without asking the server first; one refresh runs, if one may."""
         self.counters.stale += 1
@@ -226,7 +226,7 @@ class Engine(Lookups, Arrivals, Writes):
         reason = "join-timeout" if flight.landing is None else "not-shared"
         return self._take_off(request, prepared, join.key, now, self._owner(), reason, solo=True)
 
-    def _gateway_timeout(self, prepared: Prepared, reason: str, status: Status) -> Any:
+    def _gateway_timeout(self, prepared: Prepared, reason: Reason, status: Status) -> Any:
         with self.storage.lock:
             self._count(status)
         key, ttl = (prepared.key if status == "miss" else None), self.stated_ttl(prepared)

@@ -7,7 +7,7 @@ from typing import Any
 from ..coherence.single_flight import Flight, Landing, Owner
 from ..policy.directives import BACKGROUND, DEADLINE
 from ..storage.entry import StoredResponse
-from ..telemetry.outcome import Status
+from ..telemetry.outcome import Reason, Status
 from .classify import Prepared
 from .http_library import copied, parsed, parts
 from .staleness import Staleness
@@ -40,7 +40,7 @@ class Departures(Staleness):
         key: str,
         now: float,
         owner: Owner,
-        reason: str,
+        reason: Reason,
         *,
         solo: bool,
         background: bool = False,
@@ -82,7 +82,7 @@ class Departures(Staleness):
             fetch.stale = entry
             self.ask(fetch)
 
-    def _brought(self, join: Join, now: float) -> tuple[StoredResponse, Status, str, float] | None:
+    def _brought(self, join: Join, now: float) -> tuple[StoredResponse, Status, Reason, float] | None:
         """What the flight brought for this request: entry, status, reason and age; None if nothing fits."""
         landing, prepared = join.flight.landing, join.prepared  # before the answer, which is set first
         entry = join.flight.answer

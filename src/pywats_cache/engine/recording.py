@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from ..telemetry.outcome import EXTENSION, CacheOutcome
+from ..telemetry.outcome import EXTENSION, CacheOutcome, Reason
 from ..telemetry.trace_recorder import Recorder
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class Recording(_Engine):
             line["l"] = 1
         self.recorder.put(line)
 
-    def _keep(self, fetch: Fetch, entry: StoredResponse) -> str | None:
+    def _keep(self, fetch: Fetch, entry: StoredResponse) -> Reason | None:
         why_not = super()._keep(fetch, entry)
         if why_not is None and self.recorder is not None:
             stored = {

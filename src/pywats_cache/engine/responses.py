@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..protocol.cache_status import cache_status
 from ..protocol.conditional import not_modified_items
 from ..storage.entry import StoredResponse
-from ..telemetry.outcome import EXTENSION, CacheOutcome, Status
+from ..telemetry.outcome import EXTENSION, CacheOutcome, Reason, Status
 from .http_library import put
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Answers:
             put(headers, b"Cache-Status", b", ".join([*others, cache_status(self.name, outcome).encode()]))
 
     def not_modified(
-        self, entry: StoredResponse, age: float, status: Status = "hit", reason: str = "precondition"
+        self, entry: StoredResponse, age: float, status: Status = "hit", reason: Reason = "precondition"
     ) -> Any:
         """The 304 to a caller who holds what is stored (RFC 9110 §15.4.5)."""
         items = [(name, value) for name, _, value in not_modified_items(entry.headers)]
@@ -50,7 +50,14 @@ class Answers:
         return response
 
     def stored(
-        self, entry: StoredResponse, status: Status, reason: str, age: float, *, head: bool = False, stored: bool = True
+        self,
+        entry: StoredResponse,
+        status: Status,
+        reason: Reason,
+        age: float,
+        *,
+        head: bool = False,
+        stored: bool = True,
     ) -> Any:
         """The Response of a stored answer; with `head` without its body (RFC 9110 §9.3.2)."""
         response = object.__new__(self.library.cached_response)
@@ -62,11 +69,11 @@ class Answers:
             response.stream = self.library.byte_stream(entry.raw)
         return response
 
-    def first(self, entry: StoredResponse, reason: str, received: Any, *, stored: bool) -> Any:
+    def first(self, entry: StoredResponse, reason: Reason, received: Any, *, stored: bool) -> Any:
         """The Response of an answer that was just received and read, with its header fields as received."""
         return self.stored(entry, "miss", reason, 0.0, stored=stored)
 
-    def looked_up(self, entry: StoredResponse, status: Status, reason: str, age: float, pattern: Any) -> Any:
+    def looked_up(self, entry: StoredResponse, status: Status, reason: Reason, age: float, pattern: Any) -> Any:
         """The same for a lookup: already read, its request to be copied from `pattern`."""
         response = object.__new__(self.library.looked_up_response)
         response._pattern, response._own = pattern, False

@@ -7,7 +7,7 @@ from typing import Any
 from ..protocol.freshness import age_field
 from ..protocol.ranges import ByteRange, partial_items, unsatisfied_items
 from ..storage.entry import StoredResponse
-from ..telemetry.outcome import EXTENSION, CacheOutcome, Status
+from ..telemetry.outcome import EXTENSION, CacheOutcome, Reason, Status
 from .http_library import field_lines
 from .responses import NO_TIME, Answers
 
@@ -21,7 +21,7 @@ class RfcAnswers(Answers):
         super()._fill(response, entry, outcome)
         response.headers._list.append(_age(outcome.age))
 
-    def first(self, entry: StoredResponse, reason: str, received: Any, *, stored: bool) -> Any:
+    def first(self, entry: StoredResponse, reason: Reason, received: Any, *, stored: bool) -> Any:
         """The Response of an answer just received. Not all of its fields are stored, but the caller gets them all."""
         response = super().first(entry, reason, received, stored=stored)
         outcome = response.extensions[EXTENSION]
@@ -30,14 +30,14 @@ class RfcAnswers(Answers):
         return response
 
     def not_modified(
-        self, entry: StoredResponse, age: float, status: Status = "hit", reason: str = "precondition"
+        self, entry: StoredResponse, age: float, status: Status = "hit", reason: Reason = "precondition"
     ) -> Any:
         """The 304 to a caller who holds what is stored (RFC 9110 §15.4.5)."""
         response = super().not_modified(entry, age, status, reason)
         field_lines(response.headers).append(_age(age))
         return response
 
-    def partial(self, entry: StoredResponse, part: ByteRange, age: float, status: Status, reason: str) -> Any:
+    def partial(self, entry: StoredResponse, part: ByteRange, age: float, status: Status, reason: Reason) -> Any:
         """The 206 of a part of what is stored, or the 416 where there is no such part (RFC 9110 §14)."""
         length = len(entry.raw)
         if part.satisfiable:

@@ -14,7 +14,7 @@ from ..protocol.ranges import requested_range
 from ..protocol.vary import preferred_language, selecting_value
 from ..support.clock import calendar
 from ..support.memo import Memo
-from ..telemetry.outcome import CacheOutcome, Status
+from ..telemetry.outcome import CacheOutcome, Reason, Status
 from .cache_key import variant_key
 from .core import in_time
 from .http_library import field_lines
@@ -39,6 +39,7 @@ LANGUAGE = 350
 """Bytes counted for the language of an answer, on top of its name."""
 FAILURES = frozenset({500, 502, 503, 504})
 """The statuses in whose place a stale answer may be served (RFC 5861 §4)."""
+_SERVED_STALE: dict[Use, Reason] = {Use.STALE: "max-stale", Use.REFRESH_BEHIND: "while-revalidate"}
 _SPEAKING = frozenset({b"cache-control"})
 
 
@@ -95,7 +96,7 @@ class RfcStaleness(Staleness):
         """Whether the answer of another's fetch that was joined in flight may answer."""
         return in_time(entry, prepared, age) and self._pleases(entry, prepared, age)
 
-    def why_not_fresh(self, entry: StoredResponse, prepared: Prepared, age: float) -> str:
+    def why_not_fresh(self, entry: StoredResponse, prepared: Prepared, age: float) -> Reason:
         """The reason code of a stored answer that may not answer as fresh."""
         reason = super().why_not_fresh(entry, prepared, age)
         return "no-cache" if reason == "expired" and self.said(entry)[0].validate else reason
@@ -144,7 +145,7 @@ class RfcStaleness(Staleness):
         """Whether a stale answer is served in place of one with this status (RFC 5861 §4)."""
         return status in FAILURES and super().fails_over(fetch, status)
 
-    def why_stale_now(self, entry: StoredResponse, prepared: Prepared, now: float) -> str | None:
+    def why_stale_now(self, entry: StoredResponse, prepared: Prepared, now: float) -> Reason | None:
         """The reason to serve a stored answer stale without asking the server first, or None."""
         decision, offline = prepared.decision, self.controller.offline
         assert decision is not None
@@ -160,7 +161,7 @@ class RfcStaleness(Staleness):
         if self.is_superseded(entry):
             said = replace(said, stale_while_revalidate=0.0)
         use = may_use(max(now - entry.began, entry.ttl), said, prepared.wishes or NO_WISHES)
-        return {Use.STALE: "max-stale", Use.REFRESH_BEHIND: "while-revalidate"}.get(use)
+        return _SERVED_STALE.get(use)
 
     def validators(self, entry: StoredResponse, request: Any) -> list[tuple[str, str]]:
         """The fields that ask whether `entry` is still what the server has (RFC 9111 §4.3.1); the caller's with them.
@@ -223,7 +224,7 @@ class RfcStaleness(Staleness):
         prepared: Prepared,
         entry: StoredResponse,
         status: Status,
-        reason: str,
+        reason: Reason,
         age: float,
         *,
         stored: bool = True,

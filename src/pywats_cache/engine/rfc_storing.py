@@ -16,6 +16,7 @@ from .storing import Arrivals
 
 if TYPE_CHECKING:
     from ..storage.entry import StoredResponse
+    from ..telemetry.outcome import Reason
     from .steps import Fetch
 
 __all__ = ["RfcArrivals"]
@@ -28,13 +29,13 @@ class RfcArrivals(RfcStaleness, Arrivals):
 
     looks_at: frozenset[bytes] | None = None
 
-    def why_unstorable(self, fetch: Fetch, status: int, headers: dict[str, list[str]]) -> str | None:
+    def why_unstorable(self, fetch: Fetch, status: int, headers: dict[str, list[str]]) -> Reason | None:
         """The reason code of an answer that is not stored (RFC 9111 §3), or None."""
         return self._why_not(fetch, status, headers, headers)
 
     def _why_not(
         self, fetch: Fetch, status: int, received: dict[str, list[str]], headers: dict[str, list[str]]
-    ) -> str | None:
+    ) -> Reason | None:
         fresh = self._dated(fetch, status, received, headers)
         return unstorable_by_rfc(status, fields(field_lines(fetch.request.headers)), headers, fresh) or unkeepable(
             headers, self.storage.max_entry_bytes
@@ -68,7 +69,7 @@ class RfcArrivals(RfcStaleness, Arrivals):
             result.append((b"Date", b"date", formatdate(self.wall(), usegmt=True).encode()))
         return result
 
-    def _keep(self, fetch: Fetch, entry: StoredResponse) -> str | None:
+    def _keep(self, fetch: Fetch, entry: StoredResponse) -> Reason | None:
         if entry.vary:
             self.remember_language(fetch.prepared.key, entry)
         return super()._keep(fetch, entry)
@@ -88,6 +89,6 @@ class RfcArrivals(RfcStaleness, Arrivals):
 
     def why_not_renewed(
         self, fetch: Fetch, stale: StoredResponse, received: dict[str, list[str]], headers: dict[str, list[str]]
-    ) -> str | None:
+    ) -> Reason | None:
         """Take from a 304 how old what is stored is now, how long it is fresh, and whether it may stay stored."""
         return self._why_not(fetch, stale.status, received, headers)

@@ -13,7 +13,7 @@ from .http_library import copied, put, remove
 
 if TYPE_CHECKING:
     from ..storage.entry import StoredResponse
-    from ..telemetry.outcome import Status
+    from ..telemetry.outcome import Reason, Status
     from .classify import Prepared
     from .steps import Fetch
 
@@ -32,7 +32,7 @@ class Staleness(Core):
     a new answer.
     """
 
-    def why_not_fresh(self, entry: StoredResponse, prepared: Prepared, age: float) -> str:
+    def why_not_fresh(self, entry: StoredResponse, prepared: Prepared, age: float) -> Reason:
         """The reason code of a stored answer that may not answer as fresh."""
         coherence = self.storage.coherence
         if entry.valid_at != coherence.epoch or prepared.directed:
@@ -64,7 +64,7 @@ class Staleness(Core):
             )
         )
 
-    def why_stale_now(self, entry: StoredResponse, prepared: Prepared, now: float) -> str | None:
+    def why_stale_now(self, entry: StoredResponse, prepared: Prepared, now: float) -> Reason | None:
         """The reason to serve a stored answer stale without asking the server first, or None."""
         decision, offline = prepared.decision, self.controller.offline
         assert decision is not None
@@ -180,7 +180,7 @@ class Staleness(Core):
             return self._served(fetch, stale, "if-error")
         return None
 
-    def _served(self, fetch: Fetch, stale: StoredResponse, reason: str) -> Any:
+    def _served(self, fetch: Fetch, stale: StoredResponse, reason: Reason) -> Any:
         self.count(fetch, "stale")
         if fetch.background:
             self._back_off(fetch.flight.key)

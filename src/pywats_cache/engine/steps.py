@@ -9,7 +9,7 @@ from typing import Any
 
 from ..coherence.single_flight import Flight, Landing
 from ..storage.entry import StoredResponse
-from ..telemetry.outcome import CacheOutcome
+from ..telemetry.outcome import CacheOutcome, Reason
 from .classify import Prepared
 from .http_library import Parts
 
@@ -98,14 +98,14 @@ class Fetch(Step):
         request: Any,
         prepared: Prepared,
         flight: Flight[StoredResponse],
-        reason: str,
+        reason: Reason,
         *,
         background: bool = False,
     ) -> None:
         self.request: Any = request
         self.prepared: Prepared = prepared
         self.flight: Flight[StoredResponse] = flight
-        self.reason: str = reason
+        self.reason: Reason = reason
         self.stale: StoredResponse | None = None
         self.background: bool = background
         self.to_send: Any = request

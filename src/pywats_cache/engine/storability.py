@@ -8,6 +8,7 @@ from ..policy.controller import Decision
 from ..protocol.cache_control import parse_cache_control
 from ..protocol.fields import OWS, content_length, lowered
 from ..protocol.vary import vary_names
+from ..telemetry.outcome import Reason
 
 __all__ = [
     "DECISIVE",
@@ -45,7 +46,7 @@ DECISIVE = frozenset(
 """The response header fields that TTL mode looks at."""
 
 
-def unstorable(status: int, headers: Mapping[str, list[str]], decision: Decision, bound: int) -> str | None:
+def unstorable(status: int, headers: Mapping[str, list[str]], decision: Decision, bound: int) -> Reason | None:
     """Why an answer is never stored in TTL mode (a 200, or what the rule names, is stored), or None."""
     negative = decision.negative_ttl is not None and status in NEGATIVE
     if (status not in decision.statuses and not negative) or status == 206:
@@ -61,7 +62,7 @@ def unstorable(status: int, headers: Mapping[str, list[str]], decision: Decision
     return unkeepable(headers, bound)
 
 
-def unkeepable(headers: Mapping[str, list[str]], bound: int) -> str | None:
+def unkeepable(headers: Mapping[str, list[str]], bound: int) -> Reason | None:
     """Why an answer is never stored, whatever the policy: no key selects it, it is a stream, or too large; or None."""
     vary = vary_names(headers)
     if "*" in vary or len(vary) > MAX_VARY:

@@ -12,7 +12,7 @@ from ..protocol.fields import content_length, fields
 from ..protocol.vary import vary_names
 from ..storage.entry import StoredResponse, header_items, lasting
 from ..support.collector import Collector
-from ..telemetry.outcome import EXTENSION, CacheOutcome
+from ..telemetry.outcome import EXTENSION, CacheOutcome, Reason
 from .staleness import Staleness
 from .steps import Body, Fetch
 from .storability import DECISIVE, NEGATIVE, is_empty, unstorable
@@ -88,7 +88,7 @@ class Arrivals(Staleness):
             return Body.READ
         return Body.TEE
 
-    def why_unstorable(self, fetch: Fetch, status: int, headers: dict[str, list[str]]) -> str | None:
+    def why_unstorable(self, fetch: Fetch, status: int, headers: dict[str, list[str]]) -> Reason | None:
         """The reason code of an answer that is not stored, or None."""
         assert fetch.prepared.decision is not None
         return unstorable(status, headers, fetch.prepared.decision, self.storage.max_entry_bytes)
@@ -148,7 +148,7 @@ class Arrivals(Staleness):
         """`raw` without its content encodings; None once it is larger than an entry may be."""
         return self.library.decode(headers, raw, self.storage.max_entry_bytes)
 
-    def _undecoded(self, fetch: Fetch, response: Any, raw: bytes, reason: str) -> Any:
+    def _undecoded(self, fetch: Fetch, response: Any, raw: bytes, reason: Reason) -> Any:
         response.stream = self.library.byte_stream(raw)
         response.is_closed = False  # it was, with the connection; the caller reads the body from memory
         self.answers.mark(response, self._outcome(fetch, reason))
@@ -177,7 +177,7 @@ class Arrivals(Staleness):
                 self.failed(fetch)
                 response.extensions[EXTENSION] = self._outcome(fetch, "incomplete")
 
-        def unstored(reason: str) -> None:
+        def unstored(reason: Reason) -> None:
             self.release(fetch)
             response.extensions[EXTENSION] = self._outcome(fetch, reason)
 
@@ -186,7 +186,7 @@ class Arrivals(Staleness):
             self.storage.max_entry_bytes, lambda raw: at_once(done, raw), lambda too_large: at_once(failed, too_large)
         )
 
-    def _store(self, fetch: Fetch, response: Any, raw: bytes, content: bytes) -> tuple[StoredResponse, str | None]:
+    def _store(self, fetch: Fetch, response: Any, raw: bytes, content: bytes) -> tuple[StoredResponse, Reason | None]:
         """Store the answer unless a write came in between, and land the flight with it, in one step.
 
         Returns the entry, and why it was not stored, or None.
@@ -246,12 +246,12 @@ class Arrivals(Staleness):
             took=fetch.took,
         )
 
-    def _keep(self, fetch: Fetch, entry: StoredResponse) -> str | None:
+    def _keep(self, fetch: Fetch, entry: StoredResponse) -> Reason | None:
         """Store `entry` and land the flight with it. Returns why it was not stored, or None."""
         prepared, flight, storage = fetch.prepared, fetch.flight, self.storage
         if prepared.decision is not None:
             entry.ahead = prepared.decision.ahead(entry.ttl)
-        why_not: str | None = None
+        why_not: Reason | None = None
         with storage.lock:
             if not flight.storable:
                 why_not = fetch.reason
@@ -318,7 +318,7 @@ class Arrivals(Staleness):
 
     def why_not_renewed(
         self, fetch: Fetch, stale: StoredResponse, received: dict[str, list[str]], headers: dict[str, list[str]]
-    ) -> str | None:
+    ) -> Reason | None:
         """The reason code of a stored answer that is not stored any longer once it has these `headers`, or None.
 
         - `received`: the fields of the 304 alone.
@@ -347,7 +347,7 @@ class Arrivals(Staleness):
             ttl *= 1.0 - self.controller.jitter * random.random()  # noqa: S311 - spreads load, keeps no secret
         return ttl, own
 
-    def _outcome(self, fetch: Fetch, reason: str, *, stored: bool = False) -> CacheOutcome:
+    def _outcome(self, fetch: Fetch, reason: Reason, *, stored: bool = False) -> CacheOutcome:
         if reason != fetch.reason:
             with self.storage.lock:
                 self.diary.noted(reason)

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..coherence.tags import explicit_tag, subtree_of, subtree_tags
 from ..support.collector import Collector
-from ..telemetry.outcome import CacheOutcome, Status
+from ..telemetry.outcome import CacheOutcome, Reason, Status
 from .classify import Prepared
 from .core import Core
 from .steps import Fetch, Forward
@@ -22,7 +22,7 @@ Gathered = tuple[Fetch, Collector | None]
 class Writes(Core):
     """The part of the engine that dirties."""
 
-    def _forward(self, request: Any, prepared: Prepared, reason: str, status: Status) -> Forward:
+    def _forward(self, request: Any, prepared: Prepared, reason: Reason, status: Status) -> Forward:
         epoch = self.storage.coherence.epoch
         with self.storage.lock:
             self._count(status)

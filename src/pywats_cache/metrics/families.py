@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -37,7 +37,7 @@ def _stat(name: str) -> Callable[[Figures], Samples]:
     return _one(lambda figures: getattr(figures.stats, name))
 
 
-def _table(read: Callable[[Figures], dict[str, Any]]) -> Callable[[Figures], Samples]:
+def _table(read: Callable[[Figures], Mapping[Any, Any]]) -> Callable[[Figures], Samples]:
     return lambda figures: [((key,), value) for key, value in sorted(read(figures).items())]
 
 

@@ -10,11 +10,15 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from .cache_control import MAX_DELTA, CacheControl, delta_seconds, parse_cache_control, seconds_of
 from .conditional import Items, connection_names, is_essential, validating_tag
 from .dates import date_field
 from .fields import OWS, listed_names
+
+if TYPE_CHECKING:
+    from ..telemetry.outcome import Reason
 
 __all__ = [
     "CACHEABLE_BY_DEFAULT",
@@ -157,7 +161,7 @@ def age_field(age: float) -> str:
 # --- Storing -------------------------------------------------------------------------------------------------------
 
 
-def unstorable_by_rfc(status: int, request: Headers, response: Headers, fresh: Freshness) -> str | None:
+def unstorable_by_rfc(status: int, request: Headers, response: Headers, fresh: Freshness) -> Reason | None:
     """Why the answer to a GET is not stored (RFC 9111 §3), as a reason code, or None.
 
     - `fresh`: what `freshness` says of it.

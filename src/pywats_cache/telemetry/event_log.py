@@ -27,6 +27,7 @@ _new = tuple.__new__  # the constructor of a NamedTuple costs twice as much
 class Event(NamedTuple):
     """One request, or one invalidation (`status="invalidation"`), or a failure (`"error"`, the kind as reason).
 
+    - `reason`: a `Reason` of a request that got an answer; otherwise another word.
     - `at`: seconds of wall time, at its end; `took`: seconds.
     - `key`: the digest of the answer; None where there is none.
     """
@@ -58,7 +59,7 @@ class Journal:
         self.note(request.method, "error", type(error).__name__, "", None, took)
 
     def invalidated(self, reason: str, rule: str = "") -> None:
-        """Something was made invalid: by a `write`, by a call of `invalidate`, or all of it by `clear`."""
+        """Something was made invalid: by a `write`, a call of `invalidate` (`soft`) or `clear`, or by a status code."""
         self.note("", "invalidation", reason, rule, None, 0.0)
 
     def note(self, method: str, status: str, reason: str, rule: str, key: str | None, took: float) -> None:

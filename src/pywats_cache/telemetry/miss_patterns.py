@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .outcome import Reason
 
 __all__ = ["MAX_VALUES", "Diary"]
 
@@ -19,7 +23,7 @@ class Diary:
     __slots__ = ("gaps", "reasons", "rules", "values")
 
     def __init__(self) -> None:
-        self.reasons: Counter[str] = Counter()
+        self.reasons: Counter[Reason] = Counter()
         self.rules: Counter[str] = Counter()
         self.values: dict[tuple[str, str], tuple[int, set[int]]] = {}
         self.gaps: dict[str, tuple[float, float]] = {}
@@ -41,7 +45,7 @@ class Diary:
                     different.add(hash(value))
                 self.values[rule, name] = (seen + 1, different)
 
-    def noted(self, reason: str) -> None:
+    def noted(self, reason: Reason) -> None:
         """Count a reason."""
         self.reasons[reason] += 1
 

@@ -2,20 +2,71 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 __all__ = [
     "EXTENSION",
     "REASONS",
     "CacheOutcome",
+    "Reason",
     "Status",
+    "meaning",
 ]
 
 EXTENSION = "pywats_cache"
 
 Status = Literal["hit", "stale", "revalidated", "miss", "collapsed", "bypass"]
 
-REASONS: dict[str, str] = {
+Reason = Literal[
+    "fresh",
+    "joined",
+    "unknown",
+    "expired",
+    "dirtied",
+    "vary",
+    "softened",
+    "ahead",
+    "while-revalidate",
+    "if-error",
+    "max-stale",
+    "must-revalidate",
+    "no-cache",
+    "offline",
+    "not-modified",
+    "refresh",
+    "settling",
+    "join-timeout",
+    "not-shared",
+    "own-flight",
+    "head",
+    "only-if-cached",
+    "status",
+    "no-store",
+    "set-cookie",
+    "vary-any",
+    "stream",
+    "too-large",
+    "empty",
+    "incomplete",
+    "undecodable",
+    "overtaken",
+    "rule-bypass",
+    "query-bypass",
+    "zero-ttl",
+    "caller-bypass",
+    "write",
+    "method",
+    "range",
+    "partial",
+    "conditional",
+    "precondition",
+    "streamed-body",
+    "target",
+    "upgrade",
+]
+"""Why a request got what it got: the codes that `REASONS` explains."""
+
+REASONS: dict[Reason, str] = {
     "fresh": "answered from the storage, within its TTL",
     "joined": "answered by another caller's fetch, which was in progress",
     "unknown": "nothing is stored under this key",
@@ -66,6 +117,12 @@ REASONS: dict[str, str] = {
 """Every `CacheOutcome.reason`, with its meaning."""
 
 
+def meaning(code: str) -> str | None:
+    """What a code means; None where it is no reason of a response, but of another event."""
+    meanings: dict[Any, str] = REASONS  # a code may be any text
+    return meanings.get(code)
+
+
 class CacheOutcome(NamedTuple):
     """What the cache did with one request: `response.extensions["pywats_cache"]`. Immutable.
 
@@ -80,7 +137,7 @@ class CacheOutcome(NamedTuple):
     """
 
     status: Status
-    reason: str
+    reason: Reason
     age: float = 0.0
     ttl: float | None = None
     key: str | None = None

@@ -15,7 +15,7 @@ from starlette.routing import Route
 from ..diagnostics.entries import entry_document, listed
 from ..errors import CachingError
 from ..support.showing import shown
-from ..telemetry.outcome import REASONS
+from ..telemetry.outcome import meaning
 from .documents import stats_document, vendor_document
 from .guard import Guard
 from .page import FILES, page_file
@@ -112,7 +112,7 @@ def build_app(
 
     async def events(request: Request) -> Response:
         newest = reversed(current().events())
-        return _json({"events": [{**event._asdict(), "meaning": REASONS.get(event.reason)} for event in newest]})
+        return _json({"events": [{**event._asdict(), "meaning": meaning(event.reason)} for event in newest]})
 
     async def invalidate(request: Request) -> Response:
         given = await _body(request)
