@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from sys import intern
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import unquote_plus
@@ -17,11 +18,12 @@ from ..protocol.targets import addressed, origin_of
 from ..storage.entry import HeaderItems
 from ..support.memo import Alone, Bounds, Memo
 from .cache_key import entry_key, is_credential, partition_digest, sorted_query
-from .http_library import field_lines, parsed
+from .http_library import field_lines, parsed, parsed_alike
 from .sizes import asked_size, name_size, prepared_size
 
 if TYPE_CHECKING:
     from ..protocol.freshness import Wishes
+    from ..support.http_types import HttpRequest
     from ..telemetry.outcome import Reason
 
 __all__ = ["Asked", "Fields", "Prepared", "Preparer"]
@@ -148,7 +150,7 @@ class Preparer:
         """Bytes counted for what is remembered."""
         return self._memo.size_bytes + self._names.size_bytes + self._alike.size_bytes
 
-    def prepare(self, request: Any) -> Prepared:
+    def prepare(self, request: HttpRequest) -> Prepared:
         """Prepare `request` (of httpx or httpx2), apart from its directives and body."""
         names = self._names
         items = request.headers._list
@@ -162,13 +164,13 @@ class Preparer:
         prepared: Prepared | None = self._memo.get(memo_key)
         return self._remember(request, memo_key) if prepared is None else prepared
 
-    def look(self, request: Any) -> Prepared:
+    def look(self, request: HttpRequest) -> Prepared:
         """`prepare` that remembers nothing."""
         fields = tuple([item for item in field_lines(request.headers) if self._decides(item[1])])
         asked = self._read_fields(tuple((lower, value) for _, lower, value in fields))
         return self._work_out(request, asked, None if self._partition_by is None else self._computed(request))
 
-    def _computed(self, request: Any) -> str:
+    def _computed(self, request: HttpRequest) -> str:
         assert self._partition_by is not None
         headers: dict[str, str] = {}
         for _, lower, value in field_lines(request.headers):
@@ -180,7 +182,7 @@ class Preparer:
             raise ConfigurationTypeError(f"partition must return a string, not {type(partition).__name__}")
         return partition
 
-    def _remember(self, request: Any, memo_key: tuple[str, Any, HeaderItems]) -> Prepared:
+    def _remember(self, request: HttpRequest, memo_key: tuple[str, Any, HeaderItems]) -> Prepared:
         method, url, fields = memo_key
         # Most requests of a client share header fields, scheme and host: keep one object of each, not one for each key.
         fields, asked = self._asked(fields)
@@ -225,7 +227,7 @@ class Preparer:
             body_fields=(first.get(b"content-type", b""), first.get(b"content-encoding", b"")),
         )
 
-    def _work_out(self, request: Any, asked: Asked, computed: str | None) -> Prepared:
+    def _work_out(self, request: HttpRequest, asked: Asked, computed: str | None) -> Prepared:
         url = parsed(request.url)
         method = request.method
         origin = origin_of(url)
@@ -277,13 +279,13 @@ class Preparer:
             **known,
         )
 
-    def targeted(self, request: Any, prepared: Prepared) -> Prepared:
+    def targeted(self, request: HttpRequest, prepared: Prepared) -> Prepared:
         """`prepared` for a request that asks the server for another target than its URL: a write or a bypass.
 
         A write dirties what it addresses by its target, and by its URL too, for not every transport sends the target.
         """
         method, origin, path = request.method, prepared.origin, prepared.path
-        target = addressed(request.extensions["target"], lambda url: parsed(type(request.url)(url)))
+        target = addressed(request.extensions["target"], partial(parsed_alike, request.url))
         if target is None:  # it may be anything at this origin
             decision, tags = self._controller.decide_anywhere(method), subtree_tags(origin, "/")
         else:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ..policy.controller import Controller
     from ..storage.memory import MemoryStorage
     from ..support.clock import Clock
+    from ..support.http_types import HttpRequest, HttpResponse
     from .http_library import Library
 
 __all__ = ["Core", "in_time"]
@@ -115,7 +116,7 @@ class Core:
 
     def answer(
         self,
-        request: Any,
+        request: HttpRequest,
         prepared: Prepared,
         entry: StoredResponse,
         status: Status,
@@ -123,7 +124,7 @@ class Core:
         age: float,
         *,
         stored: bool = True,
-    ) -> Any:
+    ) -> HttpResponse:
         """The Response of a stored answer to this request."""
         return self.answers.stored(entry, status, reason, age, head=prepared.head, stored=stored)
 
@@ -157,14 +158,14 @@ class Core:
             logger.warning("the clock went back by %.1f s: everything stored before is dropped", latest - now)
         return now
 
-    def variant(self, request: Any, key: str) -> str:
+    def variant(self, request: HttpRequest, key: str) -> str:
         """The key of the variant that the headers of `request` select, where answers of `key` are known to vary."""
         names = self.storage.varying.get(key)
         if names is None:
             return key
         return self.variant_by(request, key, names)
 
-    def variant_by(self, request: Any, key: str, names: tuple[str, ...]) -> str:
+    def variant_by(self, request: HttpRequest, key: str, names: tuple[str, ...]) -> str:
         """The key of the variant that these headers of `request` select."""
         items = request.headers._list
         return variant_key(self.storage.secret, key, (combined(items, name.encode("latin-1")) for name in names))
@@ -176,7 +177,7 @@ class Core:
                 self.storage.flights.make_solitary(flight.key, self.clock(), self.most(MAX_SOLITARY))
         flight.land(landing, answer)
 
-    def tells_others(self, prepared: Prepared, response: Any) -> bool:
+    def tells_others(self, prepared: Prepared, response: HttpResponse) -> bool:
         """Whether taking in this response does I/O, because other processes must know of it."""
         return self.blocks and response.status_code in self.controller.drop_on
 
@@ -184,7 +185,9 @@ class Core:
         """The server can be reached."""
         self._down.pop(origin, None)
 
-    def answered_request(self, request: Any, response: Any, took: float, *, lookup: bool = False) -> None:
+    def answered_request(
+        self, request: HttpRequest, response: HttpResponse, took: float, *, lookup: bool = False
+    ) -> None:
         """A request, or a lookup, got its answer after `took` seconds, by another way than as a plain hit."""
         set_elapsed(response, took)
         self.journal.answered(request, response, took)
@@ -201,13 +204,13 @@ class Core:
             self.storage.coherence.bump(tags)
             self.dirtied(tags, str(status), prepared.rule)
 
-    def _patience(self, request: Any) -> float:
+    def _patience(self, request: HttpRequest) -> float:
         """Seconds to wait for another's fetch: the controller's bound and the caller's own read timeout."""
         read = self._timeout(request).get("read")
         return self.controller.join_timeout if read is None else min(self.controller.join_timeout, read)
 
     @staticmethod
-    def _timeout(request: Any) -> dict[str, float | None]:
+    def _timeout(request: HttpRequest) -> dict[str, float | None]:
         timeout = request.extensions.get("timeout")
         return timeout if isinstance(timeout, dict) else {}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..coherence.single_flight import Flight, Landing, Owner
 from ..policy.directives import BACKGROUND, DEADLINE
@@ -12,6 +12,9 @@ from .classify import Prepared
 from .http_library import copied, parsed, parts
 from .staleness import Staleness
 from .steps import Fetch, Join, Stale
+
+if TYPE_CHECKING:
+    from ..support.http_types import HttpRequest, HttpResponse
 
 __all__ = ["Departures"]
 
@@ -35,7 +38,7 @@ class Departures(Staleness):
 
     def _take_off(
         self,
-        request: Any,
+        request: HttpRequest,
         prepared: Prepared,
         key: str,
         now: float,
@@ -99,7 +102,7 @@ class Departures(Staleness):
             return entry, "collapsed", "joined", age
         return None
 
-    def abandoned(self, request: Any) -> None:
+    def abandoned(self, request: HttpRequest) -> None:
         """What was to be done for `request` was broken off: a flight opened for it here ends, and is handed over.
 
         Nothing happens to one that has landed.
@@ -116,7 +119,7 @@ class Departures(Staleness):
             self.counters.miss += 1
             self.counters.lookups += join.lookup is not None
 
-    def given_up(self, request: Any) -> None:
+    def given_up(self, request: HttpRequest) -> None:
         """A call was cancelled before it could begin; a read counts as a miss, another as a bypass."""
         reads = self.preparer.prepare(request).kind in ("read", "part")
         with self.storage.lock:
@@ -126,12 +129,12 @@ class Departures(Staleness):
 
     def _with_refresh(
         self,
-        request: Any,
+        request: HttpRequest,
         prepared: Prepared,
         key: str,
         entry: StoredResponse,
         now: float,
-        response: Any,
+        response: HttpResponse,
         *,
         lasting: bool = False,
     ) -> Any:
@@ -190,7 +193,7 @@ class Departures(Staleness):
             self._land(stale.flight, Landing.FAILED)
 
 
-def _for_background(stale: Stale) -> Any:
+def _for_background(stale: Stale) -> HttpRequest:
     """A copy of the request of a stale answer, without what belongs to its caller's call: trace and deadline."""
     mine = copied(stale.request, stale.parts)
     extensions = mine.extensions

@@ -27,6 +27,7 @@ __all__ = [
     "default_encoding",
     "field_lines",
     "parsed",
+    "parsed_alike",
     "parts",
     "put",
     "raw_of",
@@ -301,6 +302,12 @@ def remove(headers: HttpHeaders, names: Iterable[bytes]) -> None:
 def parsed(url: HttpUrl) -> ParsedUrl:
     """The parts of a URL."""
     return url._uri_reference
+
+
+def parsed_alike(url: HttpUrl, text: str) -> ParsedUrl:
+    """The parts of another URL as the library of `url` reads them, or its error."""
+    make: Any = type(url)
+    return parsed(make(text))
 
 
 def content_of(message: object) -> bytes | None:

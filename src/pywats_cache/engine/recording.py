@@ -12,6 +12,7 @@ from ..telemetry.trace_recorder import Recorder
 
 if TYPE_CHECKING:
     from ..storage.entry import StoredResponse
+    from ..support.http_types import HttpRequest, HttpResponse
     from .engine import Engine
     from .steps import Fetch
 
@@ -34,7 +35,7 @@ class Recording(_Engine):
         self.recorder = recorder
         self.log_hits = log_hits
 
-    def begin(self, request: Any) -> Any:
+    def begin(self, request: HttpRequest) -> Any:
         """As the engine's; a hit is told."""
         began = time.perf_counter()
         step = super().begin(request)
@@ -51,14 +52,16 @@ class Recording(_Engine):
             outcome = CacheOutcome("hit", "fresh", age, entry.ttl, key, True, entry.rule)
             self._tell("", outcome, 0.0, lookup=True)
 
-    def missed_lookup(self, request: Any, *found: Any) -> Any:
+    def missed_lookup(self, request: HttpRequest, *found: Any) -> Any:
         """As the engine's; what is answered at once is told."""
         step = super().missed_lookup(request, *found)
         if step.__class__ is self.library.looked_up_response:
             self._tell("", step.extensions[EXTENSION], 0.0, lookup=True)
         return step
 
-    def answered_request(self, request: Any, response: Any, took: float, *, lookup: bool = False) -> None:
+    def answered_request(
+        self, request: HttpRequest, response: HttpResponse, took: float, *, lookup: bool = False
+    ) -> None:
         """As the engine's, and recorded."""
         super().answered_request(request, response, took, lookup=lookup)
         outcome = response.extensions.get(EXTENSION)

@@ -12,6 +12,7 @@ from ..telemetry.outcome import EXTENSION, CacheOutcome, Reason, Status
 from .http_library import put
 
 if TYPE_CHECKING:
+    from ..support.http_types import HttpRequest, HttpResponse
     from .http_library import Library
 
 __all__ = ["NO_TIME", "Answers"]
@@ -30,7 +31,7 @@ class Answers:
         self.name = name
         """Of this cache in Cache-Status (RFC 9211), or None for no such header."""
 
-    def mark(self, response: Any, outcome: CacheOutcome) -> None:
+    def mark(self, response: HttpResponse, outcome: CacheOutcome) -> None:
         """Tell the caller what happened: in the extensions, and as Cache-Status where that is wanted."""
         response.extensions[EXTENSION] = outcome
         if self.name is not None:
@@ -41,10 +42,10 @@ class Answers:
 
     def not_modified(
         self, entry: StoredResponse, age: float, status: Status = "hit", reason: Reason = "precondition"
-    ) -> Any:
+    ) -> HttpResponse:
         """The 304 to a caller who holds what is stored (RFC 9110 §15.4.5)."""
         items = [(name, value) for name, _, value in not_modified_items(entry.headers)]
-        response = self.library.response(304, headers=items, content=b"")
+        response: HttpResponse = self.library.response(304, headers=items, content=b"")
         response.elapsed = NO_TIME
         self.mark(response, CacheOutcome(status, reason, age, entry.ttl, entry.key, True, entry.rule))
         return response
@@ -58,7 +59,7 @@ class Answers:
         *,
         head: bool = False,
         stored: bool = True,
-    ) -> Any:
+    ) -> HttpResponse:
         """The Response of a stored answer; with `head` without its body (RFC 9110 §9.3.2)."""
         response = object.__new__(self.library.cached_response)
         response._request = None
@@ -67,20 +68,22 @@ class Answers:
             response.stream, response._content, response._num_bytes_downloaded = self._read, b"", 0
         else:
             response.stream = self.library.byte_stream(entry.raw)
-        return response
+        return response  # type: ignore[no-any-return]
 
-    def first(self, entry: StoredResponse, reason: Reason, received: Any, *, stored: bool) -> Any:
+    def first(self, entry: StoredResponse, reason: Reason, received: HttpResponse, *, stored: bool) -> HttpResponse:
         """The Response of an answer that was just received and read, with its header fields as received."""
         return self.stored(entry, "miss", reason, 0.0, stored=stored)
 
-    def looked_up(self, entry: StoredResponse, status: Status, reason: Reason, age: float, pattern: Any) -> Any:
+    def looked_up(
+        self, entry: StoredResponse, status: Status, reason: Reason, age: float, pattern: HttpRequest
+    ) -> HttpResponse:
         """The same for a lookup: already read, its request to be copied from `pattern`."""
         response = object.__new__(self.library.looked_up_response)
         response._pattern, response._own = pattern, False
         self._fill(response, entry, _new(CacheOutcome, (status, reason, age, entry.ttl, entry.key, True, entry.rule)))
         response.stream = self._read
         response.is_stream_consumed = response.is_closed = True
-        return response
+        return response  # type: ignore[no-any-return]
 
     def _fill(self, response: Any, entry: StoredResponse, outcome: CacheOutcome) -> None:
         """Set what `__init__` of the library's Response would, but for the stream, in an order that all share."""
@@ -104,9 +107,9 @@ class Answers:
         response._content = entry.content
         response._elapsed = NO_TIME
 
-    def gateway_timeout(self, outcome: CacheOutcome) -> Any:
+    def gateway_timeout(self, outcome: CacheOutcome) -> HttpResponse:
         """The answer to a caller who wants a stored one or none (RFC 9111 §5.2.1.7)."""
-        response = self.library.response(504, content=b"")
+        response: HttpResponse = self.library.response(504, content=b"")
         response.elapsed = NO_TIME
         self.mark(response, outcome)
         return response

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from math import inf
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..protocol.freshness import NO_WISHES, wishes
 from .cache_key import entry_key
 from .classify import Asked, Fields, Prepared, Preparer
 from .http_library import copied, remove
+
+if TYPE_CHECKING:
+    from ..support.http_types import HttpRequest
 
 __all__ = ["RfcPreparer", "plain"]
 
@@ -43,7 +46,7 @@ class RfcPreparer(Preparer):
             )
         )
 
-    def _work_out(self, request: Any, asked: Asked, computed: str | None) -> Prepared:
+    def _work_out(self, request: HttpRequest, asked: Asked, computed: str | None) -> Prepared:
         prepared = super()._work_out(request, asked, computed)
         if prepared.decision is None or prepared.decision.kind != "read":
             return prepared
@@ -56,7 +59,7 @@ class RfcPreparer(Preparer):
         )
 
 
-def plain(request: Any) -> Any:
+def plain(request: HttpRequest) -> HttpRequest:
     """A copy of `request` that asks for the whole, unconditionally."""
     asking = copied(request)
     remove(asking.headers, _OF_A_PART)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .classify import Prepared
 from .engine import Engine
 from .rfc_classify import plain
 from .rfc_writing import RfcWrites
+
+if TYPE_CHECKING:
+    from ..support.http_types import HttpRequest
 
 __all__ = ["RfcEngine"]
 
@@ -15,7 +18,7 @@ __all__ = ["RfcEngine"]
 class RfcEngine(RfcWrites, Engine):
     """The decisions of one transport in RFC mode."""
 
-    def _aside(self, request: Any, prepared: Prepared) -> Any:
+    def _aside(self, request: HttpRequest, prepared: Prepared) -> Any:
         if prepared.kind != "part":
             return super()._aside(request, prepared)
         # Never by the short cut of a hit, which answers with the whole.
@@ -25,7 +28,7 @@ class RfcEngine(RfcWrites, Engine):
         """None: what may be served stale or shared here depends on fields that the ordinary way reads."""
         return None
 
-    def _with_refresh(self, request: Any, prepared: Prepared, *rest: Any, lasting: bool = False) -> Any:
+    def _with_refresh(self, request: HttpRequest, prepared: Prepared, *rest: Any, lasting: bool = False) -> Any:
         if prepared.kind == "part":  # the refresh is of the whole
             request, prepared, lasting = plain(request), prepared._replace(kind="read"), True
         return super()._with_refresh(request, prepared, *rest, lasting=lasting)

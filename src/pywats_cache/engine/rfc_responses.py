@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..protocol.freshness import age_field
 from ..protocol.ranges import ByteRange, partial_items, unsatisfied_items
@@ -10,6 +10,9 @@ from ..storage.entry import StoredResponse
 from ..telemetry.outcome import EXTENSION, CacheOutcome, Reason, Status
 from .http_library import field_lines
 from .responses import NO_TIME, Answers
+
+if TYPE_CHECKING:
+    from ..support.http_types import HttpResponse
 
 __all__ = ["RfcAnswers"]
 
@@ -21,23 +24,25 @@ class RfcAnswers(Answers):
         super()._fill(response, entry, outcome)
         response.headers._list.append(_age(outcome.age))
 
-    def first(self, entry: StoredResponse, reason: Reason, received: Any, *, stored: bool) -> Any:
+    def first(self, entry: StoredResponse, reason: Reason, received: HttpResponse, *, stored: bool) -> HttpResponse:
         """The Response of an answer just received. Not all of its fields are stored, but the caller gets them all."""
-        response = super().first(entry, reason, received, stored=stored)
+        response: Any = super().first(entry, reason, received, stored=stored)
         outcome = response.extensions[EXTENSION]
         response.headers = received.headers
         self.mark(response, outcome)
-        return response
+        return response  # type: ignore[no-any-return]
 
     def not_modified(
         self, entry: StoredResponse, age: float, status: Status = "hit", reason: Reason = "precondition"
-    ) -> Any:
+    ) -> HttpResponse:
         """The 304 to a caller who holds what is stored (RFC 9110 §15.4.5)."""
         response = super().not_modified(entry, age, status, reason)
         field_lines(response.headers).append(_age(age))
         return response
 
-    def partial(self, entry: StoredResponse, part: ByteRange, age: float, status: Status, reason: Reason) -> Any:
+    def partial(
+        self, entry: StoredResponse, part: ByteRange, age: float, status: Status, reason: Reason
+    ) -> HttpResponse:
         """The 206 of a part of what is stored, or the 416 where there is no such part (RFC 9110 §14)."""
         length = len(entry.raw)
         if part.satisfiable:
@@ -45,7 +50,7 @@ class RfcAnswers(Answers):
         else:
             code, items, body = 416, unsatisfied_items(length), b""
         headers = [(name, value) for name, _, value in (*items, _age(age))]
-        response = self.library.response(code, headers=headers, content=body)
+        response: HttpResponse = self.library.response(code, headers=headers, content=body)
         response.elapsed = NO_TIME
         self.mark(response, CacheOutcome(status, reason, age, entry.ttl, entry.key, True, entry.rule))
         return response

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..protocol.cache_control import parse_cache_control
 from ..protocol.conditional import Precondition, conditional_fields, evaluate
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ..storage.entry import StoredResponse
     from ..storage.memory import MemoryStorage
     from ..support.clock import Clock
+    from ..support.http_types import HttpRequest, HttpResponse
     from .classify import Prepared
     from .http_library import Library
     from .steps import Fetch
@@ -163,7 +164,7 @@ class RfcStaleness(Staleness):
         use = may_use(max(now - entry.began, entry.ttl), said, prepared.wishes or NO_WISHES)
         return _SERVED_STALE.get(use)
 
-    def validators(self, entry: StoredResponse, request: Any) -> list[tuple[str, str]]:
+    def validators(self, entry: StoredResponse, request: HttpRequest | None) -> list[tuple[str, str]]:
         """The fields that ask whether `entry` is still what the server has (RFC 9111 §4.3.1); the caller's with them.
 
         None with a Range: an answer to it may be a part, which says nothing of the whole.
@@ -173,7 +174,7 @@ class RfcStaleness(Staleness):
             return []
         return conditional_fields(fields(entry.headers), asked)
 
-    def unavailable(self, fetch: Fetch, error: BaseException | None) -> Any:
+    def unavailable(self, fetch: Fetch, error: BaseException | None) -> HttpResponse | None:
         """A 504 where what is stored must not be used without the server (RFC 9111 §5.2.2.2, §5.2.2.4), else None."""
         if fetch.background or fetch.stale is None or not isinstance(error, self.library.unreachable):
             return None
@@ -186,7 +187,7 @@ class RfcStaleness(Staleness):
 
     # ── which, and how much of it ─────────────────────────────────────────────────────────────────────────────────
 
-    def variant_by(self, request: Any, key: str, names: tuple[str, ...]) -> str:
+    def variant_by(self, request: HttpRequest, key: str, names: tuple[str, ...]) -> str:
         """The key of the variant that `request` selects; what means the same selects the same (RFC 9111 §4.1)."""
         headers = fields(request.headers._list, frozenset(name.encode("latin-1") for name in names))
         values = [selecting_value(name, headers.get(name)) for name in names]
@@ -194,7 +195,7 @@ class RfcStaleness(Staleness):
             self.storage.secret, key, [None if value is None else value.encode("latin-1") for value in values]
         )
 
-    def variant(self, request: Any, key: str) -> str:
+    def variant(self, request: HttpRequest, key: str) -> str:
         """The key of the variant that the headers of `request` select, where answers of `key` are known to vary.
 
         Where only the language selects, a stored answer in the one that the request likes best will do, whatever was
@@ -220,7 +221,7 @@ class RfcStaleness(Staleness):
 
     def answer(
         self,
-        request: Any,
+        request: HttpRequest,
         prepared: Prepared,
         entry: StoredResponse,
         status: Status,
@@ -228,7 +229,7 @@ class RfcStaleness(Staleness):
         age: float,
         *,
         stored: bool = True,
-    ) -> Any:
+    ) -> HttpResponse:
         """The Response of a stored answer to this request: a 304, a part, or the whole."""
         if prepared.kind == "part":
             asked, headers = fields(field_lines(request.headers)), fields(entry.headers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ..coherence.single_flight import Flight
@@ -21,6 +21,7 @@ from .steps import Fetch
 from .writing import Gathered, Writes
 
 if TYPE_CHECKING:
+    from ..support.http_types import HttpRequest, HttpResponse
     from .classify import Prepared
     from .steps import Forward
 
@@ -32,11 +33,11 @@ _OF_A_BODY = frozenset({"content-length", "content-type", "content-encoding", "t
 class RfcWrites(RfcArrivals, Writes):
     """The effects of HEAD and POST, and of the places that the answer to a write names."""
 
-    def tells_others(self, prepared: Prepared, response: Any) -> bool:
+    def tells_others(self, prepared: Prepared, response: HttpResponse) -> bool:
         """Whether taking in this response does I/O. A HEAD may tell that what is stored is another one."""
         return super().tells_others(prepared, response) or (self.blocks and prepared.head)
 
-    def forwarded(self, forward: Forward, response: Any) -> Gathered | None:
+    def forwarded(self, forward: Forward, response: HttpResponse) -> Gathered | None:
         """The answer to a write or bypass is there. Returns what stores the body of one that serves a GET too."""
         before = self.storage.coherence.epoch
         fetch = self._for_get(forward, response)
@@ -51,7 +52,7 @@ class RfcWrites(RfcArrivals, Writes):
         fetch.flight.epoch = forward.dirtied
         return fetch, self._gathering(fetch, response)
 
-    def named(self, forward: Forward, response: Any) -> tuple[str, ...]:
+    def named(self, forward: Forward, response: HttpResponse) -> tuple[str, ...]:
         """The exact paths of Location and Content-Location on the same origin (RFC 9111 §4.4)."""
         request, prepared = forward.request, forward.prepared
         bases = [str(request.url)]
@@ -63,7 +64,7 @@ class RfcWrites(RfcArrivals, Writes):
 
     # ── HEAD ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _apply_head(self, forward: Forward, response: Any) -> None:
+    def _apply_head(self, forward: Forward, response: HttpResponse) -> None:
         """A HEAD tells of the stored GET that it is the same, and so fresh again, or that it is another."""
         prepared, coherence = forward.prepared, self.storage.coherence
         entry = self.storage.find(self.variant(forward.request, prepared.key))
@@ -101,7 +102,7 @@ class RfcWrites(RfcArrivals, Writes):
 
     # ── POST ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _for_get(self, forward: Forward, response: Any) -> Fetch | None:
+    def _for_get(self, forward: Forward, response: HttpResponse) -> Fetch | None:
         """The fetch of the GET that the answer to a POST serves too (RFC 9110 §9.3.3), or None.
 
         None also if a write to the same tags came while this one was under way: their order is not known.
@@ -129,7 +130,9 @@ class RfcWrites(RfcArrivals, Writes):
         fetch.encoded = "content-encoding" in headers
         return fetch if self.why_unstorable(fetch, response.status_code, headers) is None else None
 
-    def _fetch_of(self, forward: Forward, request: Any, epoch: int, tags: tuple[str, ...] | None = None) -> Fetch:
+    def _fetch_of(
+        self, forward: Forward, request: HttpRequest, epoch: int, tags: tuple[str, ...] | None = None
+    ) -> Fetch:
         """A fetch that has been answered already, in its own flight, which nobody may join."""
         prepared = self.preparer.prepare(request)
         if tags is not None:
@@ -139,7 +142,7 @@ class RfcWrites(RfcArrivals, Writes):
         )
         return Fetch(request, prepared, flight, "unknown", background=True)
 
-    def _gathering(self, fetch: Fetch, response: Any) -> Collector | None:
+    def _gathering(self, fetch: Fetch, response: HttpResponse) -> Collector | None:
         """What gathers the body while it is handed on; None if it was there already."""
 
         def done(raw: bytes) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..coherence.single_flight import Landing
 from ..protocol.conditional import conditional_fields, validating_tag
@@ -13,6 +13,7 @@ from .http_library import copied, put, remove
 
 if TYPE_CHECKING:
     from ..storage.entry import StoredResponse
+    from ..support.http_types import HttpRequest, HttpResponse
     from ..telemetry.outcome import Reason, Status
     from .classify import Prepared
     from .steps import Fetch
@@ -90,7 +91,7 @@ class Staleness(Core):
 
     # ── validation ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def validators(self, entry: StoredResponse, request: Any) -> list[tuple[str, str]]:
+    def validators(self, entry: StoredResponse, request: HttpRequest | None) -> list[tuple[str, str]]:
         """The fields that ask whether `entry` is still what the server has; [] where no answer could be trusted.
 
         - `request`: the one they are sent with, or None.
@@ -118,7 +119,7 @@ class Staleness(Core):
 
     # ── failure ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def failed(self, fetch: Fetch, error: BaseException | None = None) -> Any:
+    def failed(self, fetch: Fetch, error: BaseException | None = None) -> HttpResponse | None:
         """The fetch failed or was cancelled. Returns a Response where one may stand in, else None.
 
         Without one, the flight is handed over to the next joiner.
@@ -134,11 +135,11 @@ class Staleness(Core):
         self._land(fetch.flight, Landing.FAILED)
         return self.unavailable(fetch, error)
 
-    def unavailable(self, fetch: Fetch, error: BaseException | None) -> Any:
+    def unavailable(self, fetch: Fetch, error: BaseException | None) -> HttpResponse | None:
         """A Response in place of an error that nothing stored stands in for; None: the caller gets the error."""
         return None
 
-    def replaced(self, fetch: Fetch) -> Any:
+    def replaced(self, fetch: Fetch) -> HttpResponse:
         """The stale Response that takes the place of the answer, after `arrived` returned `Body.REPLACE`."""
         assert fetch.stale is not None
         return self._served(fetch, fetch.stale, "if-error")
@@ -164,7 +165,7 @@ class Staleness(Core):
             return "unreachable"
         return "other" if isinstance(error, Exception) else "cancelled"
 
-    def _stand_in(self, fetch: Fetch, error: BaseException | None) -> Any:
+    def _stand_in(self, fetch: Fetch, error: BaseException | None) -> HttpResponse | None:
         if error is None or self._cause(error) != "unreachable":
             return None
         prepared, stale, decision = fetch.prepared, fetch.stale, fetch.prepared.decision
@@ -180,7 +181,7 @@ class Staleness(Core):
             return self._served(fetch, stale, "if-error")
         return None
 
-    def _served(self, fetch: Fetch, stale: StoredResponse, reason: Reason) -> Any:
+    def _served(self, fetch: Fetch, stale: StoredResponse, reason: Reason) -> HttpResponse:
         self.count(fetch, "stale")
         if fetch.background:
             self._back_off(fetch.flight.key)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..coherence.single_flight import Flight, Landing
 from ..storage.entry import StoredResponse
 from ..telemetry.outcome import CacheOutcome, Reason
 from .classify import Prepared
 from .http_library import Parts
+
+if TYPE_CHECKING:
+    from ..support.http_types import HttpRequest, HttpResponse
 
 __all__ = ["Body", "Fetch", "Forward", "Join", "Stale", "Step"]
 
@@ -48,14 +51,14 @@ class Join(Step):
 
     def __init__(
         self,
-        request: Any,
+        request: HttpRequest,
         prepared: Prepared,
         key: str,
         flight: Flight[StoredResponse],
         deadline: float,
         lookup: Callable[[], bool] | None = None,
     ) -> None:
-        self.request: Any = request
+        self.request: HttpRequest = request
         self.prepared: Prepared = prepared
         self.key: str = key
         self.flight: Flight[StoredResponse] = flight
@@ -95,14 +98,14 @@ class Fetch(Step):
 
     def __init__(
         self,
-        request: Any,
+        request: HttpRequest,
         prepared: Prepared,
         flight: Flight[StoredResponse],
         reason: Reason,
         *,
         background: bool = False,
     ) -> None:
-        self.request: Any = request
+        self.request: HttpRequest = request
         self.prepared: Prepared = prepared
         self.flight: Flight[StoredResponse] = flight
         self.reason: Reason = reason
@@ -173,10 +176,16 @@ class Stale(Step):
     __slots__ = ("entry", "flight", "key", "parts", "prepared", "request", "response")
 
     def __init__(
-        self, response: Any, request: Any, parts: Parts | None, prepared: Prepared, key: str, entry: StoredResponse
+        self,
+        response: HttpResponse,
+        request: HttpRequest,
+        parts: Parts | None,
+        prepared: Prepared,
+        key: str,
+        entry: StoredResponse,
     ) -> None:
-        self.response: Any = response
-        self.request: Any = request
+        self.response: HttpResponse = response
+        self.request: HttpRequest = request
         self.parts: Parts | None = parts
         self.prepared: Prepared = prepared
         self.key: str = key
@@ -194,8 +203,10 @@ class Forward(Step):
 
     __slots__ = ("began", "dirtied", "epoch", "intent", "outcome", "prepared", "request")
 
-    def __init__(self, request: Any, prepared: Prepared, outcome: CacheOutcome, epoch: int, began: float) -> None:
-        self.request: Any = request
+    def __init__(
+        self, request: HttpRequest, prepared: Prepared, outcome: CacheOutcome, epoch: int, began: float
+    ) -> None:
+        self.request: HttpRequest = request
         self.prepared: Prepared = prepared
         self.outcome: CacheOutcome = outcome
         self.epoch: int = epoch

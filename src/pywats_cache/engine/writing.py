@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..coherence.tags import explicit_tag, subtree_of, subtree_tags
 from ..support.collector import Collector
@@ -12,6 +12,9 @@ from ..telemetry.outcome import CacheOutcome, Reason, Status
 from .classify import Prepared
 from .core import Core
 from .steps import Fetch, Forward
+
+if TYPE_CHECKING:
+    from ..support.http_types import HttpRequest, HttpResponse
 
 __all__ = ["Gathered", "Writes", "default_settle", "write_lease"]
 
@@ -22,7 +25,7 @@ Gathered = tuple[Fetch, Collector | None]
 class Writes(Core):
     """The part of the engine that dirties."""
 
-    def _forward(self, request: Any, prepared: Prepared, reason: Reason, status: Status) -> Forward:
+    def _forward(self, request: HttpRequest, prepared: Prepared, reason: Reason, status: Status) -> Forward:
         epoch = self.storage.coherence.epoch
         with self.storage.lock:
             self._count(status)
@@ -43,7 +46,7 @@ class Writes(Core):
         forward.intent = coherence.begin_write(forward.prepared.tags, lease)
         forward.epoch = coherence.epoch  # what was finished up to here was finished before this write is sent
 
-    def forwarded(self, forward: Forward, response: Any) -> Gathered | None:
+    def forwarded(self, forward: Forward, response: HttpResponse) -> Gathered | None:
         """The answer to a write or bypass is there, and is returned after this.
 
         Returns what stores its body, if anything does.
@@ -59,7 +62,7 @@ class Writes(Core):
         self.answers.mark(response, forward.outcome)
         return None
 
-    def named(self, forward: Forward, response: Any) -> tuple[str, ...]:
+    def named(self, forward: Forward, response: HttpResponse) -> tuple[str, ...]:
         """The tags that the answer to a write says it changed, on top of those of its request."""
         return ()
 
@@ -70,7 +73,7 @@ class Writes(Core):
         elif forward.intent is not None:
             self.storage.coherence.abandon_write(forward.intent)
 
-    def wrote_elsewhere(self, request: Any) -> None:
+    def wrote_elsewhere(self, request: HttpRequest) -> None:
         """A request went around this cache: if it is a write, its outcome is unknown."""
         prepared = self.preparer.prepare(request)
         if "target" in request.extensions:

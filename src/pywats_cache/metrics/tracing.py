@@ -10,7 +10,7 @@ hooks gets no lookups, so its hits cost what httpx's own work costs.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..support.lazy import needs
 from ..telemetry.outcome import EXTENSION
@@ -20,10 +20,13 @@ try:
 except ModuleNotFoundError as _error:
     raise needs("opentelemetry", _error) from None
 
+if TYPE_CHECKING:
+    from ..support.http_types import HttpResponse
+
 __all__ = ["annotate", "annotate_async"]
 
 
-def annotate(response: Any) -> None:
+def annotate(response: HttpResponse) -> None:
     """Set `pywats_cache.status`, `.reason`, `.rule`, `.age` (seconds) and `.stored` on the span that is current.
 
     Does nothing without an outcome or without a recording span. No URL and no key is set.
@@ -40,6 +43,6 @@ def annotate(response: Any) -> None:
         span.set_attribute("pywats_cache.rule", outcome.rule)
 
 
-async def annotate_async(response: Any) -> None:
+async def annotate_async(response: HttpResponse) -> None:
     """The same for the event hooks of an async client."""
     annotate(response)

@@ -7,7 +7,10 @@ in `engine.http_library`, with what for.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from datetime import timedelta
 
 __all__ = [
     "FieldLine",
@@ -91,13 +94,23 @@ class HttpResponse(Protocol):
     """A response, whose extensions and stream are ours to replace.
 
     - `is_stream_consumed`: whether its body was read, by whoever made it; `is_closed`: whether its connection was left.
+    - `default_encoding`: the name of an encoding, or what finds it: `Any`, for it is only handed on.
+    - `_content`: the decoded body, once it was read; until then there is no such attribute.
     """
 
     extensions: dict[str, Any]
     stream: Any
     is_closed: bool
     is_stream_consumed: bool
+    default_encoding: Any
+    _content: bytes
 
+    @property
+    def elapsed(self) -> timedelta: ...
+    @elapsed.setter
+    def elapsed(self, elapsed: timedelta) -> None: ...
+    @property
+    def is_success(self) -> bool: ...
     @property
     def status_code(self) -> int: ...
     @property

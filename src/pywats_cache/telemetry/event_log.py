@@ -8,12 +8,13 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..support.showing import printable
 from .outcome import EXTENSION
 
 if TYPE_CHECKING:
+    from ..support.http_types import HttpRequest, HttpResponse
     from .outcome import CacheOutcome
 
 __all__ = ["Event", "Journal"]
@@ -47,14 +48,14 @@ class Journal:
     def __init__(self) -> None:
         self.recent: deque[Event] = deque(maxlen=MOST)
 
-    def answered(self, request: Any, response: Any, took: float) -> None:
+    def answered(self, request: HttpRequest, response: HttpResponse, took: float) -> None:
         """A request got its answer by another way than as a plain hit."""
         outcome: CacheOutcome | None = response.extensions.get(EXTENSION)
         if outcome is not None:
             status, reason, _, _, key, _, rule = outcome
             self.note(request.method, status, reason, rule or "", key, took)
 
-    def failed(self, request: Any, error: BaseException, took: float) -> None:
+    def failed(self, request: HttpRequest, error: BaseException, took: float) -> None:
         """A request got no answer."""
         self.note(request.method, "error", type(error).__name__, "", None, took)
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ..diagnostics.explain import Explanation
     from ..engine.http_library import Library
     from ..storage.shared.base import SharingStorage
+    from ..support.http_types import HttpRequest
     from ..telemetry.stats import CacheStats
     from ..telemetry.trace_recorder import Recorder
 
@@ -227,7 +228,7 @@ class Mounted:
             return client.build_request("GET", item, headers=headers)
         return self._library.request("GET", item, headers=headers)
 
-    def explain(self, request: Any) -> Explanation:
+    def explain(self, request: HttpRequest) -> Explanation:
         """Say what would happen to `request` now, and why. Nothing is sent, counted or changed.
 
         `request` is one that `client.build_request(…)` made. A sync transport also asks a storage that processes share,
@@ -236,7 +237,7 @@ class Mounted:
         """
         return self._explain(request, asks=not self._is_async)
 
-    def _explain(self, request: Any, *, asks: bool) -> Explanation:
+    def _explain(self, request: HttpRequest, *, asks: bool) -> Explanation:
         from ..diagnostics.explain import explain, explain_from_memory
 
         if not isinstance(request, self._library.request):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..support.http_types import HttpRequest
 
 __all__ = [
     "LookedUp",
@@ -83,7 +86,7 @@ class LookedUp(StoredBody):
         return self._pattern
 
     @_request.setter
-    def _request(self, request: Any) -> None:
+    def _request(self, request: HttpRequest) -> None:
         self._pattern, self._own = request, True
 
     def __getstate__(self) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from .ordinary_way import OrdinaryWay
 
 if TYPE_CHECKING:
     from ..engine.engine import Engine
+    from ..support.http_types import HttpClient, HttpRequest, HttpResponse
 
 __all__ = ["Door", "First", "Pending"]
 
@@ -48,7 +49,7 @@ class First:
         self._memo = memo
         self._key = key
 
-    def answered(self, response: Any) -> None:
+    def answered(self, response: HttpResponse) -> None:
         """Remember the request that the client sent, as a copy: the caller may change the original.
 
         Nothing is remembered behind a next transport that is not the library's own, which may have changed the request,
@@ -76,7 +77,7 @@ class Pending:
         self.step: Any = step
         self.transport: Any = transport
 
-    def ended(self, response: Any, options: dict[str, Any]) -> Any:
+    def ended(self, response: HttpResponse | None, options: dict[str, Any]) -> Any:
         """Make `response` ready for the caller. If it is None, `options` tell the ordinary way not to wait again."""
         if response is not None:
             response.default_encoding = default_encoding(self._door._client)
@@ -84,7 +85,7 @@ class Pending:
         options["extensions"] = {DEADLINE: self.step.deadline}
         return None
 
-    def answered(self, response: Any) -> None:
+    def answered(self, response: HttpResponse) -> None:
         """Take the deadline out of the requests, which are the caller's now and may be sent again."""
         for request in (*(answer.request for answer in (*response.history, response)), response.next_request):
             if request is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
@@ -13,6 +13,9 @@ from ..errors import ConfigurationTypeError
 from ..support.checks import whole
 from ..support.showing import shown
 from ..telemetry.outcome import EXTENSION
+
+if TYPE_CHECKING:
+    from ..support.http_types import HttpResponse
 
 __all__ = ["Progress", "Warmed", "warm", "warm_async"]
 
@@ -43,7 +46,7 @@ class _Tally:
         self._lock = Lock()
         self._fetched = self._fresh = self._failed = 0
 
-    def add(self, response: Any) -> None:
+    def add(self, response: HttpResponse | None) -> None:
         """Count an answer, or a failure for None."""
         with self._lock:
             if response is None or not response.is_success:
