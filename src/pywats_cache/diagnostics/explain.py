@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ..engine.engine import Engine
     from ..storage.entry import StoredResponse
     from ..storage.shared.base import SharingStorage
+    from ..support.http_types import HttpRequest
     from ..telemetry.outcome import Reason, Status
 
 __all__ = [
@@ -70,7 +71,7 @@ class Explanation:
         return "\n".join(lines)
 
 
-def explain(engine: Engine, request: Any, shared: SharingStorage | None = None) -> Explanation:
+def explain(engine: Engine, request: HttpRequest, shared: SharingStorage | None = None) -> Explanation:
     """Say what would happen to `request`. Nothing is sent, counted or changed.
 
     Where memory has no answer it is looked for in `shared`, where processes share a storage; that blocks for I/O.
@@ -78,7 +79,7 @@ def explain(engine: Engine, request: Any, shared: SharingStorage | None = None) 
     return _explained(engine, request, shared, True)
 
 
-def explain_from_memory(engine: Engine, request: Any) -> Explanation:
+def explain_from_memory(engine: Engine, request: HttpRequest) -> Explanation:
     """`explain` by what memory knows, of other processes too, without asking anything; the result says so."""
     coherence = engine.storage.coherence
     is_current = coherence.is_current()
@@ -87,7 +88,7 @@ def explain_from_memory(engine: Engine, request: Any) -> Explanation:
     return found if is_whole else replace(found, memory_only=True)
 
 
-def _explained(engine: Engine, request: Any, shared: SharingStorage | None, asks: bool) -> Explanation:
+def _explained(engine: Engine, request: HttpRequest, shared: SharingStorage | None, asks: bool) -> Explanation:
     prepared = engine.particular(request, engine.preparer.look(request))
     if prepared.kind not in ("read", "part"):
         return Explanation("bypass", prepared.reason, prepared.kind, prepared.rule, None, "", prepared.tags, None)
@@ -145,7 +146,9 @@ def _fate(
     return ("stale", why) if why else ("miss", held or engine.why_not_fresh(entry, prepared, age))
 
 
-def _shared_entry(engine: Engine, request: Any, prepared: Prepared, shared: SharingStorage) -> StoredResponse | None:
+def _shared_entry(
+    engine: Engine, request: HttpRequest, prepared: Prepared, shared: SharingStorage
+) -> StoredResponse | None:
     """The entry for `request` in what processes share, which has its own key; or None."""
     for entry in shared.peek(prepared.key, engine.decode, engine.clock()):
         if entry.key == (engine.variant_by(request, prepared.key, entry.vary) if entry.vary else prepared.key):

@@ -12,7 +12,7 @@ The transports do what differs between sync and async, and decide nothing.
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..coherence.single_flight import Landing
 from ..policy.directives import DEADLINE, Directives
@@ -26,6 +26,9 @@ from .steps import Join
 from .storing import Arrivals
 from .writing import Writes
 
+if TYPE_CHECKING:
+    from ..support.http_types import HttpRequest, HttpResponse
+
 __all__ = ["Engine"]
 
 
@@ -36,7 +39,7 @@ class Engine(Lookups, Arrivals, Writes):
     becomes of an answer, `Writes` to what a write does.
     """
 
-    def begin(self, request: Any) -> Any:
+    def begin(self, request: HttpRequest) -> Any:
         """A Response of the library for a hit, else a Join, Fetch or Forward.
 
         The budget of a hit is 5 µs with the Response: one memo, one dictionary, one comparison of epochs, one lock.
@@ -85,7 +88,7 @@ class Engine(Lookups, Arrivals, Writes):
                 return self.answers.stored(entry, "hit", "fresh", age, head=prepared.head)
         return self._cold(request, prepared, key, now)
 
-    def _aside(self, request: Any, prepared: Prepared) -> Any:
+    def _aside(self, request: HttpRequest, prepared: Prepared) -> Any:
         """What becomes of a request that is not a plain read."""
         if prepared.is_question:
             answer = self._precondition(request, prepared)
@@ -97,7 +100,7 @@ class Engine(Lookups, Arrivals, Writes):
             return self._gateway_timeout(prepared, "offline", "bypass")
         return self._forward(request, prepared, prepared.reason, "bypass")
 
-    def particular(self, request: Any, prepared: Prepared) -> Prepared:
+    def particular(self, request: HttpRequest, prepared: Prepared) -> Prepared:
         """`prepared` for this one request: with its target on the wire, its body and its directives."""
         given = request.extensions.get(EXTENSION)
         directives = None if given is None else Directives.parse(given)
@@ -113,7 +116,9 @@ class Engine(Lookups, Arrivals, Writes):
                 prepared = self.preparer.with_body(prepared, body)
         return prepared if directives is None else self.preparer.directed(prepared, directives)
 
-    def _cold(self, request: Any, prepared: Prepared, key: str, now: float, deadline: float | None = None) -> Any:
+    def _cold(
+        self, request: HttpRequest, prepared: Prepared, key: str, now: float, deadline: float | None = None
+    ) -> Any:
         """What becomes of a read that is not a plain hit."""
         try:
             if self.blocks:  # other processes must not be asked under the lock
@@ -123,7 +128,7 @@ class Engine(Lookups, Arrivals, Writes):
             self.abandoned(request)
             raise
 
-    def _looked(self, request: Any, prepared: Prepared, key: str, now: float, deadline: float | None) -> Any:
+    def _looked(self, request: HttpRequest, prepared: Prepared, key: str, now: float, deadline: float | None) -> Any:
         storage = self.storage
         with storage.lock:
             # Again, under the lock: a flight stores its answer and leaves the table in one step.
@@ -173,7 +178,7 @@ class Engine(Lookups, Arrivals, Writes):
         return fetch
 
     def _stale_now(
-        self, request: Any, prepared: Prepared, key: str, stale: StoredResponse, now: float, reason: Reason
+        self, request: HttpRequest, prepared: Prepared, key: str, stale: StoredResponse, now: float, reason: Reason
     ) -> Any:
         """Serve what is stored past its TTL without asking the server first; one refresh runs, if one may."""
         self.counters.stale += 1
@@ -182,12 +187,12 @@ class Engine(Lookups, Arrivals, Writes):
             return response
         return self._with_refresh(request, prepared, key, stale, now, response)
 
-    def _ahead(self, request: Any, prepared: Prepared, key: str, entry: StoredResponse, now: float) -> Any:
+    def _ahead(self, request: HttpRequest, prepared: Prepared, key: str, entry: StoredResponse, now: float) -> Any:
         """A hit close to the end of its TTL: answer it, and refresh it before it ends."""
         response = self.answers.stored(entry, "hit", "ahead", now - entry.began, head=prepared.head)
         return self._with_refresh(request, prepared, key, entry, now, response)
 
-    def _precondition(self, request: Any, prepared: Prepared) -> Any:
+    def _precondition(self, request: HttpRequest, prepared: Prepared) -> HttpResponse | None:
         """Answer a caller's own conditional request from a fresh answer with validators (RFC 9110 §13), or None."""
         storage = self.storage
         key = self.variant(request, prepared.key)
@@ -226,7 +231,7 @@ class Engine(Lookups, Arrivals, Writes):
         reason = "join-timeout" if flight.landing is None else "not-shared"
         return self._take_off(request, prepared, join.key, now, self._owner(), reason, solo=True)
 
-    def _gateway_timeout(self, prepared: Prepared, reason: Reason, status: Status) -> Any:
+    def _gateway_timeout(self, prepared: Prepared, reason: Reason, status: Status) -> HttpResponse:
         with self.storage.lock:
             self._count(status)
         key, ttl = (prepared.key if status == "miss" else None), self.stated_ttl(prepared)

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..coherence.single_flight import LOST_SECONDS
 from ..storage.entry import StoredResponse
 from .classify import Prepared
 from .fetching import Departures
 from .steps import Join
+
+if TYPE_CHECKING:
+    from ..support.http_types import HttpRequest
 
 __all__ = ["Lookups"]
 
@@ -23,7 +26,7 @@ class Lookups(Departures):
 
     def missed_lookup(
         self,
-        request: Any,
+        request: HttpRequest,
         prepared: Prepared,
         key: str,
         entry: StoredResponse | None,

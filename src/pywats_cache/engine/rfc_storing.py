@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from email.utils import formatdate
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..protocol.conditional import selects, speaks_of_caller
 from ..protocol.fields import fields
@@ -16,6 +16,7 @@ from .storing import Arrivals
 
 if TYPE_CHECKING:
     from ..storage.entry import StoredResponse
+    from ..support.http_types import HttpResponse
     from ..telemetry.outcome import Reason
     from .steps import Fetch
 
@@ -80,7 +81,7 @@ class RfcArrivals(RfcStaleness, Arrivals):
         """Whether a 304 speaks of what is stored; the caller's entity-tags may have gone along with ours."""
         return selects(received, fields(stale.headers), fields(field_lines(fetch.request.headers)))
 
-    def unconfirmed(self, fetch: Fetch, response: Any, received: dict[str, list[str]]) -> Any:
+    def unconfirmed(self, fetch: Fetch, response: HttpResponse, received: dict[str, list[str]]) -> HttpResponse | None:
         """A 304 that speaks of the caller's own copy is handed on; after any other `fetch` is to be sent plainly."""
         if not speaks_of_caller(received, fields(field_lines(fetch.request.headers))):
             return super().unconfirmed(fetch, response, received)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..coherence.single_flight import Landing
 from ..protocol.conditional import selects, updated_items
@@ -16,6 +16,9 @@ from ..telemetry.outcome import EXTENSION, CacheOutcome, Reason
 from .staleness import Staleness
 from .steps import Body, Fetch
 from .storability import DECISIVE, NEGATIVE, is_empty, unstorable
+
+if TYPE_CHECKING:
+    from ..support.http_types import HttpResponse
 
 __all__ = ["Arrivals"]
 
@@ -34,7 +37,7 @@ class Arrivals(Staleness):
         fetch.patience = self._patience(fetch.request)
         return fetch.flight.storable and not fetch.prepared.refresh
 
-    def loaded(self, fetch: Fetch, found: list[StoredResponse]) -> Any:
+    def loaded(self, fetch: Fetch, found: list[StoredResponse]) -> HttpResponse | None:
         """Take over what an outer storage `found`. The Response if that makes the fetch needless, else None."""
         prepared, flight, storage = fetch.prepared, fetch.flight, self.storage
         assert prepared.decision is not None
@@ -61,7 +64,7 @@ class Arrivals(Staleness):
                 return self.answer(fetch.request, prepared, entry, "hit", "fresh", age)
         return None
 
-    def arrived(self, fetch: Fetch, response: Any) -> Body:
+    def arrived(self, fetch: Fetch, response: HttpResponse) -> Body:
         """What to do with the body of `response`: pass it on, read it now, or hand it on and store it at its end."""
         prepared = fetch.prepared
         assert prepared.decision is not None
@@ -111,7 +114,7 @@ class Arrivals(Staleness):
                 # Still fresh, but whoever asked anew has seen that it is not what the server has (RFC 9111 §4.3.3).
                 self.storage.drop(fetch.stale)
 
-    def finished(self, fetch: Fetch, response: Any, raw: bytes | None) -> Any:
+    def finished(self, fetch: Fetch, response: HttpResponse, raw: bytes | None) -> HttpResponse:
         """The whole body is there (None: the response holds it decoded only). Returns the Response for the caller."""
         fetch.took = time.perf_counter() - fetch.sent
         announced = fetch.length
@@ -137,7 +140,7 @@ class Arrivals(Staleness):
         answer.extensions = {**response.extensions, EXTENSION: answer.extensions[EXTENSION]}
         return answer
 
-    def _decoded(self, fetch: Fetch, response: Any, raw: bytes | None) -> bytes | None:
+    def _decoded(self, fetch: Fetch, response: HttpResponse, raw: bytes | None) -> bytes | None:
         """The body without its content encodings; None once it is larger than an entry may be."""
         if raw is None or hasattr(response, "_content"):
             content: bytes = response._content
@@ -148,13 +151,13 @@ class Arrivals(Staleness):
         """`raw` without its content encodings; None once it is larger than an entry may be."""
         return self.library.decode(headers, raw, self.storage.max_entry_bytes)
 
-    def _undecoded(self, fetch: Fetch, response: Any, raw: bytes, reason: Reason) -> Any:
+    def _undecoded(self, fetch: Fetch, response: HttpResponse, raw: bytes, reason: Reason) -> HttpResponse:
         response.stream = self.library.byte_stream(raw)
         response.is_closed = False  # it was, with the connection; the caller reads the body from memory
         self.answers.mark(response, self._outcome(fetch, reason))
         return response
 
-    def collector(self, fetch: Fetch, response: Any) -> Collector:
+    def collector(self, fetch: Fetch, response: HttpResponse) -> Collector:
         """What gathers a body of unknown length while it is handed on."""
         self.answers.mark(response, self._outcome(fetch, fetch.reason))
 
@@ -186,7 +189,9 @@ class Arrivals(Staleness):
             self.storage.max_entry_bytes, lambda raw: at_once(done, raw), lambda too_large: at_once(failed, too_large)
         )
 
-    def _store(self, fetch: Fetch, response: Any, raw: bytes, content: bytes) -> tuple[StoredResponse, Reason | None]:
+    def _store(
+        self, fetch: Fetch, response: HttpResponse, raw: bytes, content: bytes
+    ) -> tuple[StoredResponse, Reason | None]:
         """Store the answer unless a write came in between, and land the flight with it, in one step.
 
         Returns the entry, and why it was not stored, or None.
@@ -270,7 +275,7 @@ class Arrivals(Staleness):
         flight.land(Landing.ANSWERED, entry)
         return why_not
 
-    def renewed(self, fetch: Fetch, response: Any) -> Any:
+    def renewed(self, fetch: Fetch, response: HttpResponse) -> HttpResponse | None:
         """A 304 to our validators: what is stored is fresh again, with the new header fields (RFC 9111 §4.3.4).
 
         Returns the Response; None if the 304 does not speak of what is stored, so that `fetch` must be sent plainly.
@@ -311,7 +316,7 @@ class Arrivals(Staleness):
         """Whether a 304 to our validators speaks of what is stored."""
         return selects(received, fields(stale.headers))
 
-    def unconfirmed(self, fetch: Fetch, response: Any, received: dict[str, list[str]]) -> Any:
+    def unconfirmed(self, fetch: Fetch, response: HttpResponse, received: dict[str, list[str]]) -> HttpResponse | None:
         """A 304 speaks of something else: make `fetch` a plain one, and return None, so that it is sent."""
         fetch.stale, fetch.to_send, fetch.validating = None, fetch.request, False
         return None

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from ..coherence.single_flight import Owner
     from ..diagnostics.explain import Explanation
+    from ..support.http_types import HttpRequest, HttpResponse
     from .warming import Progress, Warmed
 
 __all__ = ["AsyncCache"]
@@ -87,7 +88,7 @@ class AsyncCache(Mounted):
             engine.abandoned(request)
             raise
 
-    async def _answer(self, request: Any, step: Any, *, lookup: bool = False) -> Any:
+    async def _answer(self, request: HttpRequest, step: Any, *, lookup: bool = False) -> Any:
         """Follow `step` to its Response, and tell the journal. None: a lookup waited, and got no answer."""
         engine, began = self._engine, time.perf_counter()
         try:
@@ -227,7 +228,7 @@ class AsyncCache(Mounted):
         return None if outer is None else lambda: outer.asave(fetch, engine.now())
 
     @staticmethod
-    async def _read(response: Any) -> bytes | None:
+    async def _read(response: HttpResponse) -> bytes | None:
         """The body as received; None if the next transport handed over a read response and kept no raw form."""
         if response.is_stream_consumed and hasattr(response, "_content"):
             raw = getattr(response.stream, "_stream", None)
@@ -295,7 +296,7 @@ class AsyncCache(Mounted):
 
         return await warm_async(send, items, concurrency, progress)
 
-    async def aexplain(self, request: Any) -> Explanation:
+    async def aexplain(self, request: HttpRequest) -> Explanation:
         """Like `explain`, but also asks a storage that processes share, in a worker thread."""
         explanation: Explanation = await self._run(partial(self._explain, request, asks=True))
         return explanation

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from ..coherence.single_flight import Owner
+    from ..support.http_types import HttpRequest, HttpResponse
     from .warming import Progress, Warmed
 
 __all__ = ["SyncCache"]
@@ -54,7 +55,7 @@ class SyncCache(Mounted):
             engine.abandoned(request)
             raise
 
-    def _answer(self, request: Any, step: Any, *, lookup: bool = False) -> Any:
+    def _answer(self, request: HttpRequest, step: Any, *, lookup: bool = False) -> Any:
         """Follow `step` to its Response, and tell the journal. None: a lookup waited, and got no answer."""
         engine, began = self._engine, time.perf_counter()
         try:
@@ -166,7 +167,7 @@ class SyncCache(Mounted):
         return None if outer is None else lambda: outer.save(fetch, engine.now())
 
     @staticmethod
-    def _read(response: Any) -> bytes | None:
+    def _read(response: HttpResponse) -> bytes | None:
         """The body as received; None if the next transport handed over a read response and kept no raw form."""
         if response.is_stream_consumed and hasattr(response, "_content"):
             raw = getattr(response.stream, "_stream", None)
