@@ -68,6 +68,7 @@ def test_a_client_loads_neither_the_sdk_nor_what_only_some_need() -> None:
     assert not {module for module in ours if module.startswith(("hishel.httpx", "pywats_cache.wats"))}
     assert "pywats_cache.httpx2" not in ours
     assert "pywats_cache.testing" not in ours
+    assert "pywats_cache.support.http_types" not in ours  # for type checkers only
     assert "pywats_cache.engine.engine" in ours
 
 
