@@ -21,6 +21,7 @@ from ..protocol.fields import fields
 from ..storage.entry import StoredResponse
 from ..telemetry.outcome import EXTENSION, CacheOutcome, Reason, Status
 from .classify import Prepared
+from .http_library import content_of, field_lines
 from .lookups import Lookups
 from .steps import Join
 from .storing import Arrivals
@@ -107,7 +108,7 @@ class Engine(Lookups, Arrivals, Writes):
         if "target" in request.extensions:
             prepared = self.preparer.targeted(request, prepared)
         if prepared.kind in ("read", "part") or prepared.is_question:
-            body = getattr(request, "_content", None)
+            body = content_of(request)
             if body is None:
                 if not isinstance(request.stream, self.library.byte_stream):
                     return self.preparer.bypassed(prepared, "streamed-body")
@@ -197,7 +198,7 @@ class Engine(Lookups, Arrivals, Writes):
         storage = self.storage
         key = self.variant(request, prepared.key)
         entry = storage.find(key)
-        conditions = fields(request.headers._list)
+        conditions = fields(field_lines(request.headers))
         if entry is None or "range" in conditions:
             return None
         age = self.now() - entry.began

@@ -123,8 +123,6 @@ PRIVATE: tuple[PrivateName, ...] = (
             "engine.rfc_responses.RfcAnswers._fill",
             "engine.rfc_staleness.RfcStaleness.variant",
             "engine.rfc_staleness.RfcStaleness.variant_by",
-            "engine.engine.Engine",
-            "engine.storing.Arrivals",
             "transport.cached_response.StoredHeaders",
             _DOOR,
         ),
@@ -149,7 +147,7 @@ PRIVATE: tuple[PrivateName, ...] = (
     PrivateName(
         "Request",
         "_content",
-        (_HERE, "engine.engine.Engine"),
+        (_HERE, "engine.engine.Engine.begin"),
         "the body where it was read, as a part of the key; one that was not read is a stream",
     ),
     PrivateName(
@@ -158,17 +156,14 @@ PRIVATE: tuple[PrivateName, ...] = (
         (
             _HERE,
             "engine.responses.Answers",
-            "engine.storing.Arrivals",
-            "transport.asynchronous.AsyncCache._read",
             "transport.cached_response.StoredBody",
-            "transport.sync.SyncCache._read",
         ),
         "the decoded body of a response that is born read, or that the next transport has read",
     ),
     PrivateName(
         "ByteStream",
         "_stream",
-        (_HERE, "transport.asynchronous.AsyncCache._read", "transport.sync.SyncCache._read"),
+        (_HERE,),
         "the body as received, of a response that the next transport has read",
     ),
     PrivateName(

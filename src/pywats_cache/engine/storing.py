@@ -13,6 +13,7 @@ from ..protocol.vary import vary_names
 from ..storage.entry import StoredResponse, header_items, lasting
 from ..support.collector import Collector
 from ..telemetry.outcome import EXTENSION, CacheOutcome, Reason
+from .http_library import content_of, field_lines
 from .staleness import Staleness
 from .steps import Body, Fetch
 from .storability import DECISIVE, NEGATIVE, is_empty, unstorable
@@ -79,7 +80,7 @@ class Arrivals(Staleness):
         if self.fails_over(fetch, status):
             return Body.REPLACE
         fetch.supersedes = status < 500 and status not in SAYS_NOTHING
-        headers = fields(response.headers._list, self.looks_at)
+        headers = fields(field_lines(response.headers), self.looks_at)
         fetch.length, fetch.vary = content_length(headers), vary_names(headers)
         fetch.encoded = "content-encoding" in headers
         reason = self.why_unstorable(fetch, status, headers)
@@ -87,7 +88,7 @@ class Arrivals(Staleness):
             self.release(fetch)
             self.answers.mark(response, self._outcome(fetch, reason))
             return Body.HAND_ON
-        if hasattr(response, "_content") or fetch.length is not None:
+        if content_of(response) is not None or fetch.length is not None:
             return Body.READ
         return Body.TEE
 
@@ -142,10 +143,10 @@ class Arrivals(Staleness):
 
     def _decoded(self, fetch: Fetch, response: HttpResponse, raw: bytes | None) -> bytes | None:
         """The body without its content encodings; None once it is larger than an entry may be."""
-        if raw is None or hasattr(response, "_content"):
-            content: bytes = response._content
+        content = content_of(response)
+        if raw is None or content is not None:
             return content
-        return self.decode(response.headers._list, raw) if fetch.encoded else raw
+        return self.decode(field_lines(response.headers), raw) if fetch.encoded else raw
 
     def decode(self, headers: list[tuple[bytes, bytes, bytes]], raw: bytes) -> bytes | None:
         """`raw` without its content encodings; None once it is larger than an entry may be."""
@@ -201,7 +202,7 @@ class Arrivals(Staleness):
             fetch,
             key=key,
             status=response.status_code,
-            headers=self.kept(response.headers._list),
+            headers=self.kept(field_lines(response.headers)),
             raw=raw,
             content=raw if content == raw else content,
             extensions=lasting(response.extensions),
@@ -282,10 +283,10 @@ class Arrivals(Staleness):
         """
         stale = fetch.stale
         assert stale is not None
-        received = fields(response.headers._list)
+        received = fields(field_lines(response.headers))
         if not self.confirms(fetch, stale, received):
             return self.unconfirmed(fetch, response, received)
-        items = updated_items(stale.headers, self.kept(response.headers._list))
+        items = updated_items(stale.headers, self.kept(field_lines(response.headers)))
         headers = fields(items)
         forbidden = self.why_not_renewed(fetch, stale, received, headers) is not None
         key, vary, names = stale.key, stale.vary, vary_names(headers)

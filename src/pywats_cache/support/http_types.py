@@ -95,7 +95,6 @@ class HttpResponse(Protocol):
 
     - `is_stream_consumed`: whether its body was read, by whoever made it; `is_closed`: whether its connection was left.
     - `default_encoding`: the name of an encoding, or what finds it: `Any`, for it is only handed on.
-    - `_content`: the decoded body, once it was read; until then there is no such attribute.
     """
 
     extensions: dict[str, Any]
@@ -103,7 +102,6 @@ class HttpResponse(Protocol):
     is_closed: bool
     is_stream_consumed: bool
     default_encoding: Any
-    _content: bytes
 
     @property
     def elapsed(self) -> timedelta: ...

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.to_thread
 
+from ..engine.http_library import content_of, raw_of
 from ..engine.steps import Body, Fetch, Forward, Join, Stale
 from .background import Tasks
 from .base import Mounted
@@ -230,9 +231,8 @@ class AsyncCache(Mounted):
     @staticmethod
     async def _read(response: HttpResponse) -> bytes | None:
         """The body as received; None if the next transport handed over a read response and kept no raw form."""
-        if response.is_stream_consumed and hasattr(response, "_content"):
-            raw = getattr(response.stream, "_stream", None)
-            return raw if isinstance(raw, bytes) else None
+        if response.is_stream_consumed and content_of(response) is not None:
+            return raw_of(response.stream)
         raw = b"".join([chunk async for chunk in response.stream])
         await response.aclose()
         return raw

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from ..engine.http_library import content_of, raw_of
 from ..engine.steps import Body, Fetch, Forward, Join, Stale
 from .background import Threads
 from .base import Mounted
@@ -169,9 +170,8 @@ class SyncCache(Mounted):
     @staticmethod
     def _read(response: HttpResponse) -> bytes | None:
         """The body as received; None if the next transport handed over a read response and kept no raw form."""
-        if response.is_stream_consumed and hasattr(response, "_content"):
-            raw = getattr(response.stream, "_stream", None)
-            return raw if isinstance(raw, bytes) else None
+        if response.is_stream_consumed and content_of(response) is not None:
+            return raw_of(response.stream)
         raw = b"".join(response.stream)
         response.close()
         return raw
