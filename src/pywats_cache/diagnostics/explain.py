@@ -97,7 +97,7 @@ def _explained(engine: Engine, request: HttpRequest, shared: SharingStorage | No
     key = engine.variant(request, prepared.key)
     entry = storage.find(key)
     # A request would find out first what is not known yet, so that is no window.
-    held = None
+    held: Reason | None = None
     if coherence.is_settling(prepared.tags, now):
         if coherence.is_out_of_reach:
             held = "storage-error"

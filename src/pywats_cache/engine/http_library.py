@@ -109,7 +109,9 @@ class PrivateName(NamedTuple):
 
 
 _HERE = "engine.http_library"
-_DOOR = "transport.fast_path.Door._may_answer"
+_MAY_ANSWER = "transport.ordinary_way.OrdinaryWay._may_answer"
+_LOOK_AGAIN = "transport.ordinary_way.OrdinaryWay._look_again"
+"""What the guard of the fast path compares at each hit, and what takes it down anew when it has changed."""
 
 PRIVATE: tuple[PrivateName, ...] = (
     PrivateName(
@@ -124,7 +126,8 @@ PRIVATE: tuple[PrivateName, ...] = (
             "engine.rfc_staleness.RfcStaleness.variant",
             "engine.rfc_staleness.RfcStaleness.variant_by",
             "transport.cached_response.StoredHeaders",
-            _DOOR,
+            _MAY_ANSWER,
+            _LOOK_AGAIN,
         ),
         "every header field as its bytes, which decide keys, freshness and storing",
     ),
@@ -185,35 +188,67 @@ PRIVATE: tuple[PrivateName, ...] = (
         "the time that a response took which is born read, known only once it is answered",
     ),
     PrivateName(
-        "Client", "_base_url", (_DOOR,), "the question whether a lookup's request is still what the client would build"
+        "Client",
+        "_base_url",
+        (_MAY_ANSWER, _LOOK_AGAIN),
+        "the question whether a lookup's request is still what the client would build",
     ),
     PrivateName(
-        "Client", "_params", (_DOOR,), "the question whether a lookup's request is still what the client would build"
+        "Client",
+        "_params",
+        (_MAY_ANSWER, _LOOK_AGAIN),
+        "the question whether a lookup's request is still what the client would build",
     ),
     PrivateName(
-        "Client", "_timeout", (_DOOR,), "the question whether a lookup's request is still what the client would build"
+        "Client",
+        "_timeout",
+        (_MAY_ANSWER, _LOOK_AGAIN),
+        "the question whether a lookup's request is still what the client would build",
     ),
     PrivateName(
-        "Client", "_headers", (_DOOR,), "the question whether a lookup's request is still what the client would build"
+        "Client",
+        "_headers",
+        (_MAY_ANSWER, _LOOK_AGAIN),
+        "the question whether a lookup's request is still what the client would build",
     ),
-    PrivateName("Client", "_event_hooks", (_DOOR,), "the hooks, which a lookup would leave out"),
-    PrivateName("Client", "_auth", (_DOOR,), "the auth flow, which a lookup would leave out"),
-    PrivateName("Client", "_cookies", (_DOOR,), "the cookies, which a lookup would leave out"),
-    PrivateName("Cookies.jar", "_cookies", (_DOOR,), "the same, at once: a name of http.cookiejar, not of httpx"),
+    PrivateName("Client", "_event_hooks", (_MAY_ANSWER,), "the hooks, which a lookup would leave out"),
+    PrivateName("Client", "_auth", (_MAY_ANSWER,), "the auth flow, which a lookup would leave out"),
+    PrivateName("Client", "_cookies", (_MAY_ANSWER,), "the cookies, which a lookup would leave out"),
+    PrivateName("Cookies.jar", "_cookies", (_MAY_ANSWER,), "the same, at once: a name of http.cookiejar, not of httpx"),
     PrivateName(
-        "Client", "_state", (_HERE, _DOOR), "the question whether the client was closed, and so must not answer"
+        "Client", "_state", (_HERE, _MAY_ANSWER), "the question whether the client was closed, and so must not answer"
     ),
     PrivateName(
         "Client",
         "_transport",
-        (_DOOR, "transport.client.CachingClient"),
+        (_MAY_ANSWER, _LOOK_AGAIN, "transport.client.CachingClient"),
         "the transport of the default route, which is the cache",
     ),
     PrivateName(
-        "Client", "_mounts", ("transport.client.CachingClient",), "the other routes, each of which gets the cache too"
+        "Client",
+        "_mounts",
+        (_MAY_ANSWER, _LOOK_AGAIN, "transport.client.CachingClient"),
+        "the other routes, each of which gets the cache too",
     ),
     PrivateName(
-        "Client", "_transport_for_url", (_HERE,), "the question whether a lookup's request would come to this cache"
+        "Client",
+        "_transport_for_url",
+        (_HERE, "transport.ordinary_way"),
+        "the question whether a lookup's request would come to this cache",
+    ),
+    *(
+        PrivateName("Client", name, ("transport.ordinary_way",), "a step that a lookup leaves out if it is httpx's own")
+        for name in (
+            "_send_single_request",
+            "_send_handling_auth",
+            "_send_handling_redirects",
+            "_build_request_auth",
+            "_set_timeout",
+            "_merge_url",
+            "_merge_headers",
+            "_merge_cookies",
+            "_merge_queryparams",
+        )
     ),
     PrivateName(
         "Client",
@@ -260,8 +295,9 @@ ON_A_HIT: frozenset[str] = frozenset(
         "engine.rfc_responses.RfcAnswers._fill",
         "engine.rfc_staleness.RfcStaleness.variant",
         "engine.rfc_staleness.RfcStaleness.variant_by",
-        "transport.fast_path.Door._may_answer",
         "transport.fast_path.Door.answer",
+        _LOOK_AGAIN,
+        _MAY_ANSWER,
     }
 )
 """The functions that read or set one themselves, since a call of one of those below would be felt there."""

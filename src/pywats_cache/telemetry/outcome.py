@@ -35,6 +35,7 @@ Reason = Literal[
     "not-modified",
     "refresh",
     "settling",
+    "storage-error",
     "join-timeout",
     "not-shared",
     "own-flight",

@@ -29,7 +29,7 @@ from .ordinary_way import OrdinaryWay
 
 if TYPE_CHECKING:
     from ..engine.engine import Engine
-    from ..support.http_types import HttpClient, HttpRequest, HttpResponse
+    from ..support.http_types import HttpResponse
 
 __all__ = ["Door", "First", "Pending"]
 
@@ -118,7 +118,7 @@ class Door(OrdinaryWay):
         if found.__class__ is tuple:
             entry, pattern, age = found
             engine = self._engine
-            response = engine.answers.looked_up(entry, "hit", "fresh", age, pattern)
+            response: Any = engine.answers.looked_up(entry, "hit", "fresh", age, pattern)
             if options and "timeout" in options:
                 response._timeouts = partial(engine.library.timeouts, options["timeout"])
         elif found is None or "timeout" in options:  # a lookup's request, and what it waits for, has the client's

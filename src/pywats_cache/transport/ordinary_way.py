@@ -13,6 +13,7 @@ from itertools import chain
 from operator import is_
 from typing import TYPE_CHECKING, Any
 
+from ..engine.http_library import closed_state, field_lines, transport_for
 from ..support.genuine import OURS, is_genuine, only_these_behind, reads_plainly, unchanged
 from ..support.memo import Memo
 from .base import Mounted
@@ -96,7 +97,7 @@ class OrdinaryWay:
         self._client = client
         self._engine = engine
         self._logger = logging.getLogger(engine.library.name)
-        self._closed = type(client._state).CLOSED
+        self._closed = closed_state(client)
         self._memo = Memo(_call_size)
         self._seen: tuple[Any, ...] = (None, None, None, None, None, None, {})
         self._shared = engine.blocks
@@ -197,7 +198,8 @@ class OrdinaryWay:
 
         - `trusted`: also behind a next transport that may have changed it.
         """
-        engine, mounted = self._engine, self._client._transport_for_url(request.url)
+        engine = self._engine
+        mounted: Any = transport_for(self._client, request.url)
         # By its type, for a proxy object shows the class of what it wraps.
         if not issubclass(type(mounted), Mounted) or mounted._engine is not engine or request.url.userinfo:
             return None, None
@@ -219,5 +221,5 @@ def _call_size(key: Any, known: Any) -> int:
     size = CALL + sum([PART + len(part) for part in key if part.__class__ is str])
     if known.__class__ is not tuple:
         return size
-    fields = known[1].headers._list  # its URL is counted by the engine, which remembers it too
+    fields = field_lines(known[1].headers)  # its URL is counted by the engine, which remembers it too
     return size + REQUEST + sum([FIELD + len(raw) + len(lower) + len(value) for raw, lower, value in fields])

@@ -35,6 +35,7 @@ SUBCLASSES = ("transport.cached_response", "transport.client", "wats.transports"
 OTHERS = {
     ("wats.limiting", "_base_url"): "a slot of Call",
     ("wats.limiting", "_state"): "of the SDK's circuit breaker",
+    ("wats.http_call", "_request"): "a step of the SDK's HTTP client",
     ("wats.service.reload", "_headers"): "of the SDK's HTTP client",
     ("wats.service.reload", "_base_url"): "of the SDK",
     ("storage.hishel_adapter", "_expires_at"): "of hishel's storages",
@@ -107,6 +108,7 @@ def test_every_place_listed_reads_the_name(touched: set[tuple[str, str]]) -> Non
 def test_only_the_functions_of_a_hit_read_one_themselves(touched: set[tuple[str, str]]) -> None:
     here = (FUNCTIONS, *SUBCLASSES)
     elsewhere = {place for place, _ in touched if not any(lies_in(place, module) for module in here)}
+    elsewhere -= {"transport.ordinary_way"}  # the table of the steps that the guard looks at
     assert elsewhere == ON_A_HIT
 
 
