@@ -20,7 +20,7 @@ from pywats_cache import CacheClient, Controller, Read
 
 LONG = 20.0
 Send = Callable[..., Any]
-"""`send(method, path, text="", token=None)` gives the peer's answer, which has `.json()` or `.data`."""
+"""`send(method, path, text="", token=None, accept=None)` gives the peer's answer, which has `.json()` or `.data`."""
 
 
 class Origin(ThreadingHTTPServer):
@@ -64,7 +64,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command == "GET" and self.server.hold.is_set():
             self.server.reading.set()
             assert self.server.release.wait(LONG)
-        body = f'{{"value": "{value}", "for": "{self.headers.get("Authorization", "")}"}}'.encode()
+        kind = self.headers.get("Accept", "")
+        body = f'{{"value": "{value}", "for": "{self.headers.get("Authorization", "")}", "as": "{kind}"}}'.encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Cache-Control", "max-age=300")
@@ -105,9 +106,8 @@ def of_requests_cache(origin: Origin) -> tuple[Send, Callable[[], None]]:
     session = requests_cache.CachedSession(backend="memory", expire_after=300, allowable_methods=("GET", "POST"))
     session.trust_env = False
 
-    def send(method: str, path: str, text: str = "", token: str | None = None) -> Any:
-        headers = {"Authorization": token} if token else {}
-        return session.request(method, origin.url + path, data=text, headers=headers, timeout=LONG)
+    def send(method: str, path: str, text: str = "", token: str | None = None, accept: str | None = None) -> Any:
+        return session.request(method, origin.url + path, data=text, headers=_fields(token, accept), timeout=LONG)
 
     return send, session.close
 
@@ -119,15 +119,16 @@ def of_the_sdk(origin: Origin) -> tuple[Send, Callable[[], None]]:
     thread.start()
     clients: dict[str | None, SdkClient] = {}
 
-    async def ask(method: str, path: str, text: str, token: str | None) -> Any:
+    async def ask(method: str, path: str, text: str, token: str | None, accept: str | None) -> Any:
         client = clients.get(token)
         if client is None:
             client = clients[token] = SdkClient(origin.url, base64.b64encode((token or "a:b").encode()).decode())
         call = getattr(client, method.lower())
-        return await (call(path) if method == "GET" else call(path, data=text))
+        headers = _fields(None, accept)
+        return await (call(path, headers=headers) if method == "GET" else call(path, data=text, headers=headers))
 
-    def send(method: str, path: str, text: str = "", token: str | None = None) -> Any:
-        return asyncio.run_coroutine_threadsafe(ask(method, path, text, token), loop).result(LONG)
+    def send(method: str, path: str, text: str = "", token: str | None = None, accept: str | None = None) -> Any:
+        return asyncio.run_coroutine_threadsafe(ask(method, path, text, token, accept), loop).result(LONG)
 
     async def close_all() -> None:
         for client in clients.values():
@@ -152,7 +153,12 @@ PEERS = {
 
 
 def _httpx_like(client: httpx.Client) -> Send:
-    def send(method: str, path: str, text: str = "", token: str | None = None) -> Any:
-        return client.request(method, path, content=text, headers={"Authorization": token} if token else {})
+    def send(method: str, path: str, text: str = "", token: str | None = None, accept: str | None = None) -> Any:
+        return client.request(method, path, content=text, headers=_fields(token, accept))
 
     return send
+
+
+def _fields(token: str | None, accept: str | None) -> dict[str, str]:
+    given = {"Authorization": token, "Accept": accept}
+    return {name: value for name, value in given.items() if value}

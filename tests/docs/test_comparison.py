@@ -52,6 +52,11 @@ def users_are_kept_apart(send: Send, origin: Origin) -> bool:
     return len({value(send("GET", "/me", token=name))["for"] for name in ("one:1", "two:2")}) == 2
 
 
+def forms_are_kept_apart(send: Send, origin: Origin) -> bool:
+    kinds = ("application/json", "application/xml", "application/json")
+    return [value(send("GET", "/a", accept=kind))["as"] for kind in kinds] == list(kinds)
+
+
 def a_post_query_is_cached_by_its_body(send: Send, origin: Origin) -> bool:
     answers = [value(send("POST", "/query", text))["value"] for text in ("one", "two", "one", "two")]
     return answers == ["one", "two", "one", "two"] and len(origin.seen) == 2
@@ -69,6 +74,7 @@ CLAIMS = {
     "a PUT to a collection is seen by the next GET of a member": a_write_to_the_collection_is_seen,
     "a GET in flight during a PUT is not served after it": a_read_in_flight_is_not_kept,
     "users with other credentials get their own answers": users_are_kept_apart,
+    "readers of JSON and of XML get their own answers, without `Vary`": forms_are_kept_apart,
     "POST queries can be cached by their body": a_post_query_is_cached_by_its_body,
     "a caller that changes its answer changes nobody else's": a_callers_change_stays_with_it,
 }

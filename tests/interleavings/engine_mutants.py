@@ -151,7 +151,7 @@ MUTANTS: dict[str, tuple[type[Any], str, list[Replacement]]] = {
     "the key leaves out the partition": (
         Preparer,
         "_key",
-        [(r"(entry_key\([^\n]*), partition\)", r"\1)")],
+        [(r"(entry_key\([^\n]*), partition, representation\)", r"\1, representation)")],
     ),
     "joining or opening a flight takes no lock": (Engine, "_looked", [NO_LOCK]),
     "an answer is stored after its flight has left the table": (

@@ -22,6 +22,7 @@ from pywats_cache.testing import FakeClock
 from pywats_cache.transport.fast_path import Door, Pending
 
 SERVER = "http://origin.example"
+LANGUAGE = "X-Language"  # not Accept-Language, which separates answers without Vary too
 ITEM, COLLECTION, SIBLING = "/a/x", "/a", "/a/y"
 _requests: dict[Any, httpx.Request] = {}
 
@@ -34,7 +35,7 @@ def request(method: str, path: str, user: str = "", language: str = "", **direct
         if user:
             headers["Authorization"] = f"Bearer {user}"
         if language:
-            headers["Accept-Language"] = language
+            headers[LANGUAGE] = language
         extensions = {"pywats_cache": directives} if directives else {}
         _requests[key] = httpx.Request(method, SERVER + path, headers=headers, extensions=extensions)
     return _requests[key]
@@ -114,9 +115,9 @@ class World:
     def serve(self, asked: httpx.Request, **headers: str) -> httpx.Response:
         """The origin answers now: who asked, in which language, and the number of the value."""
         user = asked.headers.get("Authorization", "")
-        language = asked.headers.get("Accept-Language", "")
+        language = asked.headers.get(LANGUAGE, "")
         if language:
-            headers["Vary"] = "Accept-Language"
+            headers["Vary"] = LANGUAGE
         self.fetches += 1
         if self.validator is not None:
             headers["ETag"] = self.validator
@@ -137,7 +138,7 @@ class World:
 
     def got(self, began: int, asked: httpx.Request, content: bytes) -> None:
         number, user, language = content.decode().split(":")
-        wanted = asked.headers.get("Authorization", ""), asked.headers.get("Accept-Language", "")
+        wanted = asked.headers.get("Authorization", ""), asked.headers.get(LANGUAGE, "")
         self.readings.append(Reading(began, self.tick, int(number), user, language, *wanted))
 
     def warm(self, *paths: str, user: str = "") -> None:

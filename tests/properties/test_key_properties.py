@@ -136,7 +136,7 @@ def test_partitions_are_equal_exactly_if_the_credentials_are(
 
 @LIBRARIES
 @given(
-    name=st.sampled_from(["Accept-Language", "User-Agent", "X-Request-Id", "Traceparent", "Accept-Encoding"]),
+    name=st.sampled_from(["Accept-Charset", "User-Agent", "X-Request-Id", "Traceparent", "Accept-Encoding"]),
     value=st.text("abc", min_size=1),
 )
 def test_a_header_that_is_no_credential_does_not_separate(library: Any, name: str, value: str) -> None:
@@ -218,3 +218,30 @@ def test_a_body_is_never_taken_for_a_variant(body: bytes, kind: str) -> None:
 )
 def test_whatever_sounds_like_a_credential_is_one(prefix: str, name: str) -> None:
     assert is_credential(f"{prefix}{name}")
+
+
+WISHES = st.dictionaries(
+    st.sampled_from(["Accept", "Accept-Language", "X-Unit"]),
+    st.sampled_from(["a/b", "A/B ", "a/b,c/d", "c/d , a/b", "", "*/*", "*"]),
+    max_size=3,
+)
+
+
+@LIBRARIES
+@settings(max_examples=300)
+@given(first=WISHES, second=WISHES, named=st.sampled_from([None, (), ("X-Unit",), ("accept", "X-UNIT")]))
+def test_requests_share_a_key_exactly_if_they_want_the_same_form_by_the_names_of_the_rule(
+    library: Any, first: dict[str, str], second: dict[str, str], named: tuple[str, ...] | None
+) -> None:
+    names = ("accept", "accept-language") if named is None else tuple(name.lower() for name in named)
+    preparer = Preparer(Controller([] if named is None else [Read("/**", vary=named)]), SECRET)
+
+    def form(headers: dict[str, str]) -> dict[str, str]:
+        meant = {name.lower(): value.replace(" ", "").lower() for name, value in headers.items()}
+        if "X-Unit" in headers:
+            meant["x-unit"] = headers["X-Unit"].strip()  # nobody knows what its case means
+        anything = {("accept", "*/*"), ("accept-language", "*")}
+        return {name: value for name, value in meant.items() if name in names and (name, value) not in anything}
+
+    keys = [preparer.prepare(library.Request("GET", "http://o/p", headers=headers)).key for headers in (first, second)]
+    assert (keys[0] == keys[1]) == (form(first) == form(second))

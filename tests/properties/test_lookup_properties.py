@@ -26,8 +26,10 @@ PARAMS = st.one_of(
 HEADERS = st.one_of(
     st.none(),
     st.dictionaries(
-        st.sampled_from(["Authorization", "authorization", "Cookie", "X-API-Key", "Accept", "Host", "Range", "X-Any"]),
-        st.sampled_from(["", "u", "v", "u, v"]),
+        st.sampled_from(
+            ["Authorization", "authorization", "Cookie", "X-API-Key", "Accept", "ACCEPT", "Host", "Range", "X-Any"]
+        ),
+        st.sampled_from(["", "u", "v", "u, v", "U,v"]),
         max_size=2,
     ),
     st.sampled_from([[("Authorization", "u")], {b"Authorization": b"u"}]),
@@ -87,14 +89,20 @@ CLIENT = st.fixed_dictionaries(
     {
         "base_url": st.sampled_from(["http://o", "http://o/base", "http://o/base/", "http://O:80/base?k=1"]),
         "params": st.sampled_from([None, {"a": "0"}, {"z": "1"}]),
-        "headers": st.sampled_from([None, {"Authorization": "client"}, {"X-API-Key": "k", "Accept": "*/*"}]),
+        "headers": st.sampled_from([None, {"Authorization": "client"}, {"X-API-Key": "k", "Accept": "u"}]),
     }
 )
-CONTROLLER = Controller(rules=[Read("/**", methods=("GET", "POST"))])
+CONTROLLER = Controller(rules=[Read("/**", methods=("GET", "POST"), vary=("Accept", "X-Any"))])
 
 
 def respond_with(library: Any) -> Any:
-    return library.MockTransport(lambda request: library.Response(200, content=request.url.raw_path + request.read()))
+    """Answers with all that its answer depends on, but for the credentials."""
+
+    def answer(request: Any) -> Any:
+        form = [request.headers.get(name, "").lower().replace(" ", "") for name in ("Accept", "X-Any")]
+        return library.Response(200, content=request.url.raw_path + request.read() + repr(form).encode())
+
+    return library.MockTransport(answer)
 
 
 def picture(client: Any, storage: MemoryStorage) -> Any:

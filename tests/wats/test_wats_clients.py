@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import httpx
 import pytest
@@ -347,3 +348,35 @@ def test_an_empty_answer_is_the_sdks_error(server) -> None:
         with pytest.raises(EmptyResponseError):
             api.product.get_product("PN-1000")
     assert cache.stats.misses == 2
+
+
+def test_pywats_finds_what_it_warmed(server: SimulatedWATS) -> None:
+    with pyWATS(base_url=server.base_url, token=server.token) as api:
+        api.cache.warm(["/api/Product/Query"])
+        before = api.cache.stats
+        api.product.get_products()
+        assert (api.cache.stats.hits - before.hits, api.cache.stats.misses - before.misses) == (1, 0)
+
+
+@pytest.mark.anyio
+async def test_async_wats_finds_what_it_warmed(server: SimulatedWATS) -> None:
+    async with AsyncWATS(base_url=server.base_url, token=server.token) as api:
+        await api.cache.warm(["/api/Product/Query"])
+        before = api.cache.stats
+        await api.product.get_products()
+        assert (api.cache.stats.hits - before.hits, api.cache.stats.misses - before.misses) == (1, 0)
+
+
+def test_the_command_line_asks_for_the_form_that_the_sdk_asks_for(server: SimulatedWATS, tmp_path: Path) -> None:
+    cli = pytest.importorskip("pywats_cache.cli.stored")
+    url = f"sqlite:///{tmp_path}/wats.db"
+    with pyWATS(base_url=server.base_url, token=server.token, cache_storage=url) as api:
+        api.product.get_products()
+        sent = api._http_client._headers
+    asking = cli.Asking(rules="wats", headers=(), authorize=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(cli.AUTHORIZATION, sent["Authorization"])
+        found = cli.Stored(url).explain("GET", f"{server.base_url}/api/Product/Query", asking)
+        assert (found["status"], found["reason"]) == ("hit", "fresh")
+        other = cli.Asking(rules="wats", headers=("accept: text/csv",), authorize=False)
+        assert cli.Stored(url).explain("GET", f"{server.base_url}/api/Product/Query", other)["status"] == "miss"

@@ -32,8 +32,8 @@ Rules = Annotated[
     str,
     typer.Option(
         "--rules",
-        help="For a store: `wats` (a server at the root of its host), or module:name of a Controller. "
-        "Without: every GET is a read.",
+        help="For a store: `wats` (a server at the root of its host, asked for JSON as the SDK does), or module:name "
+        "of a Controller. Without: every GET is a read.",
     ),
 ]
 Headers = Annotated[

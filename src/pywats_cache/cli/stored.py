@@ -34,6 +34,8 @@ __all__ = ["Stored"]
 
 AUTHORIZATION = "PYWATS_CACHE_AUTHORIZATION"
 TIMEOUT = 30.0
+_OF_THE_SDK = {"Accept": "application/json"}
+"""What the SDK's clients ask for; requests that ask for another form do not find their answers."""
 
 
 class Stored:
@@ -184,10 +186,11 @@ def _controller(asking: Asking | None) -> Controller | None:
     return found
 
 
-def _headers(asking: Asking | None) -> dict[str, str]:
+def _headers(asking: Asking | None) -> httpx.Headers:
+    """The header fields of a request: those of the SDK where its rules are named, and those of the command line."""
     if asking is None:
-        return {}
-    headers: dict[str, str] = {}
+        return httpx.Headers()
+    headers = httpx.Headers(_OF_THE_SDK if asking.rules == "wats" else None)
     for line in asking.headers:
         name, colon, value = line.partition(":")
         if not colon or not name.strip():

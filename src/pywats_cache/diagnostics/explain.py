@@ -103,6 +103,7 @@ def _explained(engine: Engine, request: HttpRequest, shared: SharingStorage | No
             held = "storage-error"
         elif asks or coherence.epoch >= 0:
             held = "settling"
+    prepared = prepared._replace(reason=engine.why_missed(request, prepared, key))
     status, reason = _fate(engine, prepared, entry, now, held)
     if status == "miss" and shared is not None:
         there = _shared_entry(engine, request, prepared, shared)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from base64 import urlsafe_b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from urllib.parse import unquote_plus
+
+from ..protocol.representations import DEFAULT_VARY, wanted
 
 __all__ = [
     "entry_key",
     "is_credential",
     "partition_digest",
+    "representation_digest",
     "sorted_query",
     "variant_key",
 ]
@@ -40,6 +43,20 @@ def partition_digest(secret: bytes, fields: Iterable[tuple[bytes, bytes]]) -> st
     for name, value in sorted(fields):
         digest.update(b"%d:%b=%d:%b" % (len(name), name, len(value), value))
     return digest.hexdigest()
+
+
+def representation_digest(secret: bytes, names: tuple[str, ...], sent: Mapping[str, list[str]]) -> str:
+    """A keyed digest of the form of an answer that header fields want by these names; "" for any form.
+
+    The names count too: where a rule names others, its answers are not those of before.
+
+    - `sent`: the lines of each field that was sent; names in lower case.
+    """
+    wishes = [(name, wanted(name, sent[name])) for name in names if name in sent]
+    stated = [part for name, value in wishes if value is not None for part in (name, value.encode("latin-1"))]
+    if not stated and names == DEFAULT_VARY:
+        return ""
+    return entry_key(secret, "representation", ",".join(names), *stated)
 
 
 def sorted_query(query: str) -> str:

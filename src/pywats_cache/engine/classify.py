@@ -10,14 +10,15 @@ from urllib.parse import unquote_plus
 
 from ..coherence.tags import explicit_tag, partition_tag, path_tags, shared_tag, subtree_tags, write_tags
 from ..errors import ConfigurationTypeError
-from ..policy.controller import Controller, Decision
+from ..policy.controller import Controller, Decision, Read
 from ..policy.directives import Directives
-from ..protocol.cache_control import CacheControl, parse_cache_control, seconds_of
+from ..protocol.cache_control import parse_cache_control, seconds_of
 from ..protocol.fields import lowered
 from ..protocol.targets import addressed, origin_of
 from ..storage.entry import HeaderItems
 from ..support.memo import Alone, Bounds, Memo
-from .cache_key import entry_key, is_credential, partition_digest, sorted_query
+from .asked import DECISIVE, OVERRIDES, Asked, Fields, wants_new, why_not
+from .cache_key import entry_key, is_credential, partition_digest, representation_digest, sorted_query
 from .http_library import field_lines, parsed, parsed_alike
 from .sizes import asked_size, name_size, prepared_size
 
@@ -26,37 +27,11 @@ if TYPE_CHECKING:
     from ..support.http_types import HttpRequest
     from ..telemetry.outcome import Reason
 
-__all__ = ["Asked", "Fields", "Prepared", "Preparer"]
+__all__ = ["Prepared", "Preparer"]
 
 MAX_MEMO = 4096
 MAX_NAMES = 1024
-# Headers that change what may be done with a request; credentials and the controller's partition come on top.
-_DECISIVE = frozenset(
-    name.encode()
-    for name in [
-        "accept",
-        "cache-control",
-        "content-encoding",
-        "content-type",
-        "host",
-        "if-match",
-        "if-modified-since",
-        "if-none-match",
-        "if-range",
-        "if-unmodified-since",
-        "pragma",
-        "range",
-        "upgrade",
-        "x-http-method",
-        "x-http-method-override",
-        "x-method-override",
-    ]
-)
-_CONDITIONAL = (b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since", b"if-range")
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
-_OVERRIDES = (b"x-http-method", b"x-http-method-override", b"x-method-override")
-
-Fields = tuple[tuple[bytes, bytes], ...]
 
 
 class Prepared(NamedTuple):
@@ -69,6 +44,7 @@ class Prepared(NamedTuple):
     - `own_ttl`: the caller set the TTL for this one request, so the rule's TTL does not bound what it stores.
     - `directed`: the caller gave directives, so its tags may differ from those of the stored answer.
     - `wishes`: what its Cache-Control asks of a stored answer, in RFC mode; None: nothing.
+    - `representation`: the digest of what it wants by its rule's `vary`, which is a part of the key; "": any form.
     - `partial`: it is conditional or of a range, in RFC mode; so it is a `part`, if it is read at all.
     - `body_fields`: the header values that say what a body means; see `Preparer.with_body`.
     """
@@ -92,27 +68,12 @@ class Prepared(NamedTuple):
     body_fields: tuple[bytes, ...] | None = None
     wishes: Wishes | None = None
     partial: bool = False
+    representation: str = ""
 
     @property
     def is_question(self) -> bool:
         """Whether it is a conditional request of the caller, sent on unless what is stored answers it."""
         return self.kind == "bypass" and self.reason == "conditional"
-
-
-class Asked(NamedTuple):
-    """What the decisive header fields of a request say, whatever its method and URL."""
-
-    separating: Fields
-    partition: str
-    host: bytes
-    overridden: bool
-    only_if_cached: bool
-    refresh: bool
-    max_age: float | None
-    reason: Reason | None
-    body_fields: tuple[bytes, bytes]
-    part: bool = False
-    wishes: Wishes | None = None
 
 
 class Preparer:
@@ -123,7 +84,18 @@ class Preparer:
     bounded by what the storage may hold (`bounds`).
     """
 
-    __slots__ = ("_alike", "_bounds", "_controller", "_memo", "_names", "_partition_by", "_partition_names", "_secret")
+    __slots__ = (
+        "_alike",
+        "_bounds",
+        "_controller",
+        "_memo",
+        "_names",
+        "_partition_by",
+        "_partition_names",
+        "_secret",
+        "_varieties",
+        "_varying_names",
+    )
 
     def __init__(self, controller: Controller, secret: bytes, bounds: Bounds | None = None) -> None:
         self._controller = controller
@@ -139,6 +111,9 @@ class Preparer:
         else:
             by, self._partition_names = None, frozenset(name.encode() for name in controller.partition)
         self._partition_by = by
+        rules = [] if controller.rfc9111 else [Read("/**"), *controller.rules]
+        self._varieties = tuple(dict.fromkeys(rule.vary for rule in rules if isinstance(rule, Read)))
+        self._varying_names = frozenset(name.encode("ascii") for names in self._varieties for name in names)
 
     @property
     def partition_is_computed(self) -> bool:
@@ -192,7 +167,12 @@ class Preparer:
         return prepared
 
     def _decides(self, lower: bytes) -> bool:
-        return lower in _DECISIVE or lower in self._partition_names or is_credential(lower.decode("latin-1"))
+        return (
+            lower in DECISIVE
+            or lower in self._partition_names
+            or lower in self._varying_names
+            or is_credential(lower.decode("latin-1"))
+        )
 
     def _is_decisive(self, lower: bytes) -> bool:
         decisive = self._decides(lower)
@@ -219,13 +199,23 @@ class Preparer:
             ),
             partition=self._partition(fields, "", None),
             host=first.get(b"host", b""),
-            overridden=any(name in first for name in _OVERRIDES),
+            overridden=any(name in first for name in OVERRIDES),
             only_if_cached="only-if-cached" in controls,
-            refresh=_wants_new(controls, first) or max_age == 0,
+            refresh=wants_new(controls, first) or max_age == 0,
             max_age=max_age,
-            reason=_why_not(first, controls),
+            reason=why_not(first, controls),
             body_fields=(first.get(b"content-type", b""), first.get(b"content-encoding", b"")),
+            representations=self._represented(fields),
         )
+
+    def _represented(self, sent: Fields) -> dict[tuple[str, ...], str]:
+        """What these fields want, by the names that any rule varies by; without those that want any form."""
+        lines: dict[str, list[str]] = {}
+        for name, value in sent:
+            if name in self._varying_names:
+                lines.setdefault(name.decode("ascii"), []).append(value.decode("latin-1"))
+        found = {names: representation_digest(self._secret, names, lines) for names in self._varieties}
+        return {names: digest for names, digest in found.items() if digest}
 
     def _work_out(self, request: HttpRequest, asked: Asked, computed: str | None) -> Prepared:
         url = parsed(request.url)
@@ -253,6 +243,7 @@ class Preparer:
         reason = _why_not_route(decision, url.query)
         if asked.reason and reason != "query-bypass":  # a rule that bypasses is bent by no header and no directive
             reason = asked.reason
+        representation = asked.representations.get(decision.vary, "")
         tags = path_tags(intern(origin), path)
         if decision.tags:
             tags += tuple(shared_tag(explicit_tag(origin, tag)) for tag in decision.tags)
@@ -262,22 +253,32 @@ class Preparer:
             "read" if reason is None else "bypass",
             reason or ("refresh" if asked.refresh else "unknown"),
             decision.rule,
-            # An empty query makes another URL than none (RFC 3986 §6.2.3).
-            key=self._key(
-                "GET" if method == "HEAD" else method,
-                origin,
-                f"{path}?" if url.query == "" else path,
-                url.query or "",
-                partition,
-            ),
+            key=self._key_of(request, origin, path, partition, representation),
             ttl=decision.ttl,
             tags=tags,
             head=method == "HEAD",
             refresh=asked.refresh,
             max_age=asked.max_age,
             body_fields=asked.body_fields,
+            representation=representation,
             **known,
         )
+
+    def _key_of(self, request: HttpRequest, origin: str, path: str, partition: str, representation: str) -> str:
+        method, query = request.method, parsed(request.url).query
+        return self._key(
+            "GET" if method == "HEAD" else method,
+            origin,
+            f"{path}?" if query == "" else path,  # an empty query makes another URL than none (RFC 3986 §6.2.3)
+            query or "",
+            partition,
+            representation,
+        )
+
+    def represented(self, request: HttpRequest, prepared: Prepared, representation: str) -> Prepared:
+        """`prepared` as it would be if `request` asked for another representation; without its body and directives."""
+        key = self._key_of(request, prepared.origin, prepared.path, prepared.partition, representation)
+        return prepared._replace(key=key, representation=representation)
 
     def targeted(self, request: HttpRequest, prepared: Prepared) -> Prepared:
         """`prepared` for a request that asks the server for another target than its URL: a write or a bypass.
@@ -294,7 +295,7 @@ class Preparer:
             origins = dict.fromkeys((origin, target.origin or origin))
             tags = tuple(tag for at in origins for tag in write_tags(at, path))
             tags += tuple(explicit_tag(at, tag) for at in origins for tag in decision.tags)
-        if any(lower in _OVERRIDES for _, lower, _ in field_lines(request.headers)):
+        if any(lower in OVERRIDES for _, lower, _ in field_lines(request.headers)):
             decision = _overridden(decision)
         known = prepared._replace(path=path, only_if_cached=prepared.only_if_cached and decision.kind != "write")
         if prepared.kind == "write":
@@ -308,8 +309,8 @@ class Preparer:
             return self.bypassed(known, "target")
         return known._replace(kind="write", reason="write", rule=decision.rule, tags=tags, decision=decision)
 
-    def _key(self, method: str, origin: str, path: str, query: str, partition: str) -> str:
-        return entry_key(self._secret, method, origin, path, sorted_query(query), partition)
+    def _key(self, method: str, origin: str, path: str, query: str, partition: str, representation: str) -> str:
+        return entry_key(self._secret, method, origin, path, sorted_query(query), partition, representation)
 
     def _partition(self, fields: Fields, userinfo: str, computed: str | None) -> str:
         if computed is not None:
@@ -355,7 +356,8 @@ class Preparer:
             bounds = [bound for bound in (prepared.max_age, directives.ttl) if bound is not None]
             changed.update(ttl=directives.ttl, own_ttl=True, max_age=min(bounds))
         if directives.key is not None:
-            changed["key"] = entry_key(self._secret, "custom", prepared.origin, directives.key, prepared.partition)
+            named = (prepared.origin, directives.key, prepared.partition, prepared.representation)
+            changed["key"] = entry_key(self._secret, "custom", *named)
         return prepared._replace(**changed)
 
 
@@ -365,19 +367,6 @@ def _overridden(decision: Decision) -> Decision:
     return Decision("write", decision.rule) if may_write else decision
 
 
-def _why_not(first: Mapping[bytes, bytes], controls: CacheControl) -> Reason | None:
-    """Why a read with these header fields goes around the cache, or None."""
-    if "no-store" in controls:
-        return "caller-bypass"
-    if b"range" in first:
-        return "range"
-    if any(name in first for name in _CONDITIONAL):
-        return "conditional"
-    if b"upgrade" in first or b"text/event-stream" in first.get(b"accept", b"").lower():
-        return "upgrade"
-    return None
-
-
 def _why_not_route(decision: Decision, query: str | None) -> Reason | None:
     """Why a read of this route goes around the cache, or None."""
     if decision.bypass_query and query:
@@ -385,8 +374,3 @@ def _why_not_route(decision: Decision, query: str | None) -> Reason | None:
         if not names.isdisjoint(decision.bypass_query):
             return "query-bypass"
     return "zero-ttl" if decision.ttl == 0 else None
-
-
-def _wants_new(controls: CacheControl, first: Mapping[bytes, bytes]) -> bool:
-    # Pragma counts only without Cache-Control (RFC 9111 §5.4).
-    return "no-cache" in controls or (not controls and b"no-cache" in first.get(b"pragma", b"").lower())

@@ -135,9 +135,7 @@ class Engine(Lookups, Arrivals, Writes):
             # Again, under the lock: a flight stores its answer and leaves the table in one step.
             entry = storage.find(key)
             stale: StoredResponse | None = None
-            reason = prepared.reason
-            if reason == "unknown" and key != prepared.key:
-                reason = "vary"
+            reason = prepared.reason if entry is not None else self.why_missed(request, prepared, key)
             if entry is not None:
                 age = now - entry.began
                 if age < entry.ttl and self.is_fresh(entry, prepared, age):
@@ -177,6 +175,21 @@ class Engine(Lookups, Arrivals, Writes):
         if stale is not None and fetch.flight.storable:
             self._ask_about(fetch, stale)
         return fetch
+
+    def why_missed(self, request: HttpRequest, prepared: Prepared, key: str) -> Reason:
+        """The reason code of a read for which nothing is stored under `key`.
+
+        `vary` if another representation is; only memory is asked, and only for those that were stored last.
+        """
+        if prepared.reason != "unknown" or key != prepared.key:
+            return "vary" if prepared.reason == "unknown" else prepared.reason
+        storage = self.storage
+        for representation in storage.representations:
+            if representation != prepared.representation:
+                other = self.particular(request, self.preparer.represented(request, prepared, representation)).key
+                if other != key and (other in storage.varying or storage.find(other) is not None):
+                    return "vary"
+        return "unknown"
 
     def _stale_now(
         self, request: HttpRequest, prepared: Prepared, key: str, stale: StoredResponse, now: float, reason: Reason

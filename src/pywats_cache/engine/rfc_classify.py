@@ -6,8 +6,9 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from ..protocol.freshness import NO_WISHES, wishes
+from .asked import Asked, Fields
 from .cache_key import entry_key
-from .classify import Asked, Fields, Prepared, Preparer
+from .classify import Prepared, Preparer
 from .http_library import copied, remove
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ class RfcPreparer(Preparer):
 
     __slots__ = ()
 
-    def _key(self, method: str, origin: str, path: str, query: str, partition: str) -> str:
+    def _key(self, method: str, origin: str, path: str, query: str, partition: str, representation: str) -> str:
         # Named apart from TTL mode's: an answer that one of them stored is not to be used by the rules of the other.
         return entry_key(self._secret, "rfc9111", method, origin, path, query, partition)
 

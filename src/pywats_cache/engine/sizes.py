@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from ..coherence.tags import NEAR, own_path_tags
@@ -9,8 +10,9 @@ from ..storage.entry import BYTES, POINTER, TEXT, HeaderItems
 
 __all__ = ["asked_size", "name_size", "prepared_size"]
 
-REQUEST, ASKED, FIELD, PLACE = 620, 450, 250, 80
-"""On top of texts and values: a request, what its decisive fields come to, each of them, and a place in a memo."""
+REQUEST, ASKED, FIELD, FORM, PLACE = 628, 458, 250, 120, 80
+"""On top of texts and values: a request, what its decisive fields come to, each of them, each digest of the form of
+answer that they want, and a place in a memo."""
 
 
 class Remembered(Protocol):
@@ -23,6 +25,14 @@ class Remembered(Protocol):
     @property
     def origin(self) -> str:
         """Scheme, host and port."""
+
+
+class Asked(Protocol):
+    """What is counted of what decisive fields come to."""
+
+    @property
+    def representations(self) -> Mapping[tuple[str, ...], str]:
+        """What they want, by the names of a rule."""
 
 
 def prepared_size(key: tuple[str, Any, HeaderItems], prepared: Remembered) -> int:
@@ -39,9 +49,10 @@ def prepared_size(key: tuple[str, Any, HeaderItems], prepared: Remembered) -> in
     return size
 
 
-def asked_size(items: HeaderItems, known: object) -> int:
+def asked_size(items: HeaderItems, known: tuple[HeaderItems, Asked]) -> int:
     """Bytes of the decisive fields of requests, and of what they come to."""
-    return ASKED + sum([FIELD + len(value) + len(raw) for raw, _, value in items])
+    forms = FORM * len(known[1].representations)
+    return ASKED + forms + sum([FIELD + len(value) + len(raw) for raw, _, value in items])
 
 
 def name_size(name: bytes, decisive: object) -> int:

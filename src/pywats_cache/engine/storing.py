@@ -53,6 +53,7 @@ class Arrivals(Staleness):
                 and self.is_fresh(entry, prepared, age)
             ):
                 entry.ahead = prepared.decision.ahead(entry.ttl)
+                storage.represent(prepared.representation)
                 with storage.lock:
                     storage.put(entry)
                     storage.flights.remove(flight)
@@ -271,6 +272,7 @@ class Arrivals(Staleness):
                 self._unstorable(fetch)
             storage.flights.remove(flight)
         if why_not is None:
+            storage.represent(prepared.representation)
             fetch.stored = entry if entry.ttl > 0 else None
             self.refreshed(flight.key)
         flight.land(Landing.ANSWERED, entry)

@@ -55,7 +55,7 @@ class Controller:
     - `rfc9111`: True follows the headers of answers and requests, as a private cache of RFC 9111 does, instead of TTLs.
       Of `ttl`, here and in rules, only 0 matters then: such a route bypasses the cache. Rules still say what to tag,
       bypass and dirty, and `partition` applies; the windows for stale answers apply where an answer neither sets nor
-      forbids one. `statuses`, `ignore_no_store`, `negative_ttl`, `adaptive` and `jitter` have no effect.
+      forbids one. `statuses`, `ignore_no_store`, `negative_ttl`, `adaptive`, `vary` and `jitter` have no effect.
       Coherence does not change: a write of unknown outcome, a 5xx included, still dirties.
 
     What a write dirtied, an unknown outcome included, is never served stale.
@@ -223,6 +223,7 @@ class Controller:
             negative_ttl=rule.negative_ttl,
             adaptive=rule.adaptive,
             refresh_ahead=own("refresh_ahead"),
+            vary=() if self.rfc9111 else rule.vary,
         )
 
     def _without_rule(self, method: str) -> Decision:

@@ -27,7 +27,8 @@ class Directives(NamedTuple):
     - `refresh`: fetch a new answer and store it. A conditional request in TTL mode is sent, and its answer not stored.
     - `ttl`: seconds, instead of the rule's TTL: an older answer is not served, and a new one stays fresh that long.
     - `tags`: more tags for the answer; on a write, more tags that it dirties.
-    - `key`: names the answer instead of method, URL and body (credentials still separate it).
+    - `key`: names the answer instead of method, URL and body (credentials, and what the rule's `vary` names, still
+      separate it).
     - `only_if_cached`: a stored answer, or a 504 made by the cache (RFC 9111 §5.2.1.7).
     """
 

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from ..errors import ConfigurationError, ConfigurationTypeError
 from ..protocol.fields import TOKEN
+from ..protocol.representations import DEFAULT_VARY
 from ..support.checks import flag, optional_seconds, seconds, whole, words
 from ..support.showing import shown
 from .patterns import parse_pattern
@@ -82,6 +83,8 @@ class Read(_Rule):
     - `adaptive`: bounds (least, most) in seconds between which the TTL grows while validation finds the answer
       unchanged, and shrinks when it has changed; None: the TTL is fixed.
     - `refresh_ahead`: the fraction of the TTL (0 to 1) after which a hit starts a refresh; None: the controller's.
+    - `vary`: names of request headers (any case): requests that differ in one of them do not share an answer, whether
+      or not the server says so by Vary. `()`: only what the server says counts.
 
     Raises ConfigurationError or ConfigurationTypeError for anything else.
     """
@@ -100,6 +103,7 @@ class Read(_Rule):
         "statuses",
         "tags",
         "ttl",
+        "vary",
     )
 
     def __init__(
@@ -118,6 +122,7 @@ class Read(_Rule):
         negative_ttl: float | None = None,
         adaptive: tuple[float, float] | None = None,
         refresh_ahead: float | None = None,
+        vary: tuple[str, ...] = DEFAULT_VARY,
     ) -> None:
         super().__init__(pattern, methods)
         words_of_query = words("bypass_query", bypass_query)
@@ -136,6 +141,7 @@ class Read(_Rule):
         self.refresh_ahead: Final[float | None] = (
             None if refresh_ahead is None else check_part("refresh_ahead", refresh_ahead)
         )
+        self.vary: Final[tuple[str, ...]] = _check_vary(vary)
         if "HEAD" in self.methods:
             raise ConfigurationError("methods of a Read must not name HEAD: it is answered from the stored GET")
         if not self.statuses or 206 in self.statuses:
@@ -202,6 +208,7 @@ class Decision(NamedTuple):
     negative_ttl: float | None = None
     adaptive: tuple[float, float] | None = None
     refresh_ahead: float | None = None
+    vary: tuple[str, ...] = ()
 
     def ahead(self, ttl: float) -> float:
         """The age in seconds at which a hit starts a refresh of an answer with this TTL."""
@@ -224,6 +231,16 @@ def _check_bounds(value: object) -> tuple[float, float]:
     if least > most:
         raise ConfigurationError(f"adaptive must be (least, most) with least <= most, not {shown(value)}")
     return least, most
+
+
+def _check_vary(value: object) -> tuple[str, ...]:
+    names = sorted({name.lower() for name in words("vary", value)})
+    for name in names:
+        if name == "*" or not TOKEN.fullmatch(name):
+            raise ConfigurationError(
+                f"vary must hold names of request headers such as 'Accept', or none, not {shown(name)}"
+            )
+    return tuple(names)
 
 
 def check_statuses(name: str, value: object) -> tuple[int, ...]:

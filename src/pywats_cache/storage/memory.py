@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MemoryStorage"]
 
+MAX_REPRESENTATIONS = 8
 MAX_VARYING = 4096
 VARYING = 200
 """Bytes counted for an answer of which it is known by what it varies, on top of those names."""
@@ -93,6 +94,8 @@ class MemoryStorage(HishelFace):
         self.coherence: Coherence = self._new_coherence()
         self.flights: FlightTable[StoredResponse] = FlightTable()
         self.varying = Memo(lambda _, names: VARYING + sum([text_size(name) + POINTER for name in names]))
+        self.representations: tuple[str, ...] = ()
+        """Digests of the last few forms of answers that were stored; see `Prepared.representation`."""
         self.latest: float = float("-inf")
         """The latest reading of the clock; a hint, written without the lock."""
         self.expirations: int = 0
@@ -169,6 +172,13 @@ class MemoryStorage(HishelFace):
                 self.varying.remember(key, known, MAX_VARYING, self)
             return known
 
+    def represent(self, representation: str) -> None:
+        """Note that an answer of this form is stored."""
+        if representation not in self.representations:
+            with self.lock:
+                others = tuple(other for other in self.representations if other != representation)
+                self.representations = (*others[1 - MAX_REPRESENTATIONS :], representation)
+
     def drop(self, entry: StoredResponse, *, expired: bool = False) -> None:
         """Take out `entry`, if it is still there."""
         with self.lock:
@@ -194,6 +204,7 @@ class MemoryStorage(HishelFace):
                 self.tally.left(item)
             self.table.clear()
             self.varying.clear()
+            self.representations = ()
             self._start_face()
 
     def as_async(self) -> hishel.AsyncBaseStorage:

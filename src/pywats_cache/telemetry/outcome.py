@@ -73,7 +73,7 @@ REASONS: dict[Reason, str] = {
     "unknown": "nothing is stored under this key",
     "expired": "what is stored is older than its TTL",
     "dirtied": "a write (or an invalidation) came after the fetch of what is stored",
-    "vary": "what is stored was selected by other request headers (Vary, RFC 9111 §4.1)",
+    "vary": "what is stored was selected by other request headers, which Vary or the rule names (RFC 9111 §4.1)",
     "softened": "a soft invalidation made what is stored stale",
     "ahead": "answered from the storage, within its TTL but close to its end, so a refresh runs",
     "while-revalidate": "past its TTL, served stale while one refresh runs (RFC 5861 §3)",

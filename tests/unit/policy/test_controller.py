@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pywats_cache import Bypass, CachingError, Controller, Read, Write
+from pywats_cache import Bypass, CachingError, ConfigurationError, Controller, Read, Write
 
 BAD_VALUES: list[tuple[Callable[[], object], str, str]] = [
     (lambda: Controller(ttl=-1), "ttl", "-1"),
@@ -62,6 +62,9 @@ BAD_TYPES: list[tuple[Callable[[], object], str, str]] = [
     (lambda: Read("/x", statuses=200), "statuses", "200"),  # type: ignore[arg-type]
     (lambda: Read("/x", statuses=("200",)), "statuses", "'200'"),  # type: ignore[arg-type]
     (lambda: Read("/x", bypass_query="fresh"), "bypass_query", "'fresh'"),  # type: ignore[arg-type]
+    (lambda: Read("/x", vary="Accept"), "vary", "'Accept'"),  # type: ignore[arg-type]
+    (lambda: Read("/x", vary=(5,)), "vary", "5"),  # type: ignore[arg-type]
+    (lambda: Read("/x", vary=None), "vary", "None"),  # type: ignore[arg-type]
     (lambda: Read("/x", ignore_no_store=1), "ignore_no_store", "1"),  # type: ignore[arg-type]
     (lambda: Write("/x", dirties="report"), "dirties", "'report'"),  # type: ignore[arg-type]
     (lambda: Write("/x", settle=True), "settle", "True"),
@@ -278,3 +281,18 @@ def test_a_copy_of_a_controller_decides_as_it_does(copied: Callable[[Controller]
             assert other.decide(method, path) == controller.decide(method, path)
     with pytest.raises(AttributeError):
         other.ttl = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("name", ["*", "X Unit", "X-Unit:", "Einheité"])
+def test_vary_names_headers(name: str) -> None:
+    with pytest.raises(ConfigurationError, match="vary must hold names of request headers such as 'Accept', or none"):
+        Read("/x", vary=("Accept", name))
+
+
+def test_names_of_vary_have_no_case_and_no_order() -> None:
+    rule = Read("/x", vary=["X-Unit", "accept", "ACCEPT"])  # type: ignore[arg-type]
+    assert rule.vary == ("accept", "x-unit")
+    assert rule == Read("/x", vary=("accept", "x-unit"))
+    assert repr(rule) == "Read('/x', vary=('accept', 'x-unit'))"
+    assert Read("/x").vary == ("accept", "accept-language")
+    assert Controller(rfc9111=True).decide("GET", "/x").vary == ()

@@ -36,6 +36,23 @@ def test_a_url_is_completed_with_the_headers_of_the_client(lib: SimpleNamespace,
         assert client.get("a").extensions["pywats_cache"].status == "hit"
 
 
+@pytest.mark.parametrize("accept", [None, "*/*", "application/json", "Text/CSV; q=0.5"])
+def test_a_client_finds_what_was_warmed_in_the_form_it_asks_for(
+    lib: SimpleNamespace, origin: Any, accept: str | None
+) -> None:
+    headers = {} if accept is None else {"Accept": accept, "Accept-Language": "de"}
+    with lib.CacheClient(transport=origin.transport, base_url="http://origin", headers=headers) as client:
+        client.cache.warm(["/a"])
+        client.warm(["/b"])
+        for path in ("/a", "/b"):
+            assert client.get(path).extensions["pywats_cache"].status == "hit"
+            assert client.request("GET", path).extensions["pywats_cache"].status == "hit"
+    transport = lib.CacheTransport(origin.transport)
+    transport.warm(["http://origin/a"], headers=headers)
+    with lib.http.Client(transport=transport, headers=headers) as client:
+        assert client.get("http://origin/a").extensions["pywats_cache"].status == "hit"
+
+
 def test_a_bare_transport_takes_absolute_urls_and_headers(lib: SimpleNamespace, origin: Any) -> None:
     transport = lib.CacheTransport(origin.transport)
     transport.warm(["http://origin/a"], headers={"Authorization": "Basic x"})
@@ -112,6 +129,16 @@ async def test_warming_with_tasks(lib: SimpleNamespace, origin: Any) -> None:
     async with lib.AsyncCacheClient(transport=origin.transport, base_url="http://origin") as client:
         assert await client.cache.warm(["/a", "/b", "/a"], concurrency=3) == Warmed(3, 2, 1, 0)
         assert await client.warm(["/a", "/c"]) == Warmed(2, 1, 1, 0)
+
+
+@pytest.mark.anyio
+async def test_tasks_warm_the_form_that_the_client_asks_for(lib: SimpleNamespace, origin: Any) -> None:
+    headers = {"Accept": "application/json"}
+    async with lib.AsyncCacheClient(transport=origin.transport, base_url="http://origin", headers=headers) as client:
+        await client.cache.warm(["/a"])
+        await client.warm(["/b"])
+        for path in ("/a", "/b"):
+            assert (await client.get(path)).extensions["pywats_cache"].status == "hit"
 
 
 @pytest.mark.anyio

@@ -32,6 +32,21 @@ def http() -> Iterator[httpx.Client]:
             listener.stop_thread()
 
 
+def test_a_client_finds_what_the_page_warmed() -> None:
+    origin = httpx.MockTransport(lambda request: httpx.Response(200))
+    with CacheClient(
+        base_url="http://wats.example", transport=origin, headers={"Accept": "application/json"}
+    ) as client:
+        listener = serve(client, port=0, token="hush")
+        try:
+            with httpx.Client(base_url=listener.url, headers={"Authorization": "Bearer hush"}) as http:
+                assert http.post("/cache/warm", json={"urls": ["/a"]}).json()["fetched"] == 1
+                assert http.get("/cache/explain", params={"url": "/a"}).json()["status"] == "hit"
+        finally:
+            listener.stop_thread()
+        assert client.get("/a").extensions["pywats_cache"].status == "hit"
+
+
 @pytest.mark.parametrize("url", ["\0", "http://x:y"])
 def test_what_is_no_url_is_not_explained(http: httpx.Client, url: str) -> None:
     answer = http.get("/cache/explain", params={"url": url})
