@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from ..protocol.cache_status import cache_status
@@ -19,6 +20,7 @@ __all__ = ["NO_TIME", "Answers"]
 
 NO_TIME = datetime.timedelta(0)
 
+_NOTHING = SimpleNamespace(raw=b"", content=b"")
 _new = tuple.__new__  # a hit makes one outcome; the constructor of a NamedTuple costs twice as much
 
 
@@ -45,8 +47,7 @@ class Answers:
     ) -> HttpResponse:
         """The 304 to a caller who holds what is stored (RFC 9110 §15.4.5)."""
         items = [(name, value) for name, _, value in not_modified_items(entry.headers)]
-        response: HttpResponse = self.library.response(304, headers=items, content=b"")
-        response.elapsed = NO_TIME
+        response: HttpResponse = self.unread(self.library.response(304, headers=items, content=b""))
         self.mark(response, CacheOutcome(status, reason, age, entry.ttl, entry.key, True, entry.rule))
         return response
 
@@ -65,14 +66,16 @@ class Answers:
         response._request = None
         self._fill(response, entry, _new(CacheOutcome, (status, reason, age, entry.ttl, entry.key, stored, entry.rule)))
         if head:
-            response.stream, response._content, response._num_bytes_downloaded = self._read, b"", 0
+            response.stream, response._stored = self._read, _NOTHING
         else:
-            response.stream = self.library.byte_stream(entry.raw)
+            response.stream, response._stored = self.library.byte_stream(entry.raw), entry
         return response  # type: ignore[no-any-return]
 
     def first(self, entry: StoredResponse, reason: Reason, received: HttpResponse, *, stored: bool) -> HttpResponse:
         """The Response of an answer that was just received and read, with its header fields as received."""
-        return self.stored(entry, "miss", reason, 0.0, stored=stored)
+        response = self.stored(entry, "miss", reason, 0.0, stored=stored)
+        response._content = entry.content
+        return response
 
     def looked_up(
         self, entry: StoredResponse, status: Status, reason: Reason, age: float, pattern: HttpRequest
@@ -82,6 +85,7 @@ class Answers:
         response._pattern, response._own = pattern, False
         self._fill(response, entry, _new(CacheOutcome, (status, reason, age, entry.ttl, entry.key, True, entry.rule)))
         response.stream = self._read
+        response._content, response._num_bytes_downloaded = entry.content, len(entry.raw)
         response.is_stream_consumed = response.is_closed = True
         return response  # type: ignore[no-any-return]
 
@@ -103,13 +107,20 @@ class Answers:
         response.is_closed = False
         response.is_stream_consumed = False
         response.default_encoding = "utf-8"
-        response._num_bytes_downloaded = len(entry.raw)
-        response._content = entry.content
+        response._num_bytes_downloaded = 0
         response._elapsed = NO_TIME
 
     def gateway_timeout(self, outcome: CacheOutcome) -> HttpResponse:
         """The answer to a caller who wants a stored one or none (RFC 9111 §5.2.1.7)."""
-        response: HttpResponse = self.library.response(504, content=b"")
-        response.elapsed = NO_TIME
+        response: HttpResponse = self.unread(self.library.response(504, content=b""))
         self.mark(response, outcome)
+        return response
+
+    @staticmethod
+    def unread(response: Any) -> Any:
+        """A Response that was made here of its content, as if it had just been received."""
+        del response._content
+        response.is_closed = response.is_stream_consumed = False
+        response._num_bytes_downloaded = 0
+        response._elapsed = NO_TIME
         return response

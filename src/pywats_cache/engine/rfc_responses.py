@@ -9,7 +9,7 @@ from ..protocol.ranges import ByteRange, partial_items, unsatisfied_items
 from ..storage.entry import StoredResponse
 from ..telemetry.outcome import EXTENSION, CacheOutcome, Reason, Status
 from .http_library import field_lines
-from .responses import NO_TIME, Answers
+from .responses import Answers
 
 if TYPE_CHECKING:
     from ..support.http_types import HttpResponse
@@ -50,8 +50,7 @@ class RfcAnswers(Answers):
         else:
             code, items, body = 416, unsatisfied_items(length), b""
         headers = [(name, value) for name, _, value in (*items, _age(age))]
-        response: HttpResponse = self.library.response(code, headers=headers, content=body)
-        response.elapsed = NO_TIME
+        response: HttpResponse = self.unread(self.library.response(code, headers=headers, content=body))
         self.mark(response, CacheOutcome(status, reason, age, entry.ttl, entry.key, True, entry.rule))
         return response
 
