@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import httpx
+from httpx._client import BoundAsyncStream, BoundSyncStream
 from httpx._content import encode_json
 
 from .engine.http_library import Library
 from .transport.asynchronous import AsyncCache
 from .transport.cached_response import LookedUp, StoredBody, StoredHeaders
 from .transport.client import AsyncCachingClient, SyncCachingClient
+from .transport.incoming import AsyncIncomingResponse, AsyncIncomingStream, IncomingResponse, IncomingStream
 from .transport.streams import AsyncTee, Tee
 from .transport.sync import SyncCache
 
@@ -55,15 +57,31 @@ __all__ = ["AsyncCacheClient", "AsyncCacheTransport", "CacheClient", "CacheTrans
 
 
 class CachedResponse(StoredBody, httpx.Response):
-    """A Response that was born read."""
+    """A Response whose body is stored."""
 
 
 class LookedUpResponse(LookedUp, httpx.Response):
-    """A Response that was born read, and gets its request when somebody asks for it."""
+    """A Response that is read already, and gets its request when somebody asks for it."""
+
+
+class _IncomingResponse(IncomingResponse, httpx.Response):
+    """A Response whose body is still to come."""
+
+
+class _AsyncIncomingResponse(AsyncIncomingResponse, httpx.Response):
+    """The same of the async transport."""
 
 
 class CachedHeaders(StoredHeaders, httpx.Headers):
     """The header fields of a stored answer."""
+
+
+class _IncomingStream(IncomingStream, httpx.SyncByteStream):
+    pass
+
+
+class _AsyncIncomingStream(AsyncIncomingStream, httpx.AsyncByteStream):
+    pass
 
 
 class _Tee(Tee, httpx.SyncByteStream):
@@ -84,9 +102,15 @@ LIBRARY = Library(
     byte_stream=httpx.ByteStream,
     tee=_Tee,
     async_tee=_AsyncTee,
+    incoming_response=_IncomingResponse,
+    async_incoming_response=_AsyncIncomingResponse,
+    incoming_stream=_IncomingStream,
+    async_incoming_stream=_AsyncIncomingStream,
+    bound_streams=(BoundSyncStream, BoundAsyncStream),
     timeouts=lambda given: None if given is httpx.USE_CLIENT_DEFAULT else httpx.Timeout(given).as_dict(),
     encode_json=lambda json: b"".join(encode_json(json)[1]),
     not_sent=(httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol),
+    request_error=httpx.RequestError,
     unreachable=(httpx.TimeoutException, httpx.NetworkError, httpx.RemoteProtocolError, httpx.ProxyError),
 )
 

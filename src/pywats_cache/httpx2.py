@@ -10,6 +10,7 @@ from .support.lazy import needs
 
 try:
     import httpx2
+    from httpx2._client import BoundAsyncStream, BoundSyncStream
     from httpx2._content import encode_json
 except ModuleNotFoundError as _error:
     raise needs("httpx2", _error) from None
@@ -18,6 +19,7 @@ from .engine.http_library import Library
 from .transport.asynchronous import AsyncCache
 from .transport.cached_response import LookedUp, StoredBody, StoredHeaders
 from .transport.client import AsyncCachingClient, SyncCachingClient
+from .transport.incoming import AsyncIncomingResponse, AsyncIncomingStream, IncomingResponse, IncomingStream
 from .transport.streams import AsyncTee, Tee
 from .transport.sync import SyncCache
 
@@ -62,15 +64,31 @@ __all__ = ["AsyncCacheClient", "AsyncCacheTransport", "CacheClient", "CacheTrans
 
 
 class CachedResponse(StoredBody, httpx2.Response):
-    """A Response that was born read."""
+    """A Response whose body is stored."""
 
 
 class LookedUpResponse(LookedUp, httpx2.Response):
-    """A Response that was born read, and gets its request when somebody asks for it."""
+    """A Response that is read already, and gets its request when somebody asks for it."""
+
+
+class _IncomingResponse(IncomingResponse, httpx2.Response):
+    """A Response whose body is still to come."""
+
+
+class _AsyncIncomingResponse(AsyncIncomingResponse, httpx2.Response):
+    """The same of the async transport."""
 
 
 class CachedHeaders(StoredHeaders, httpx2.Headers):
     """The header fields of a stored answer."""
+
+
+class _IncomingStream(IncomingStream, httpx2.SyncByteStream):
+    pass
+
+
+class _AsyncIncomingStream(AsyncIncomingStream, httpx2.AsyncByteStream):
+    pass
 
 
 class _Tee(Tee, httpx2.SyncByteStream):
@@ -91,9 +109,15 @@ LIBRARY = Library(
     byte_stream=httpx2.ByteStream,
     tee=_Tee,
     async_tee=_AsyncTee,
+    incoming_response=_IncomingResponse,
+    async_incoming_response=_AsyncIncomingResponse,
+    incoming_stream=_IncomingStream,
+    async_incoming_stream=_AsyncIncomingStream,
+    bound_streams=(BoundSyncStream, BoundAsyncStream),
     timeouts=lambda given: None if given is httpx2.USE_CLIENT_DEFAULT else httpx2.Timeout(given).as_dict(),
     encode_json=lambda json: b"".join(encode_json(json)[1]),
     not_sent=(httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol),
+    request_error=httpx2.RequestError,
     unreachable=(httpx2.TimeoutException, httpx2.NetworkError, httpx2.RemoteProtocolError, httpx2.ProxyError),
 )
 

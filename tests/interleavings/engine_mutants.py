@@ -19,6 +19,7 @@ from pywats_cache.coherence.epochs import Coherence
 from pywats_cache.coherence.single_flight import Flight, FlightTable
 from pywats_cache.engine.classify import Preparer
 from pywats_cache.engine.engine import Engine
+from pywats_cache.engine.incoming import Incoming
 from pywats_cache.storage.bounded_table import BoundedTable
 from pywats_cache.storage.memory import MemoryStorage
 from pywats_cache.transport.sync import SyncCache
@@ -126,6 +127,18 @@ MUTANTS: dict[str, tuple[type[Any], str, list[Replacement]]] = {
         "failed",
         [(r"self\._land\(fetch\.flight, Landing\.FAILED\)", "self.storage.flights.remove(fetch.flight)")],
     ),
+    "a body closed early does not wake the joiners": (
+        Incoming,
+        "close",
+        [(r"self\._engine\.failed\(self\.fetch\)", "self._engine.storage.flights.remove(self.fetch.flight)")],
+    ),
+    "a body that is whole lands after its last chunk": (
+        Incoming,
+        "add",
+        [(r"self\._received \+= len\(chunk\)", r"self._received += len(chunk) + 1")],
+    ),
+    "a joiner never leaves": (FlightTable, "must_leave", [(r"return flight\.leave_at\(now\) <= now", "return False")]),
+    "who leaves a flight shares no other": (Engine, "rejoin", [(r" and not join\.has_left", " and False")]),
     "a cancelled joiner is not counted": (Engine, "left", [(r"self\.counters\.miss \+= 1", "pass")]),
     "an uncacheable answer does not wake the joiners": (
         Engine,

@@ -102,11 +102,13 @@ def streaming(path: str = ITEM) -> Callable[[World], Process]:
         yield None
         del response.headers["content-length"]
         del response._content
-        assert engine.arrived(step, response) is Body.TEE
-        collector = engine.collector(step, response)
-        collector.add(content)
+        assert engine.arrived(step, response) is Body.STREAM
+        incoming = engine.incoming(step, response, httpx.Response)
+        incoming.add(content)
+        incoming.handed_on()
         yield from looking_up(path)(world)
-        collector.finish()
+        incoming.asked_again()
+        incoming.finish()
         world.got(began, asked, content)
 
     return process

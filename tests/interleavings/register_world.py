@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import httpx
 from step_explorer import Process, Violation
 
 from pywats_cache import CacheClient, Controller, MemoryStorage
+from pywats_cache.coherence.single_flight import Flight
 from pywats_cache.engine.engine import Engine
 from pywats_cache.engine.steps import Body, Fetch, Forward, Join
 from pywats_cache.httpx import LIBRARY
+from pywats_cache.storage.entry import StoredResponse
 from pywats_cache.testing import FakeClock
 from pywats_cache.transport.fast_path import Door, Pending
 
@@ -68,6 +71,9 @@ class World:
     def __init__(self, *processes: Callable[[World], Process], controller: Controller | None = None) -> None:
         self.clock = FakeClock()
         self.storage = MemoryStorage(clock=self.clock)
+        self.monotonic = 0.0
+        """The clock of those who wait."""
+        self.storage.flights.monotonic = lambda: self.monotonic
         self.turn = -1
         self.engine = Engine(LIBRARY, controller or CONTROLLER, self.storage, self.clock, lambda: (self.turn, None))
         self.versions = [Version(0, 0)]
@@ -129,6 +135,9 @@ class World:
         version = Version(self.tick)
         self.versions.append(version)
         return version
+
+    def waits_no_longer(self, woken: list[None], flight: Flight[StoredResponse]) -> bool:
+        return bool(woken) or self.storage.flights.must_leave(flight)
 
     def check_age(self, answer: httpx.Response) -> None:
         """Nothing past its TTL may be said to be fresh."""
@@ -197,12 +206,14 @@ def reading(
     slow: bool = False,
     patient: bool = True,
     leaves: bool = False,
+    others: int = 0,
     **directives: Any,
 ) -> Callable[[World], Process]:
     """A read. Its steps: begin; the origin reads its value; the answer arrives and is finished.
 
     - `ends`: how its own fetch ends: `ok`, `fails`, `uncacheable`, `teed` (a body of unknown length), `torn` (such a
-      body, closed early); `slow`: arriving and finishing are two steps.
+      body, closed early), `streamed` (one of known length, in two chunks), `dawdles` (the same, but it goes on only
+      after `others` have an answer); `slow`: arriving and finishing are two steps.
     - `directives`: of the request; with `refresh` it comes a second after what went before.
     - `patient`: False gives up waiting for another's flight at any moment, as a join time-out does; `leaves`: is
       cancelled while it waits.
@@ -223,7 +234,8 @@ def reading(
                     woken.append(None)
 
                 step.flight.on_landing(wake)
-                yield (lambda woken=woken: woken) if patient and not leaves else None
+                over = partial(world.waits_no_longer, woken, step.flight)
+                yield over if patient and not leaves else None
                 step.flight.forget(wake)
                 if leaves:
                     engine.left(step)
@@ -241,6 +253,7 @@ def reading(
                 return
             if ends in ("teed", "torn"):
                 del response.headers["content-length"]
+            if ends in ("teed", "torn", "streamed", "dawdles"):
                 del response._content
             body = engine.arrived(step, response)
             if slow:
@@ -252,14 +265,24 @@ def reading(
                 world.finished.append(step.flight.began)
                 step = engine.finished(step, response, content)
                 assert step.content == content
-            elif body is Body.TEE:
-                collector = engine.collector(step, response)
-                collector.add(content)
-                yield None
-                if ends == "torn":
-                    collector.end()
-                else:
-                    collector.finish()
+            elif body is Body.STREAM:
+                incoming = engine.incoming(step, response, httpx.Response)
+                for last, chunk in ((False, content[:1]), (True, content[1:])):
+                    incoming.add(chunk)
+                    if incoming.is_whole:
+                        incoming.finish()
+                    if last and ends in ("streamed", "dawdles") and step.flight.landing is None:
+                        raise Violation("the last chunk is handed on before the flight has landed")
+                    incoming.handed_on()
+                    if ends == "dawdles":
+                        world.monotonic += 0.1
+                        yield lambda: len(world.readings) >= others
+                    yield None
+                    incoming.asked_again()
+                    if ends == "torn":
+                        incoming.close()
+                        break
+                incoming.finish()
                 step = httpx.Response(200, content=content)
             else:
                 step = response

@@ -22,6 +22,11 @@ def one_origin_request(world: World) -> None:
         raise Violation(f"{world.fetches} origin requests for one cold key")
 
 
+def two_origin_requests_at_most(world: World) -> None:
+    if world.fetches > 2:
+        raise Violation(f"{world.fetches} origin requests, though those who left one flight could share the next")
+
+
 def one_for_each_language(world: World) -> None:
     languages = {reading.language for reading in world.readings}
     if world.fetches > len(languages) + 1:
@@ -139,6 +144,24 @@ SCENARIOS: dict[str, tuple[Scenario, int]] = {
     ),
     "a body of unknown length, another read and a write": (Scenario(reading(ends="teed"), reading(), writing()), 433),
     "a body closed early, another read and a write": (Scenario(reading(ends="torn"), reading(), writing()), 648),
+    "a body read as a stream, another read and a write": (
+        Scenario(reading(ends="streamed"), reading(), writing()),
+        1000,
+    ),
+    "a body closed early hands over": (
+        Scenario(reading(ends="torn"), reading(), reading(), twins=[(1, 2)], expect=all_answered(3)),
+        50,
+    ),
+    "a reader who takes his time holds nobody, and those who leave him share the next flight": (
+        Scenario(
+            reading(ends="dawdles", others=2), reading(), reading(), twins=[(1, 2)], expect=two_origin_requests_at_most
+        ),
+        50,
+    ),
+    "a reader who takes his time, another and a write": (
+        Scenario(reading(ends="dawdles", others=1), reading(), writing()),
+        1000,
+    ),
     "a write whose answer is lost": (Scenario(reading(), reading(), writing("lost"), twins=[(0, 1)]), 130),
     "a write that ends in an error": (Scenario(reading(), reading(), writing("error"), twins=[(0, 1)]), 130),
     "a write that the server applies after the connection broke": (
@@ -287,6 +310,12 @@ KILLERS = {
         "two reads of one custom key and a write to the first one's path"
     ),
     "a failed leader does not wake its joiners": "a failing read hands over",
+    "a body closed early does not wake the joiners": "a body closed early hands over",
+    "a body that is whole lands after its last chunk": "a body read as a stream, another read and a write",
+    "a joiner never leaves": "a reader who takes his time holds nobody, and those who leave him share the next flight",
+    "who leaves a flight shares no other": (
+        "a reader who takes his time holds nobody, and those who leave him share the next flight"
+    ),
     "an uncacheable answer does not wake the joiners": "an uncacheable answer lets all go",
     "a flight that failed stays in the table": "a failing read hands over",
     "what breaks off before a fetch is sent leaves its flight open": (

@@ -21,13 +21,14 @@ def face(source: str) -> str:
     text = source.removeprefix(head)
     text = re.sub(r"(?<![.\w])httpx(?!\w)", "httpx2", text)
     text, found = re.subn(
-        r"^import httpx2\nfrom httpx2\._content import encode_json\n",
-        "from .support.lazy import needs\n\ntry:\n    import httpx2\n    from httpx2._content import encode_json\n"
+        r"^import httpx2\n(from httpx2\._client import .*\n)from httpx2\._content import encode_json\n",
+        "from .support.lazy import needs\n\n"
+        "try:\n    import httpx2\n    \\1    from httpx2._content import encode_json\n"
         'except ModuleNotFoundError as _error:\n    raise needs("httpx2", _error) from None\n',
         text,
         flags=re.MULTILINE,
     )
-    assert found == 1, "httpx.py must import httpx and its encode_json in two lines"
+    assert found == 1, "httpx.py must import httpx, its bound streams and its encode_json in three lines"
     text = text.replace('__module__ = "pywats_cache"', '__module__ = "pywats_cache.httpx2"')
     return (
         '"""The transports and clients on httpx2, the living fork of httpx. '

@@ -68,7 +68,7 @@ CALL = st.fixed_dictionaries(
     {
         "method": st.sampled_from(["GET"] * 9 + ["HEAD", "OPTIONS", "POST"]),
         "url": st.sampled_from(["/p", "/p?a=1", "/p#f", "/p%7e", "/ä", "http://u:pw@o/p", "http://[::1]:8000/p"]),
-        "reading": st.sampled_from(["whole"] * 4 + ["bytes", "raw", "text", "lines"]),
+        "reading": st.sampled_from(["whole"] * 4 + ["bytes", "raw", "text", "lines", "read", "nothing"]),
     },
     optional=OPTIONS,
 )
@@ -138,6 +138,7 @@ def picture(response: Any, client: Any) -> dict[str, Any]:
         "status": (response.status_code, response.reason_phrase, response.http_version, failure),
         "headers": (response.headers.raw, response.headers.multi_items(), response.headers.encoding, response.links),
         "state": (response.is_closed, response.is_stream_consumed, response.elapsed.total_seconds() >= 0),
+        "downloaded": response.num_bytes_downloaded,
         "encoding": (response.encoding, response.charset_encoding, response.default_encoding),
         "request": (request.method, str(request.url), request.headers.raw, request.extensions, str(response.url)),
         "history": [(step.status_code, str(step.url), step.headers.raw, step.content) for step in response.history],
@@ -159,10 +160,19 @@ def seen(client: Any, method: str, url: str, reading: str, **options: Any) -> di
             body = (response.content, response.text, response.num_bytes_downloaded)
             return {**picture(response, client), "body": body}
         with client.stream(method, url, **options) as response:
-            body = list(getattr(response, f"iter_{reading}")())
+            states = [before(response)]
+            if reading == "read":
+                body = [response.read(), *response.iter_bytes()]
+            elif reading == "nothing":
+                body = []
+            else:
+                body = list(getattr(response, f"iter_{reading}")())
+            if reading != "nothing":
+                states.append(after(response, response.read))
+        states.append(why(lambda: list(response.iter_raw())))
     except Exception as error:
         return failed(error)
-    return streamed(picture(response, client), body, reading)
+    return {**streamed(picture(response, client), body, reading), "states": states}
 
 
 async def aseen(client: Any, method: str, url: str, reading: str, **options: Any) -> dict[str, Any]:
@@ -173,16 +183,56 @@ async def aseen(client: Any, method: str, url: str, reading: str, **options: Any
             body = (response.content, response.text, response.num_bytes_downloaded)
             return {**picture(response, client), "body": body}
         async with client.stream(method, url, **options) as response:
-            body = [part async for part in getattr(response, f"aiter_{reading}")()]
+            states = [before(response)]
+            if reading == "read":
+                body = [await response.aread(), *[part async for part in response.aiter_bytes()]]
+            elif reading == "nothing":
+                body = []
+            else:
+                body = [part async for part in getattr(response, f"aiter_{reading}")()]
+            if reading != "nothing":
+                states.append(after(response, lambda: None))
+                try:
+                    states.append(await response.aread())
+                except Exception as error:
+                    states.append(type(error))
+        try:
+            states.append([part async for part in response.aiter_raw()])
+        except Exception as error:
+            states.append(type(error))
     except Exception as error:
         return failed(error)
-    return streamed(picture(response, client), body, reading)
+    return {**streamed(picture(response, client), body, reading), "states": states}
 
 
 def streamed(seen: dict[str, Any], parts: list[Any], reading: str) -> dict[str, Any]:
-    """A hit comes in one piece, and may be asked for its content even so."""
-    body = parts if reading == "lines" else b"".join(parts) if reading in ("bytes", "raw") else "".join(parts)
-    return {**seen, "state": None, "body": body}
+    """A hit comes in one piece; but for that, a stream is what it would be."""
+    body = (
+        parts
+        if reading == "lines"
+        else b"".join(parts)
+        if reading in ("bytes", "raw", "read", "nothing")
+        else "".join(parts)
+    )
+    return {**seen, "body": body}
+
+
+def before(response: Any) -> Any:
+    """What is to be seen of a streamed response before anything of it is read."""
+    return response.is_closed, response.is_stream_consumed, response.num_bytes_downloaded, why(lambda: response.content)
+
+
+def why(call: Callable[[], Any]) -> Any:
+    """The kind of error that `call` raises, or what it returns."""
+    try:
+        return call()
+    except Exception as error:
+        return type(error)
+
+
+def after(response: Any, read: Callable[[], Any]) -> Any:
+    """What is to be seen of a streamed response once it was read, before it is closed."""
+    return before(response), response.elapsed.total_seconds() >= 0, why(read)
 
 
 def clients_of(

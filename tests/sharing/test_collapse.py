@@ -233,6 +233,19 @@ class Chunks(httpx.AsyncByteStream):
         return self.chunks.pop(0)
 
 
+class SyncChunks(httpx.SyncByteStream):
+    """A body in these chunks, or one that ends with an error."""
+
+    def __init__(self, *chunks: bytes | Exception) -> None:
+        self.chunks = chunks
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self.chunks:
+            if isinstance(chunk, Exception):
+                raise chunk
+            yield chunk
+
+
 @pytest.mark.anyio
 @pytest.mark.parametrize("how", ["closed early", "too large"])
 async def test_an_async_body_that_is_not_stored_holds_nobody_up(make_storage: Callable[[], Any], how: str) -> None:
@@ -256,6 +269,71 @@ async def test_an_async_body_that_is_not_stored_holds_nobody_up(make_storage: Ca
     await chunks.aclose()
     await transport.aclose()
     assert claim == OPEN if how == "too large" else claim not in (OPEN, None)
+
+
+def test_a_reader_who_takes_his_time_holds_no_other_process_up(make_storage: Callable[[], Any]) -> None:
+    storage, now = make_storage(), [0.0]
+    storage.memory.flights.monotonic = lambda: now[0]
+    origin = httpx.MockTransport(lambda request: httpx.Response(200, stream=SyncChunks(b"1", b"2", b"3")))
+    transport = CacheTransport(origin, storage=storage, controller=PATIENT)
+    response = transport.handle_request(httpx.Request("GET", "http://origin/a"))
+    key = response.extensions["pywats_cache"].key
+    chunks = response.iter_bytes()
+    next(chunks)
+    assert storage._rows.claim(key, 1.0) is None
+    now[0] += 0.04
+    next(chunks)
+    assert storage._rows.claim(key, 1.0) is None
+    now[0] += 0.04
+    next(chunks)
+    assert storage._rows.claim(key, 1.0) is not None
+    assert list(chunks) == []
+    assert response.extensions["pywats_cache"].stored
+
+
+def test_who_leaves_a_slow_reader_does_not_wait_for_his_claim(make_storage: Callable[[], Any]) -> None:
+    storage, now = make_storage(), [0.0]
+    storage.memory.flights.monotonic = lambda: now[0]
+    bodies = [SyncChunks(b"1", b"2"), SyncChunks(b"other")]
+    origin = httpx.MockTransport(lambda request: httpx.Response(200, stream=bodies.pop(0)))
+    transport = CacheTransport(origin, storage=storage, controller=PATIENT)
+    request = httpx.Request("GET", "http://origin/a")
+    slow = transport.handle_request(request)
+    chunks = slow.iter_bytes()
+    next(chunks)
+    engine = transport._engine
+    engine._owner = lambda: (0, None)  # another thread
+    join = engine.begin(request)
+    now[0] += 0.06
+    fetch = engine.rejoin(join)
+    assert (fetch.reason, fetch.flight.shared) == ("join-timeout", True)
+    assert engine.may_load(fetch)
+    assert fetch.patience == 0.0
+    assert transport._fetch(fetch).read() == b"other"
+    assert b"".join(chunks) == b"2"
+    assert slow.extensions["pywats_cache"].reason == "overtaken"
+
+
+@pytest.mark.parametrize("ending", ["more than announced", "an error"])
+def test_what_follows_on_the_announced_length_takes_back_what_all_processes_share(
+    make_storage: Callable[[], Any], ending: str
+) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        body = SyncChunks(b"12", b"34" if ending == "more than announced" else httpx.ReadError("broken"))
+        return httpx.Response(200, headers={"Content-Length": "2"}, stream=body)
+
+    response = CacheTransport(httpx.MockTransport(answer), storage=make_storage()).handle_request(
+        httpx.Request("GET", "http://origin/a")
+    )
+    chunks = response.iter_bytes()
+    assert next(chunks) == b"12"
+    try:
+        assert list(chunks) == [b"34"]
+    except httpx.ReadError:
+        assert ending == "an error"
+    assert response.extensions["pywats_cache"][:2] == ("miss", "incomplete")
+    other = CacheTransport(httpx.MockTransport(lambda request: httpx.Response(200, text="new")), storage=make_storage())
+    assert other.handle_request(httpx.Request("GET", "http://origin/a")).read() == b"new"
 
 
 @pytest.mark.anyio

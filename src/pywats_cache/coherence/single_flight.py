@@ -7,11 +7,15 @@ A flight is opened by its leader and landed exactly once:
   the others join that one, so a failure costs one more request, not one for each;
 - *stale*: the server failed, and what was stored before stands in, for the joiners too;
 - *uncacheable*: the joiners go to the server at once, in parallel, and for a while that key is not collapsed.
+
+Joiners wait for a server, not for a reader. Once the head of the response is there, they leave a flight whose leader
+has had chunks in hand for `READER_SECONDS` in all, or whose body takes too long. The flight goes on without them.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Hashable
 from enum import Enum
 from typing import Generic, TypeVar
@@ -23,6 +27,11 @@ SOLITARY_SECONDS = 10.0
 """How long a key whose answer turned out uncacheable is not collapsed."""
 LOST_SECONDS = 600.0
 """How long a flight counts as under way. Who drops a streamed response and never closes it lands none."""
+
+READER_SECONDS = 0.05
+"""How long a leader may have had chunks of the body in hand, in all, before its joiners leave."""
+BODY_SECONDS = 1.0
+"""How long a body may take before the joiners leave, if the head did not take more than half of that."""
 
 AnswerT = TypeVar("AnswerT")
 """What a flight brings; only the engine knows that it is a stored response."""
@@ -47,14 +56,22 @@ class Flight(Generic[AnswerT]):
     - `shared`: whether it stands in the table, so that others may join.
     - `request`: what it was opened for, or None.
     - `storable`: False inside a settle window.
+    - `body_until`: how long the joiners wait for the body, on a monotonic clock; None: the head is still to come.
+    - `held`: seconds for which the leader has had chunks of the body in hand, until the last one that it gave back.
+
+    The leader alone changes what is known of the body; others may read it without a lock.
     """
 
     __slots__ = (
+        "_in_hand_since",
+        "_is_streamed",
         "_lock",
         "_wakers",
         "answer",
         "began",
+        "body_until",
         "epoch",
+        "held",
         "key",
         "landing",
         "owner",
@@ -86,11 +103,48 @@ class Flight(Generic[AnswerT]):
         self.request: object = request
         self.landing: Landing | None = None
         self.answer: AnswerT | None = None
+        self.body_until: float | None = None
+        self.held: float = 0.0
+        self._in_hand_since: float | None = None
+        self._is_streamed = False
         self._wakers: list[Callable[[], object]] = []
         self._lock = threading.Lock()
 
+    def head_came(self, now: float, took: float) -> None:
+        """The head of the response came, `took` seconds after the request was sent. `now` is of a monotonic clock."""
+        self.body_until = now + max(BODY_SECONDS, 2.0 * took)
+
+    def handed_on(self, now: float) -> None:
+        """The leader gets a chunk of the body."""
+        self._in_hand_since = now
+        if not self._is_streamed:
+            self._is_streamed = True
+            with self._lock:
+                wakers, self._wakers = self._wakers, []
+            for wake in wakers:  # from now on they look more often
+                wake()
+
+    def asked_again(self, now: float) -> None:
+        """The leader asks for the next chunk."""
+        since, self._in_hand_since = self._in_hand_since, None
+        if since is not None:
+            self.held += now - since
+
+    def leave_at(self, now: float) -> float:
+        """The earliest moment at which a joiner may have to leave; if that is not after `now`, it leaves."""
+        until = self.body_until
+        if until is None:
+            return now + BODY_SECONDS
+        if not self._is_streamed:
+            return until
+        held, since = self.held, self._in_hand_since  # in this order: else a chunk given back meanwhile counts twice
+        return min(until, (now if since is None else since) + READER_SECONDS - held)
+
     def on_landing(self, wake: Callable[[], object]) -> None:
-        """Call `wake` once this flight has landed, at once if it has. `wake` must not block nor raise."""
+        """Call `wake` once this flight has landed, or has begun to be read as a stream; at once if it has landed.
+
+        `wake` is called once, and must not block nor raise.
+        """
         with self._lock:
             if self.landing is None:
                 self._wakers.append(wake)
@@ -124,19 +178,30 @@ class FlightTable(Generic[AnswerT]):
     """The open flights of one storage. Guarded by the storage's lock, which callers hold.
 
     - `open`, `promised`: by key, the open flights, and the refreshes that will open one; others may read them.
+    - `monotonic`: the clock of those who wait, in seconds.
     """
 
-    __slots__ = ("_solitary", "open", "promised")
+    __slots__ = ("_solitary", "monotonic", "open", "promised")
 
     def __init__(self) -> None:
         self.open: dict[str, Flight[AnswerT]] = {}
         self.promised: dict[str, object] = {}
         self._solitary: dict[str, float] = {}
+        self.monotonic: Callable[[], float] = time.monotonic
 
     def get(self, key: str, now: float) -> Flight[AnswerT] | None:
-        """The flight that others may join under `key`, unless it is lost."""
+        """The flight that others may join under `key`, unless it is lost, or its joiners leave."""
         flight = self.open.get(key)
-        return None if flight is None or now - flight.began > LOST_SECONDS else flight
+        if flight is None or now - flight.began > LOST_SECONDS or self.must_leave(flight):
+            return None
+        return flight
+
+    def must_leave(self, flight: Flight[AnswerT]) -> bool:
+        """Whether to wait longer for `flight` would be to wait for its leader, or for a body without end."""
+        if flight.body_until is None:
+            return False
+        now = self.monotonic()
+        return flight.leave_at(now) <= now
 
     def add(self, flight: Flight[AnswerT]) -> None:
         """Open `flight`; one of the same key that began earlier goes on for its own joiners, out of the table."""

@@ -3,7 +3,7 @@
 ```
 begin(request) ─► Response                 a fresh answer; nothing else to do
                ─► Join ─► (wait) ─► rejoin(join) ─► Response, Fetch or Join
-               ─► Fetch ─► (next transport) ─► arrived ─► finished, teed or passed; failed after an error
+               ─► Fetch ─► (next transport) ─► arrived ─► finished, incoming or passed; failed after an error
                ─► Forward ─► (next transport) ─► forwarded; forward_failed after an error
 ```
 The transports do what differs between sync and async, and decide nothing.
@@ -23,7 +23,7 @@ from ..telemetry.outcome import EXTENSION, CacheOutcome, Reason, Status
 from .classify import Prepared
 from .http_library import content_of, field_lines
 from .lookups import Lookups
-from .steps import Join
+from .steps import LEFT, Join
 from .storing import Arrivals
 from .writing import Writes
 
@@ -242,7 +242,13 @@ class Engine(Lookups, Arrivals, Writes):
             selected = self.variant(request, prepared.key)
             if flight.answer.key != selected:
                 return self._cold(request, prepared, selected, now, join.deadline)
-        reason = "join-timeout" if flight.landing is None else "not-shared"
+        if flight.landing is None and not join.has_left and self.storage.flights.must_leave(flight):
+            # Those who leave share the next flight, but wait for no third.
+            step = self._cold(request, prepared._replace(reason=LEFT), join.key, now, join.deadline)
+            if step.__class__ is Join:
+                step.has_left = True
+            return step
+        reason = LEFT if flight.landing is None else "not-shared"
         return self._take_off(request, prepared, join.key, now, self._owner(), reason, solo=True)
 
     def _gateway_timeout(self, prepared: Prepared, reason: Reason, status: Status) -> HttpResponse:

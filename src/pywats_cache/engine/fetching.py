@@ -102,6 +102,14 @@ class Departures(Staleness):
             return entry, "collapsed", "joined", age
         return None
 
+    def seconds_to_wait(self, join: Join) -> float:
+        """How long to wait for the flight before this is asked again; 0: it is time for `rejoin`."""
+        flight = join.flight
+        if flight.landing is not None:
+            return 0.0
+        now = self.storage.flights.monotonic()
+        return max(0.0, min(join.deadline, flight.leave_at(now)) - now)
+
     def abandoned(self, request: HttpRequest) -> None:
         """What was to be done for `request` was broken off: a flight opened for it here ends, and is handed over.
 

@@ -43,6 +43,9 @@ class Library(NamedTuple):
     """What the engine and the transports take from a library.
 
     - `cached_response`: its Response with `StoredBody` in front; `looked_up_response`: with `LookedUp`.
+    - `incoming_response`: its Response with `IncomingResponse` in front, and `incoming_stream` the stream in it.
+    - `bound_streams`: the classes in which its clients wrap the stream of a response; private names of the library.
+    - `request_error`: the base of the exceptions that know their request.
     - `timeouts`: the timeouts of a request whose caller gave these; None: the client's.
     - `not_sent`: exceptions that prove that no byte of a request was sent.
     - `unreachable`: exceptions that say that the server cannot be reached, or does not answer.
@@ -57,10 +60,16 @@ class Library(NamedTuple):
     byte_stream: type[Any]
     tee: type[Any]
     async_tee: type[Any]
+    incoming_response: type[Any]
+    async_incoming_response: type[Any]
+    incoming_stream: type[Any]
+    async_incoming_stream: type[Any]
+    bound_streams: tuple[type[Any], ...]
     encode_json: Callable[[Any], bytes]
     timeouts: Callable[[Any], dict[str, float | None] | None]
     not_sent: tuple[type[BaseException], ...]
     unreachable: tuple[type[BaseException], ...]
+    request_error: type[Any]
 
     def decode(self, headers: list[tuple[bytes, bytes, bytes]], raw: bytes, bound: int) -> bytes | None:
         """`raw` without its content encodings, or None once that is more than `bound` bytes.
@@ -159,6 +168,7 @@ PRIVATE: tuple[PrivateName, ...] = (
         (
             _HERE,
             "engine.responses.Answers",
+            "transport.incoming",
             "transport.cached_response.StoredBody",
         ),
         "the decoded body of a response that is born read, or that the next transport has read",
@@ -166,25 +176,37 @@ PRIVATE: tuple[PrivateName, ...] = (
     PrivateName(
         "ByteStream",
         "_stream",
-        (_HERE,),
+        (
+            _HERE,
+            "transport.cached_response.StoredBody",
+            "transport.incoming",
+        ),
         "the body as received, of a response that the next transport has read",
     ),
     PrivateName(
         "Response",
         "_request",
-        ("engine.responses.Answers.stored", "transport.cached_response.LookedUp"),
+        (
+            "engine.responses.Answers.stored",
+            "transport.cached_response.LookedUp",
+            "transport.incoming",
+        ),
         "the request of a response, set by the client, or made when somebody asks for it",
     ),
     PrivateName(
         "Response",
         "_num_bytes_downloaded",
-        ("engine.responses.Answers",),
+        (
+            "engine.responses.Answers",
+            "transport.cached_response.StoredBody",
+            "transport.incoming",
+        ),
         "the length of what was received, of a response that is born read",
     ),
     PrivateName(
         "Response",
         "_elapsed",
-        (_HERE, "engine.responses.Answers._fill"),
+        (_HERE, "engine.responses.Answers"),
         "the time that a response took which is born read, known only once it is answered",
     ),
     PrivateName(
@@ -268,6 +290,10 @@ PRIVATE: tuple[PrivateName, ...] = (
         (_HERE, "transport.fast_path.Door.answer"),
         "the encoding of text that names none, which the client gives to each of its responses",
     ),
+    *(
+        PrivateName("_client", name, ("httpx", "httpx2"), "the stream around ours, through which a body may be drained")
+        for name in ("BoundSyncStream", "BoundAsyncStream")
+    ),
     PrivateName("_content", "encode_json", ("httpx", "httpx2"), "the body of `json=`, in a lookup's key"),
     *(
         PrivateName("_types", name, ("httpx", "httpx2"), "the arguments of a client, for type checkers only")
@@ -290,8 +316,11 @@ ON_A_HIT: frozenset[str] = frozenset(
         "engine.core.Core.variant_by",
         "engine.engine.Engine.begin",
         "engine.responses.Answers._fill",
+        "engine.responses.Answers.first",
+        "engine.responses.Answers.looked_up",
         "engine.responses.Answers.mark",
         "engine.responses.Answers.stored",
+        "engine.responses.Answers.unread",
         "engine.rfc_responses.RfcAnswers._fill",
         "engine.rfc_staleness.RfcStaleness.variant",
         "engine.rfc_staleness.RfcStaleness.variant_by",

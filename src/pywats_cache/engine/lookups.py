@@ -52,7 +52,10 @@ class Lookups(Departures):
                     self.counters.lookups += 1
                     self.counters.stale += 1
                     flight = self.storage.flights.open.get(key)  # there is one nearly always, and a call costs
-                    is_under_way = flight is not None and now - flight.began <= LOST_SECONDS
+                    # With its body on the way, `_with_refresh` asks whether others would still wait for it.
+                    is_under_way = (
+                        flight is not None and flight.body_until is None and now - flight.began <= LOST_SECONDS
+                    )
                 response = self.answers.looked_up(entry, "stale", reason, age, request)
                 if is_under_way or reason == "offline":
                     return response

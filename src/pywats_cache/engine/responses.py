@@ -73,9 +73,9 @@ class Answers:
 
     def first(self, entry: StoredResponse, reason: Reason, received: HttpResponse, *, stored: bool) -> HttpResponse:
         """The Response of an answer that was just received and read, with its header fields as received."""
-        response = self.stored(entry, "miss", reason, 0.0, stored=stored)
+        response: Any = self.stored(entry, "miss", reason, 0.0, stored=stored)
         response._content = entry.content
-        return response
+        return response  # type: ignore[no-any-return]
 
     def looked_up(
         self, entry: StoredResponse, status: Status, reason: Reason, age: float, pattern: HttpRequest

@@ -119,15 +119,19 @@ class Staleness(Core):
 
     # ── failure ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def failed(self, fetch: Fetch, error: BaseException | None = None) -> HttpResponse | None:
+    def failed(
+        self, fetch: Fetch, error: BaseException | None = None, *, stands_in: bool = True
+    ) -> HttpResponse | None:
         """The fetch failed or was cancelled. Returns a Response where one may stand in, else None.
 
         Without one, the flight is handed over to the next joiner.
+
+        - `stands_in`: whether what is stored may take the place of the response; not once a part of it was handed on.
         """
         if error is not None:
             with self.storage.lock:
                 self.origin_times.failed(self._cause(error))
-        stale = self._stand_in(fetch, error)
+        stale = self._stand_in(fetch, error, stands_in)
         if stale is not None:
             return stale
         if fetch.background:
@@ -165,7 +169,7 @@ class Staleness(Core):
             return "unreachable"
         return "other" if isinstance(error, Exception) else "cancelled"
 
-    def _stand_in(self, fetch: Fetch, error: BaseException | None) -> HttpResponse | None:
+    def _stand_in(self, fetch: Fetch, error: BaseException | None, stands_in: bool) -> HttpResponse | None:
         if error is None or self._cause(error) != "unreachable":
             return None
         prepared, stale, decision = fetch.prepared, fetch.stale, fetch.prepared.decision
@@ -173,7 +177,7 @@ class Staleness(Core):
         now = self.now()
         if self.controller.offline == "auto":
             self._went_down(prepared.origin, now)
-        if stale is None:
+        if stale is None or not stands_in:
             return None
         if decision.offline_for and self.may_serve_stale(stale, prepared, now, decision.offline_for):
             return self._served(fetch, stale, "offline")

@@ -15,9 +15,12 @@ from .http_library import Parts
 
 if TYPE_CHECKING:
     from ..support.http_types import HttpRequest, HttpResponse
+    from ..telemetry.outcome import Reason
 
-__all__ = ["Body", "Fetch", "Forward", "Join", "Stale", "Step"]
+__all__ = ["LEFT", "Body", "Fetch", "Forward", "Join", "Stale", "Step"]
 
+LEFT: Reason = "join-timeout"
+"""The reason code of a fetch whose caller has left the flight that it waited for."""
 
 SHORT = 64 << 10
 """Bytes of a body that are read only to use its connection again."""
@@ -28,7 +31,9 @@ class Body(Enum):
 
     HAND_ON = "hand on"
     READ = "read"
-    TEE = "tee"
+    """It is there: the response came read already."""
+    STREAM = "stream"
+    """The body is still to come: it is stored when the caller has read it."""
     RENEW = "renew"
     """A 304 to our own validators: no body, and what is stored is fresh again."""
     REPLACE = "replace"
@@ -45,9 +50,10 @@ class Join(Step):
     """Wait until `flight` lands, or until `deadline` (of `time.monotonic`), then ask `engine.rejoin`.
 
     - `lookup`: of a waiting lookup, which asks `engine.rejoin_lookup`: whether it may still be answered. Else None.
+    - `has_left`: whether this caller has left another flight that took too long.
     """
 
-    __slots__ = ("deadline", "flight", "key", "lookup", "prepared", "request")
+    __slots__ = ("deadline", "flight", "has_left", "key", "lookup", "prepared", "request")
 
     def __init__(
         self,
@@ -64,6 +70,7 @@ class Join(Step):
         self.flight: Flight[StoredResponse] = flight
         self.deadline: float = deadline
         self.lookup: Callable[[], bool] | None = lookup
+        self.has_left: bool = False
 
 
 class Fetch(Step):

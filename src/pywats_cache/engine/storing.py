@@ -11,11 +11,11 @@ from ..protocol.conditional import selects, updated_items
 from ..protocol.fields import content_length, fields
 from ..protocol.vary import vary_names
 from ..storage.entry import StoredResponse, header_items, lasting
-from ..support.collector import Collector
 from ..telemetry.outcome import EXTENSION, CacheOutcome, Reason
 from .http_library import content_of, field_lines
+from .incoming import Incoming
 from .staleness import Staleness
-from .steps import Body, Fetch
+from .steps import LEFT, Body, Fetch
 from .storability import DECISIVE, NEGATIVE, is_empty, unstorable
 
 if TYPE_CHECKING:
@@ -27,6 +27,9 @@ SAYS_NOTHING = frozenset({206, 304, 408, 412, 416, 429})
 """Status codes below 500 of answers that leave what is stored as good as it was."""
 
 
+_new = tuple.__new__  # the constructor of a NamedTuple costs twice as much
+
+
 class Arrivals(Staleness):
     """The part of the engine between the next transport's answer and the caller's."""
 
@@ -35,7 +38,8 @@ class Arrivals(Staleness):
 
     def may_load(self, fetch: Fetch) -> bool:
         """Whether an outer storage may answer this fetch."""
-        fetch.patience = self._patience(fetch.request)
+        # Who has left a flight does not wait for its leader's claim either.
+        fetch.patience = 0.0 if fetch.prepared.reason == LEFT else self._patience(fetch.request)
         return fetch.flight.storable and not fetch.prepared.refresh
 
     def loaded(self, fetch: Fetch, found: list[StoredResponse]) -> HttpResponse | None:
@@ -67,11 +71,12 @@ class Arrivals(Staleness):
         return None
 
     def arrived(self, fetch: Fetch, response: HttpResponse) -> Body:
-        """What to do with the body of `response`: pass it on, read it now, or hand it on and store it at its end."""
+        """What to do with the body of `response`: hand it on, let it be stored as it is read, or look at it now."""
         prepared = fetch.prepared
         assert prepared.decision is not None
         status = response.status_code
         fetch.took = time.perf_counter() - fetch.sent
+        fetch.flight.head_came(self.storage.flights.monotonic(), fetch.took)
         with self.storage.lock:
             self.origin_times.answered(fetch.took)
         self.distrust(status, prepared)
@@ -89,9 +94,7 @@ class Arrivals(Staleness):
             self.release(fetch)
             self.answers.mark(response, self._outcome(fetch, reason))
             return Body.HAND_ON
-        if content_of(response) is not None or fetch.length is not None:
-            return Body.READ
-        return Body.TEE
+        return Body.STREAM if content_of(response) is None else Body.READ
 
     def why_unstorable(self, fetch: Fetch, status: int, headers: dict[str, list[str]]) -> Reason | None:
         """The reason code of an answer that is not stored, or None."""
@@ -116,23 +119,39 @@ class Arrivals(Staleness):
                 # Still fresh, but whoever asked anew has seen that it is not what the server has (RFC 9111 §4.3.3).
                 self.storage.drop(fetch.stale)
 
-    def finished(self, fetch: Fetch, response: HttpResponse, raw: bytes | None) -> HttpResponse:
-        """The whole body is there (None: the response holds it decoded only). Returns the Response for the caller."""
-        fetch.took = time.perf_counter() - fetch.sent
+    def take_in(
+        self, fetch: Fetch, response: HttpResponse, raw: bytes | None
+    ) -> tuple[StoredResponse | None, Reason | None]:
+        """The body is there whole (None: the response holds it decoded only): decode it once, store it, and land.
+
+        Returns the entry, or None where there is nothing to decode or it cannot be; and why it was not stored, or None.
+        """
+        # What the reader took his time for says nothing of the server.
+        fetch.took = time.perf_counter() - fetch.sent - fetch.flight.held
         announced = fetch.length
         if raw is not None and announced is not None and announced != len(raw):
             # Next transports other than httpx's may not check; what is not whole is never stored.
             self.failed(fetch)
-            return self._undecoded(fetch, response, raw, "incomplete")
+            return None, "incomplete"
         try:
             content = self._decoded(fetch, response, raw)
         except Exception:  # noqa: BLE001 - the caller gets the same error when it reads
             self.release(fetch)
-            return self._undecoded(fetch, response, raw or b"", "undecodable")
+            return None, "undecodable"
         if content is None:
             self.release(fetch)
-            return self._undecoded(fetch, response, raw or b"", "too-large")
-        entry, why_not = self._store(fetch, response, content if raw is None else raw, content)
+            return None, "too-large"
+        return self._store(fetch, response, content if raw is None else raw, content)
+
+    def finished(self, fetch: Fetch, response: Any, raw: bytes | None) -> Any:
+        """A response that came read already was looked at. Returns the Response for the caller.
+
+        - `raw`: its body; None: the response holds it decoded only.
+        """
+        entry, why_not = self.take_in(fetch, response, raw)
+        if entry is None:
+            assert why_not is not None
+            return self._undecoded(fetch, response, raw or b"", why_not)
         if raw is None and fetch.encoded:
             fetch.stored = None  # an outer storage keeps bodies as received, and would decode this one again
         if why_not is not None:
@@ -141,6 +160,34 @@ class Arrivals(Staleness):
         answer = self.answers.first(entry, why_not or fetch.reason, response, stored=why_not is None)
         answer.extensions = {**response.extensions, EXTENSION: answer.extensions[EXTENSION]}
         return answer
+
+    def incoming(self, fetch: Fetch, response: HttpResponse, kind: type[Any]) -> Incoming:
+        """The body of `response` that is still to come, in a Response of `kind` for the caller."""
+        ours = object.__new__(kind)
+        ours.__dict__.update(response.__dict__)
+        ours.extensions = {**response.extensions}
+        headers: Any = object.__new__(self.library.headers)
+        headers.__dict__.update(response.headers.__dict__)
+        ours.headers = headers
+        self.answers.mark(ours, self._outcome(fetch, fetch.reason))
+        return Incoming(self, fetch, ours)
+
+    def retract(self, entry: StoredResponse, everywhere: bool) -> None:
+        """Take back a response that was stored.
+
+        - `everywhere`: invalidate what a storage behind the memory holds of its path, too.
+        """
+        self.storage.drop(entry)
+        if everywhere:
+            self.storage.coherence.bump(tuple(tag for tag in entry.tags if tag[0] == "="))
+
+    def mark(self, fetch: Fetch, response: HttpResponse, why_not: Reason | None) -> None:
+        """Say in `response` what became of its body: it is stored (None), or `why_not`."""
+        outcome = self._outcome(fetch, why_not or fetch.reason, stored=why_not is None)
+        if self.answers.name is None:  # as `Answers.mark` does, with a call less for each miss
+            response.extensions[EXTENSION] = outcome
+        else:
+            self.answers.mark(response, outcome)
 
     def _decoded(self, fetch: Fetch, response: HttpResponse, raw: bytes | None) -> bytes | None:
         """The body without its content encodings; None once it is larger than an entry may be."""
@@ -158,38 +205,6 @@ class Arrivals(Staleness):
         response.is_closed = False  # it was, with the connection; the caller reads the body from memory
         self.answers.mark(response, self._outcome(fetch, reason))
         return response
-
-    def collector(self, fetch: Fetch, response: HttpResponse) -> Collector:
-        """What gathers a body of unknown length while it is handed on."""
-        self.answers.mark(response, self._outcome(fetch, fetch.reason))
-
-        def done(raw: bytes) -> None:
-            try:
-                content = self._decoded(fetch, response, raw)
-            except Exception:  # noqa: BLE001 - the caller gets the same error when it reads
-                unstored("undecodable")
-                return
-            if content is None:
-                unstored("too-large")
-                return
-            why_not = self._store(fetch, response, raw, content)[1]
-            response.extensions[EXTENSION] = self._outcome(fetch, why_not or fetch.reason, stored=why_not is None)
-
-        def failed(too_large: bool) -> None:
-            if too_large:
-                unstored("too-large")
-            else:
-                self.failed(fetch)
-                response.extensions[EXTENSION] = self._outcome(fetch, "incomplete")
-
-        def unstored(reason: Reason) -> None:
-            self.release(fetch)
-            response.extensions[EXTENSION] = self._outcome(fetch, reason)
-
-        at_once = self.storage.coherence.without_io  # the body may be read in an event loop
-        return Collector(
-            self.storage.max_entry_bytes, lambda raw: at_once(done, raw), lambda too_large: at_once(failed, too_large)
-        )
 
     def _store(
         self, fetch: Fetch, response: HttpResponse, raw: bytes, content: bytes
@@ -361,4 +376,4 @@ class Arrivals(Staleness):
                 self.diary.noted(reason)
         prepared = fetch.prepared
         ttl = prepared.ttl if fetch.lifetime is None else fetch.lifetime
-        return CacheOutcome("miss", reason, 0.0, ttl, fetch.flight.key, stored, prepared.rule)
+        return _new(CacheOutcome, ("miss", reason, 0.0, ttl, fetch.flight.key, stored, prepared.rule))

@@ -97,7 +97,9 @@ class AsyncCache(Mounted):
         except BaseException as error:
             engine.journal.failed(request, error, time.perf_counter() - began)
             raise
-        if response is not None:
+        if response.__class__ is engine.library.async_incoming_response:
+            response._incoming.asked_by(request, began, lookup)
+        elif response is not None:
             engine.answered_request(request, response, time.perf_counter() - began, lookup=lookup)
         return response
 
@@ -141,18 +143,22 @@ class AsyncCache(Mounted):
 
     async def _wait(self, join: Join) -> Any:
         self._tasks.let_go()
-        engine, landed = self._engine, anyio.Event()
-        wake = _waker(landed)
-        join.flight.on_landing(wake)
+        engine, flight = self._engine, join.flight
         try:
-            with anyio.move_on_after(max(0.0, join.deadline - time.monotonic())):
-                await landed.wait()
+            while engine.seconds_to_wait(join) > 0.0:
+                landed = anyio.Event()
+                wake = _waker(landed)
+                flight.on_landing(wake)
+                try:
+                    # Asked again, for the flight may have news from before it was told whom to wake.
+                    with anyio.move_on_after(engine.seconds_to_wait(join)):
+                        await landed.wait()
+                finally:
+                    flight.forget(wake)
             await self._hear()
         except BaseException:  # cancelled
             engine.left(join)
             raise
-        finally:
-            join.flight.forget(wake)
         return engine.storage.coherence.without_io(engine.rejoin if join.lookup is None else engine.rejoin_lookup, join)
 
     async def _fetch(self, fetch: Fetch) -> Any:
@@ -174,9 +180,11 @@ class AsyncCache(Mounted):
                 if save is not None:
                     await save()
                 return response
-            if body is Body.TEE:
-                response.stream = engine.library.async_tee(response.stream, engine.collector(fetch, response), save)
-                return response
+            if body is Body.STREAM:
+                library = engine.library
+                incoming = engine.incoming(fetch, response, library.async_incoming_response)
+                library.async_incoming_stream(response.stream, incoming, self)
+                return incoming.response
             raw = await self._read(response)
             if body is Body.READ:
                 answer = await self._with_news(engine.finished, fetch, response, raw)
@@ -187,14 +195,8 @@ class AsyncCache(Mounted):
             if save is not None:
                 await save()
         except BaseException as error:
-            at_once = engine.storage.coherence.without_io
             try:
-                if isinstance(error, Exception):  # else cancelled, and nothing may stand in
-                    await self._hear()
-                answer = at_once(engine.failed, fetch, error)
-            except BaseException as cancelled:  # by `task.cancel()`, which no shield keeps out
-                at_once(engine.failed, fetch, cancelled)
-                raise
+                answer = await self._with_news_of_failure(partial(engine.failed, fetch), error)
             finally:
                 if outer is not None:
                     await outer.asave(fetch, engine.now())
@@ -206,6 +208,17 @@ class AsyncCache(Mounted):
             return answer
         return await self._fetch(fetch) if answer is None else answer
 
+    async def _with_news_of_failure(self, step: Callable[[BaseException], Any], error: BaseException) -> Any:
+        """Tell the engine by `step` of an `error`, after learning what other processes changed."""
+        at_once = self._engine.storage.coherence.without_io
+        try:
+            if isinstance(error, Exception):  # else cancelled, and nothing may stand in
+                await self._hear()
+            return at_once(step, error)
+        except BaseException as cancelled:  # by `task.cancel()`, which no shield keeps out
+            at_once(step, cancelled)
+            raise
+
     async def _refresh(self, stale: Stale) -> None:
         """Fetch in the background. A success is stored; after a failure the engine waits before it tries again."""
         try:
@@ -213,7 +226,9 @@ class AsyncCache(Mounted):
             if fetch is None:
                 return
             response = await self._fetch(fetch)
-            if not fetch.is_in_vain:
+            if response.__class__ is self._library.async_incoming_response:
+                await response.aread()
+            elif not fetch.is_in_vain:
                 chunks = response.stream.__aiter__()
                 async for _ in chunks:
                     if fetch.is_in_vain:
@@ -287,8 +302,7 @@ class AsyncCache(Mounted):
 
         async def send(item: Any) -> Any:
             response = await self.handle_async_request(self._request_for(item, headers))
-            async for _ in response.stream:
-                pass
+            await response.aread()
             await response.aclose()
             return response
 

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..engine.http_library import content_of, raw_of
@@ -64,7 +65,9 @@ class SyncCache(Mounted):
         except BaseException as error:
             engine.journal.failed(request, error, time.perf_counter() - began)
             raise
-        if response is not None:
+        if response.__class__ is engine.library.incoming_response:
+            response._incoming.asked_by(request, began, lookup)
+        elif response is not None:
             engine.answered_request(request, response, time.perf_counter() - began, lookup=lookup)
         return response
 
@@ -89,17 +92,21 @@ class SyncCache(Mounted):
             step = self._wait(step)
 
     def _wait(self, join: Join) -> Any:
-        landed = threading.Lock()  # made in 0.1 µs, where an Event takes 1.8
-        landed.acquire()
-        join.flight.on_landing(landed.release)
+        engine, flight = self._engine, join.flight
         try:
-            landed.acquire(timeout=max(0.0, join.deadline - time.monotonic()))
+            while engine.seconds_to_wait(join) > 0.0:
+                landed = threading.Lock()  # made in 0.1 µs, where an Event takes 1.8
+                landed.acquire()
+                flight.on_landing(landed.release)
+                try:
+                    # Asked again, for the flight may have news from before it was told whom to wake.
+                    landed.acquire(timeout=engine.seconds_to_wait(join))
+                finally:
+                    flight.forget(landed.release)
         except BaseException:  # a KeyboardInterrupt
-            self._engine.left(join)
+            engine.left(join)
             raise
-        finally:
-            join.flight.forget(landed.release)
-        return self._engine.with_news(self._engine.rejoin if join.lookup is None else self._engine.rejoin_lookup, join)
+        return engine.with_news(engine.rejoin if join.lookup is None else engine.rejoin_lookup, join)
 
     def _fetch(self, fetch: Fetch) -> Any:
         engine, outer = self._engine, self._outer
@@ -117,9 +124,11 @@ class SyncCache(Mounted):
                 if save is not None:
                     save()
                 return response
-            if body is Body.TEE:
-                response.stream = engine.library.tee(response.stream, engine.collector(fetch, response), save)
-                return response
+            if body is Body.STREAM:
+                library = engine.library
+                incoming = engine.incoming(fetch, response, library.incoming_response)
+                library.incoming_stream(response.stream, incoming, self)
+                return incoming.response
             raw = self._read(response)
             if body is Body.READ:
                 answer = engine.with_news(engine.finished, fetch, response, raw)
@@ -131,10 +140,7 @@ class SyncCache(Mounted):
                 save()
         except BaseException as error:
             try:
-                answer = engine.with_news(engine.failed, fetch, error)
-            except BaseException as interrupted:  # a KeyboardInterrupt, while it asks what other processes changed
-                engine.storage.coherence.without_io(engine.failed, fetch, interrupted)
-                raise
+                answer = self._with_news_of_failure(partial(engine.failed, fetch), error)
             finally:
                 if outer is not None:
                     outer.save(fetch, engine.now())
@@ -145,6 +151,15 @@ class SyncCache(Mounted):
             return answer
         return self._fetch(fetch) if answer is None else answer
 
+    def _with_news_of_failure(self, step: Callable[[BaseException], Any], error: BaseException) -> Any:
+        """Tell the engine by `step` of an `error`, after learning what other processes changed."""
+        engine = self._engine
+        try:
+            return engine.with_news(step, error)
+        except BaseException as interrupted:  # a KeyboardInterrupt, while it asks what other processes changed
+            engine.storage.coherence.without_io(step, interrupted)
+            raise
+
     def _refresh(self, stale: Stale) -> None:
         """Fetch in the background. A success is stored; after a failure the engine waits before it tries again."""
         try:
@@ -152,7 +167,9 @@ class SyncCache(Mounted):
             if fetch is None:
                 return
             response = self._fetch(fetch)
-            if not fetch.is_in_vain:
+            if response.__class__ is self._library.incoming_response:
+                response.read()
+            elif not fetch.is_in_vain:
                 for _ in response.stream:
                     if fetch.is_in_vain:
                         break
@@ -220,8 +237,7 @@ class SyncCache(Mounted):
 
         def send(item: Any) -> Any:
             response = self.handle_request(self._request_for(item, headers))
-            for _ in response.stream:
-                pass
+            response.read()
             response.close()
             return response
 

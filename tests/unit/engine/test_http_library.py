@@ -29,7 +29,7 @@ PACKAGE = Path(pywats_cache.__file__).parent
 NAMES = {item.name for item in PRIVATE if item.name.startswith("_")}
 FUNCTIONS = "engine.http_library"
 
-SUBCLASSES = ("transport.cached_response", "transport.client", "wats.transports")
+SUBCLASSES = ("transport.cached_response", "transport.incoming", "transport.client", "wats.transports")
 """The modules whose classes are subclasses of the library's, so that `self` has its names."""
 
 OTHERS = {
@@ -144,7 +144,7 @@ def test_every_private_module_of_the_library_that_is_imported_is_listed() -> Non
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(("httpx._", "httpx2._"))
         for alias in node.names
     }
-    assert imported == {(owner, name) for owner, name in listed if owner in ("_content", "_types")}
+    assert imported == {(owner, name) for owner, name in listed if owner in ("_client", "_content", "_types")}
 
 
 # ── the installed libraries ───────────────────────────────────────────────────────────────────────────────────────────
@@ -163,6 +163,7 @@ def examples(library: Any) -> dict[str, list[object]]:
         "ByteStream": [library.ByteStream(b"")],
         "Client": clients,
         "Cookies.jar": [library.Cookies().jar],
+        "_client": [importlib.import_module(f"{library.__name__}._client")],
         "_content": [importlib.import_module(f"{library.__name__}._content")],
         "_types": [importlib.import_module(f"{library.__name__}._types")],
     }
