@@ -112,7 +112,8 @@ class Flight(Generic[AnswerT]):
 
     def head_came(self, now: float, took: float) -> None:
         """The head of the response came, `took` seconds after the request was sent. `now` is of a monotonic clock."""
-        self.body_until = now + max(BODY_SECONDS, 2.0 * took)
+        took += took
+        self.body_until = now + (took if took > BODY_SECONDS else BODY_SECONDS)
 
     def handed_on(self, now: float) -> None:
         """The leader gets a chunk of the body."""

@@ -118,9 +118,10 @@ class Incoming:
         """The body was drained. Returns it decoded; None: only the library can decode it, or say why not."""
         if self.is_over:  # it is too large to be stored
             return None
-        self._decide()
-        entry, why_not = self._engine.take_in(self.fetch, self.response, raw)
-        self._mark(why_not)
+        self.is_over = True
+        engine, fetch, response = self._engine, self.fetch, self.response
+        entry, why_not = engine.take_in(fetch, response, raw)
+        engine.mark(fetch, response, why_not)
         return None if entry is None else entry.content
 
     # ── read as a stream ──────────────────────────────────────────────────────────────────────────────────────────
