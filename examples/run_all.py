@@ -54,7 +54,7 @@ FACTS: dict[str, tuple[str, ...]] = {
         r"\{'bypass': True\} +bypass +caller-bypass",
         r"pyWATS\(\*\*fields\) +600 s +60 s +200",
         r"TypeError: +cache_ttl and cache_ttl_seconds are two names of one thing",
-        r"ValueError: .*not 'max_entires'",
+        r"ValueError: .*did you mean max_entries\?",
     ),
     "observability/prometheus_monitoring.py": (
         r'^  requests_total\{outcome="hit"\} +230$',

@@ -80,7 +80,8 @@ def look_at_the_statistics(api: pywats_cache.pyWATS) -> None:
 def ask_why(server: SimulatedWATS, api: pywats_cache.pyWATS) -> None:
     step(4, "Ask what happened, or would happen, and why")
     # Any httpx client can mount the same cache; its responses carry the outcome. Closing it is the api's business.
-    headers = {"Authorization": f"Basic {server.token}"}
+    # Who asks for another form gets an answer of his own, so ask for the one that the SDK asks for.
+    headers = {"Authorization": f"Basic {server.token}", "Accept": "application/json"}
     client = httpx.Client(transport=api.cache, base_url=server.base_url, headers=headers)
     for path in (f"/api/Product/{PART_NUMBER}", "/api/Product/PN-1001", "/api/App/Version"):
         outcome = client.get(path).extensions["pywats_cache"]
@@ -148,7 +149,7 @@ def many_at_once(server: SimulatedWATS, api: pywats_cache.pyWATS) -> None:
 
 def turn_it_off(server: SimulatedWATS, api: pywats_cache.pyWATS) -> None:
     step(8, "Skip, invalidate or clear the cache, or turn it off")
-    headers = {"Authorization": f"Basic {server.token}"}
+    headers = {"Authorization": f"Basic {server.token}", "Accept": "application/json"}
     path = f"/api/Product/{PART_NUMBER}"
     client = httpx.Client(transport=api.cache, base_url=server.base_url, headers=headers)
     for what, directive in (("as usual", {}), ("refresh", {"refresh": True}), ("bypass", {"bypass": True})):
