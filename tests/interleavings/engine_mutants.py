@@ -1,7 +1,7 @@
 """The engine with one rule taken out, so that each check is seen to be able to fail.
 
-A mutant is a method whose source has one passage replaced. When the source changes so that the passage is not there
-any more, the mutant says so: rewrite it together with the rule.
+A mutant is a method or function whose source has one passage replaced. When the source changes so that the passage is
+not there any more, the mutant says so: rewrite it together with the rule.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ import pytest
 
 from pywats_cache.coherence.epochs import Coherence
 from pywats_cache.coherence.single_flight import Flight, FlightTable
+from pywats_cache.engine import judging
 from pywats_cache.engine.classify import Preparer
 from pywats_cache.engine.engine import Engine
 from pywats_cache.engine.incoming import Incoming
+from pywats_cache.engine.judging import View
 from pywats_cache.storage.bounded_table import BoundedTable
 from pywats_cache.storage.memory import MemoryStorage
 from pywats_cache.transport.sync import SyncCache
@@ -28,7 +30,8 @@ Replacement = tuple[str, str]
 
 NO_LOCK = (r"with (self\.)?(storage\.)?_?lock:", "if True:")
 
-MUTANTS: dict[str, tuple[type[Any], str, list[Replacement]]] = {
+# Where, in which method or function, and what takes the place of what; then perhaps the same of another place.
+MUTANTS: dict[str, tuple[Any, ...]] = {
     "the fence is off: an entry is dated with the epoch at its finish": (
         Engine,
         "_store",
@@ -45,13 +48,18 @@ MUTANTS: dict[str, tuple[type[Any], str, list[Replacement]]] = {
     ),
     "a check stamps an epoch that it read after the table": (
         Engine,
-        "is_fresh",
-        [(r"entry\.valid_at = epoch", "entry.valid_at = coherence.epoch")],
+        "found_fresh",
+        [(r"entry\.valid_at = epoch", "entry.valid_at = self.storage.coherence.epoch")],
+    ),
+    "a verdict's epoch is read after the table": (
+        Engine,
+        "_done",
+        [(r"entry\.valid_at = view\.epoch", "entry.valid_at = self.storage.coherence.epoch")],
     ),
     "a read joins a flight that began before a write": (
-        Engine,
-        "_looked",
-        [(r"elif self\._may_join\(.*\):", "else:")],
+        judging,
+        "judge",
+        [(r"elif view\.may_join\(flight\):", "else:")],
     ),
     "a finish takes another's flight out of the table": (
         FlightTable,
@@ -155,7 +163,7 @@ MUTANTS: dict[str, tuple[type[Any], str, list[Replacement]]] = {
         "_land",
         [(r"self\.storage\.flights\.remove\(flight\)", "pass")],
     ),
-    "nobody joins": (Engine, "_looked", [(r"flight = storage\.flights\.get\(key, now\)", "flight = None")]),
+    "nobody joins": (judging, "judge", [(r"flight = view\.flight", "flight = None")]),
     "a joiner takes an answer without looking at Vary": (
         Engine,
         "_brought",
@@ -187,12 +195,12 @@ MUTANTS: dict[str, tuple[type[Any], str, list[Replacement]]] = {
     "a hit takes no lock": (Engine, "begin", [NO_LOCK]),
     "a lookup takes no lock": (Engine, "touch", [NO_LOCK]),
     "a flight is dated after the settle window was asked": (
-        Engine,
-        "_take_off",
+        View,
+        "__init__",
         [
-            (r"epoch = coherence\.epoch", "ASK"),
-            (r"settling = (coherence\.is_settling\(.*\))", "epoch = coherence.epoch"),
-            (r"ASK", "settling = coherence.is_settling(prepared.tags, now)"),
+            (r"self\.epoch: int = coherence\.epoch", "ASK"),
+            (r"(self\.held: .*)", r"\1\n    self.epoch = coherence.epoch"),
+            (r"ASK", "pass"),
         ],
     ),
     "the window of all is asked before those of the tags": (
@@ -207,19 +215,19 @@ MUTANTS: dict[str, tuple[type[Any], str, list[Replacement]]] = {
         ],
     ),
     "a flight is joined although its own tags were dirtied": (
-        Engine,
-        "_may_join",
-        [(r"\(\*flight\.tags, \*prepared\.tags\)", "prepared.tags")],
+        View,
+        "may_join",
+        [(r"\(\*flight\.tags, \*self\._prepared\.tags\)", "self._prepared.tags")],
     ),
     "a lookup joins a flight that began before a write": (
-        Engine,
-        "missed_lookup",
-        [(r"\n +or not self\._may_join\(prepared, flight, now\)", "")],
+        View,
+        "may_join",
+        [(r"not self\._storage\.coherence\.dirtied_since\(\n.*\n +\)", "True")],
     ),
     "a lookup waits for itself": (
-        Engine,
-        "missed_lookup",
-        [(r"\n +or flight\.is_held_by\(self\._owner\(\)\)", "")],
+        judging,
+        "judge",
+        [(r"if flight\.is_held_by\(view\.who\(\)\):", "if False:")],
     ),
     "a lookup that waited is not counted": (Engine, "rejoin_lookup", [(r"self\._count\(status\)", "pass")]),
     "a lookup that waited does not count as one": (
@@ -243,21 +251,27 @@ MUTANTS: dict[str, tuple[type[Any], str, list[Replacement]]] = {
         "_looked",
         [(r"request\.extensions\.get\(DEADLINE\) or ", "")],
     ),
+    "a verdict stands although a write came": (
+        Engine,
+        "missed_lookup",
+        [(r"\n +and standing\[2\] == storage\.coherence\.epoch", "")],
+    ),
     "a stale lookup is not counted": (Engine, "missed_lookup", [(r"self\.counters\.stale \+= 1", "pass")]),
     "each stale answer starts a refresh": (
-        Engine,
-        "_with_refresh",
-        [(r"flights\.get\(key, now\) is not None or key in flights\.promised or ", "")],
+        judging,
+        "judge",
+        [(r" and not view\.is_fetched", "")],
     ),
     "a refresh that failed is tried again at once": (
-        Engine,
-        "_with_refresh",
-        [(r" or not self\.may_refresh\(key, now\)", "")],
+        judging,
+        "_may_refresh",
+        [(r"\n +or not semantics\.may_refresh\(view\.key, view\.now\)", "")],
     ),
     "what a write has dirtied is served stale": (
         Engine,
         "may_serve_stale",
         [(r"or not coherence\.dirtied_since\(.*\)", "or True")],
+        (judging, "judge", [(r"if not drops:", "if True:")]),  # which asks before
     ),
     "a refresh validates what a write has dirtied": (
         Engine,
@@ -267,10 +281,10 @@ MUTANTS: dict[str, tuple[type[Any], str, list[Replacement]]] = {
     "a lookup asks for a flight without the lock": (
         Engine,
         "missed_lookup",
-        [(r"with self\.storage\.lock:(\n +flight = )", r"if True:\1")],
+        [NO_LOCK],
     ),
     "a lookup that waited is counted without the lock": (Engine, "rejoin_lookup", [NO_LOCK]),
-    "a refresh is started without the lock": (Engine, "_with_refresh", [NO_LOCK]),
+    "a refresh is started without the lock": (Engine, "_ahead", [NO_LOCK]),
     "the transport dirties when nobody can tell any more": (
         SyncCache,
         "_forward",
@@ -281,33 +295,37 @@ MUTANTS: dict[str, tuple[type[Any], str, list[Replacement]]] = {
 _after: list[Any] = []
 
 
-def _found(name: str) -> tuple[type[Any], Any, str]:
-    cls, method, _ = MUTANTS[name]
-    owner = next(c for c in cls.__mro__ if method in c.__dict__)
+Planted = tuple[Any, str, Any, str, list[Replacement]]
+
+
+def _found(place: Any, method: str, replacements: list[Replacement], *more: Any) -> list[Planted]:
+    owner = next(c for c in getattr(place, "__mro__", [place]) if method in c.__dict__)  # a module has no bases
     function = owner.__dict__[method]
-    return owner, function, textwrap.dedent(inspect.getsource(function))
+    found = (owner, method, function, textwrap.dedent(inspect.getsource(function)), replacements)
+    return [found, *(one for another in more for one in _found(*another))]
 
 
 # Read once, with the import of the code: somebody may edit it while the tests run.
-_SOURCES = {name: _found(name) for name in MUTANTS}
+_SOURCES = {name: _found(*mutant) for name, mutant in MUTANTS.items()}
 
 
 def plant(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Make the product the mutant `name`."""
-    _, method, replacements = MUTANTS[name]
-    owner, function, source = _SOURCES[name]
-    for old, new in replacements:
-        changed, count = re.subn(old, new, source)
-        assert count == 1, f"{owner.__name__}.{method} has {count} passages like {old!r}: rewrite this mutant"
-        source = changed
-    module = sys.modules[function.__module__]
-    made: dict[str, Any] = {}
-    flags = __future__.annotations.compiler_flag
-    exec(compile(source, inspect.getfile(function), "exec", flags, dont_inherit=True), module.__dict__, made)
-    monkeypatch.setattr(owner, method, made[method])
-    if "_after" in source:
-        _after.clear()
-        monkeypatch.setattr(module, "_after", _after, raising=False)
+    for owner, method, function, source, replacements in _SOURCES[name]:
+        for old, new in replacements:
+            source, count = re.subn(old, new, source)
+            assert count == 1, f"{owner.__name__}.{method} has {count} passages like {old!r}: rewrite this mutant"
+        module = sys.modules[function.__module__]
+        made: dict[str, Any] = {}
+        flags = __future__.annotations.compiler_flag
+        exec(compile(source, inspect.getfile(function), "exec", flags, dont_inherit=True), module.__dict__, made)
+        if owner is module:
+            monkeypatch.setattr(function, "__code__", made[method].__code__)  # others have imported it by its name
+        else:
+            monkeypatch.setattr(owner, method, made[method])
+        if "_after" in source:
+            _after.clear()
+            monkeypatch.setattr(module, "_after", _after, raising=False)
 
 
 def late_bumps() -> list[Any]:

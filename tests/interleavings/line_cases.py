@@ -16,6 +16,8 @@ from line_scenarios import (
     hit_against_two_writes,
     hit_against_write,
     hit_of_a_dirtied_entry,
+    hit_under_the_lock_against_write,
+    hits_near_the_end,
     hits_of_one_entry,
     invalidation,
     landing_against_waiting,
@@ -35,6 +37,7 @@ from pywats_cache import MemoryStorage
 from pywats_cache.coherence.epochs import Coherence
 from pywats_cache.coherence.single_flight import Flight, FlightTable
 from pywats_cache.engine.engine import Engine
+from pywats_cache.engine.judging import View, judge, judge_fresh
 from pywats_cache.storage.bounded_table import BoundedTable
 from pywats_cache.storage.eviction import PolicyItems
 from pywats_cache.storage.tinylfu import Segments, WTinyLFU
@@ -60,7 +63,14 @@ def thorough(usual: int, bound: int) -> int:
 
 
 def checks_and_bumps() -> Any:
-    return codes(Engine.is_fresh, Coherence.dirtied_since, Coherence.bump, Coherence._note, Coherence._publish)
+    return codes(
+        Engine.found_fresh,
+        Engine.why_not_fresh,
+        Coherence.dirtied_since,
+        Coherence.bump,
+        Coherence._note,
+        Coherence._publish,
+    )
 
 
 def hits_and_bumps() -> Any:
@@ -68,20 +78,26 @@ def hits_and_bumps() -> Any:
 
 
 def the_core_of_checks_and_bumps() -> Any:
-    return codes(Engine.is_fresh, Coherence.dirtied_since, Coherence._note, Coherence._publish)
+    return codes(Engine.found_fresh, Engine.why_not_fresh, Coherence.dirtied_since, Coherence._note, Coherence._publish)
 
 
 def codes_of_windows() -> Iterator[Any]:
     yield from (Coherence.settle, Coherence.is_settling, Coherence.bump)
 
 
+def cold_reads() -> Iterator[Any]:
+    yield from (Engine._looked, judge, View, Engine._take_off, Engine._store, Engine._keep)
+
+
 def transport_codes() -> Any:
     """What lies between the entry of the transport and the origin, but for what only this request knows."""
     return codes(
         Engine.begin,
-        Engine.is_fresh,
+        Engine.found_fresh,
+        Engine.why_not_fresh,
         Engine._looked,
-        Engine._may_join,
+        judge,
+        View,
         Engine._take_off,
         Engine.rejoin,
         Engine._keep,
@@ -102,7 +118,8 @@ def lookup_codes() -> Any:
         Engine.missed_lookup,
         Engine.rejoin_lookup,
         Engine._brought,
-        Engine._may_join,
+        judge,
+        View,
         Engine._keep,
         Engine._wrote,
         Coherence.bump,
@@ -133,7 +150,8 @@ CASES: dict[str, tuple[Case, int]] = {
         Case(
             hit_against_clear,
             lambda: codes(
-                Engine.is_fresh,
+                Engine.found_fresh,
+                Engine.why_not_fresh,
                 Engine._store,
                 Engine._keep,
                 MemoryStorage.clear,
@@ -165,6 +183,8 @@ CASES: dict[str, tuple[Case, int]] = {
             read_against_late_write,
             lambda: codes(
                 Engine._looked,
+                judge,
+                View,
                 Engine._take_off,
                 Engine._store,
                 Engine._keep,
@@ -182,7 +202,9 @@ CASES: dict[str, tuple[Case, int]] = {
     "two cold readers": (
         Case(
             cold_readers(2),
-            lambda: codes(Engine._looked, Engine._take_off, Engine._store, Engine._keep, FlightTable, Flight),
+            lambda: codes(
+                Engine._looked, judge, View, Engine._take_off, Engine._store, Engine._keep, FlightTable, Flight
+            ),
             thorough(1, 2),
         ),
         100,
@@ -190,7 +212,7 @@ CASES: dict[str, tuple[Case, int]] = {
     "three cold readers": (
         Case(
             cold_readers(3),
-            lambda: codes(Engine._looked, Engine._take_off, Engine._store, Engine._keep, Flight),
+            lambda: codes(*cold_reads(), Flight),
             1,
         ),
         915,
@@ -259,10 +281,22 @@ CASES: dict[str, tuple[Case, int]] = {
         Case(lambda: TransportWorld(f"GET {COLLECTION}", f"PUT {ITEM}", f"DELETE {SIBLING}"), transport_codes, 1),
         1129,
     ),
+    "a hit under the lock and a write": (
+        Case(hit_under_the_lock_against_write, lambda: checks_and_bumps() | codes(Engine._done, View), thorough(2, 3)),
+        100,
+    ),
+    "two hits near the end of one TTL": (
+        Case(
+            hits_near_the_end,
+            lambda: codes(Engine._ahead, judge_fresh, View, Engine._with_refresh, FlightTable),
+            thorough(1, 2),
+        ),
+        30,
+    ),
     "two lookups of an expired answer": (
         Case(
             lookups_of_an_expired_answer,
-            lambda: codes(Engine.missed_lookup, Engine._with_refresh, FlightTable),
+            lambda: codes(Engine.missed_lookup, judge, View, Engine._with_refresh, FlightTable),
             thorough(1, 2),
         ),
         30,
@@ -272,7 +306,11 @@ CASES: dict[str, tuple[Case, int]] = {
         60,
     ),
     "two lookups after their key was let go": (
-        Case(lookups_after_a_key_was_let_go, lambda: codes(Engine.missed_lookup, FlightTable), thorough(1, 2)),
+        Case(
+            lookups_after_a_key_was_let_go,
+            lambda: codes(Engine.missed_lookup, judge, View, FlightTable),
+            thorough(1, 2),
+        ),
         30,
     ),
     "two lookups and a write through a client": (

@@ -30,6 +30,23 @@ def hit_against_write() -> Any:
     return world
 
 
+def hit_under_the_lock_against_write() -> Any:
+    """The plain hit has just failed, as if another's fetch had stored the answer since."""
+    world = LineWorld()
+    world.warm(ITEM)
+    world.writer("/b/y")()
+    asked = request("GET", ITEM)
+    prepared = world.engine.preparer.prepare(asked)
+    world.operations = [lambda: world.engine._cold(asked, prepared, prepared.key, world.clock()), world.writer()]
+
+    def check() -> None:
+        world.storage.flights.open.clear()  # of a read that was too late for a hit
+        world.must_not_hit()
+
+    world.check = check  # type: ignore[assignment]
+    return world
+
+
 def hit_against_two_writes() -> Any:
     world = LineWorld()
     world.warm(ITEM)
@@ -53,7 +70,7 @@ def hit_of_a_dirtied_entry(make: Callable[[LineWorld], Callable[[], object]]) ->
     def hit() -> None:
         entry = next(iter(world.storage.table.items.values()))
         prepared = world.engine.preparer.prepare(request("GET", ITEM))
-        if world.engine.is_fresh(entry, prepared, 0.0):
+        if world.engine.found_fresh(entry, prepared, 0.0):
             raise Violation("a dirtied entry was found fresh")
 
     world.operations = [hit, make(world)]
@@ -208,6 +225,21 @@ def lookups_of_an_expired_answer() -> Any:
             raise Violation(f"{len(refreshes)} refreshes of one expired answer")
 
     world.operations = [ask, ask]
+    world.check = check  # type: ignore[assignment]
+    return world
+
+
+def hits_near_the_end() -> Any:
+    world = LineWorld(Controller(ttl=300.0, refresh_ahead=0.5))
+    world.warm(ITEM)
+    world.clock.advance(200.0)
+    steps: list[Any] = []
+
+    def check() -> None:
+        if sorted(isinstance(step, Stale) for step in steps) != [False, True]:
+            raise Violation(f"two hits near the end of one TTL came to {steps}")
+
+    world.operations = [lambda: steps.append(world.engine.begin(request("GET", ITEM)))] * 2
     world.check = check  # type: ignore[assignment]
     return world
 

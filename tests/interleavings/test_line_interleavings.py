@@ -42,6 +42,7 @@ def test_every_schedule_of_the_lines_is_coherent(
 KILLERS = {
     "the epoch is published before the table is written": "a hit and a write",
     "a check stamps an epoch that it read after the table": "a hit and a write",
+    "a verdict's epoch is read after the table": "a hit under the lock and a write",
     "a fold forgets tags before it raises the floor": "a dirtied entry and a fold",
     "a check reads the floor before the tags": "a dirtied entry and a fold",
     "a tag is taken out before it is set": "a dirtied entry and a second write",
@@ -59,9 +60,9 @@ KILLERS = {
     "BoundedTable.put takes no lock": "two insertions",
     "BoundedTable.put evicts after it inserted": "two insertions",
     "BoundedTable.grow takes no lock": "an insertion and a growing entry",
-    "a lookup asks for a flight without the lock": "two lookups after their key was let go",
+    "a lookup asks for a flight without the lock": "two lookups of an expired answer",
     "a lookup that waited is counted without the lock": "two lookups that waited",
-    "a refresh is started without the lock": "two lookups of an expired answer",
+    "a refresh is started without the lock": "two hits near the end of one TTL",
     "the transport dirties when nobody can tell any more": (
         "a read of the collection and two writes through the transport"
     ),

@@ -268,6 +268,20 @@ SCENARIOS: dict[str, tuple[Scenario, int]] = {
         Scenario(looking_up(), looking_up(), writing(), twins=[(0, 1)], **EXPIRED),
         291,
     ),
+    "two reads of an expired answer whose server cannot be reached, and a write": (
+        Scenario(
+            reading(ends="unreachable"),
+            reading(ends="unreachable"),
+            writing(),
+            twins=[(0, 1)],
+            **{**EXPIRED, "controller": Controller(ttl=300.0, stale_if_error=60.0)},
+        ),
+        100,
+    ),
+    "three lookups of an expired answer and a write": (
+        Scenario(looking_up(), looking_up(), looking_up(), writing(), twins=[(0, 1), (1, 2)], preemptions=3, **EXPIRED),
+        724,
+    ),
     "a lookup past the window of an expired answer waits for its refresh": (
         Scenario(looking_up(), waiting(60.0), looking_up(), writing(), **EXPIRED, preemptions=2),
         1859,
@@ -336,6 +350,7 @@ KILLERS = {
     "a stale lookup is not counted": "two lookups of an expired answer start one refresh",
     "each stale answer starts a refresh": "two lookups of an expired answer start one refresh",
     "a refresh that failed is tried again at once": "lookups of an expired answer whose refresh fails",
+    "a verdict stands although a write came": "three lookups of an expired answer and a write",
     "what a write has dirtied is served stale": "two lookups of an expired answer and a write",
     "a refresh validates what a write has dirtied": (
         "a write between an expired answer and its refresh, whose server calls every value the same"

@@ -248,15 +248,15 @@ MUTANTS: dict[str, tuple[Any, str, Any]] = {
     "the window has no end": (
         Staleness,
         "may_serve_stale",
-        lambda self, entry, prepared, now, window: (
+        lambda self, entry, prepared, view, window: (
             not self.storage.coherence.dirtied_since((*entry.tags, *prepared.tags), entry.epoch)
         ),
     ),
     "who asks for a new answer may get a stale one": (
         Staleness,
         "may_serve_stale",
-        lambda self, entry, prepared, now, window: (
-            0.0 <= now - entry.began < entry.ttl + window
+        lambda self, entry, prepared, view, window: (
+            0.0 <= view.now - entry.began < entry.ttl + window
             and not self.storage.coherence.dirtied_since((*entry.tags, *prepared.tags), entry.epoch)
         ),
     ),

@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Hashable
 from enum import Enum
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 __all__ = ["Flight", "FlightTable", "Landing"]
 
@@ -60,6 +60,8 @@ class Flight(Generic[AnswerT]):
     - `held`: seconds for which the leader has had chunks of the body in hand, until the last one that it gave back.
 
     The leader alone changes what is known of the body; others may read it without a lock.
+    - `standing`: what callers that need not wait get while it is open, and what that stands on; of the engine. Guarded
+      by the storage's lock.
     """
 
     __slots__ = (
@@ -77,6 +79,7 @@ class Flight(Generic[AnswerT]):
         "owner",
         "request",
         "shared",
+        "standing",
         "storable",
         "tags",
     )
@@ -101,6 +104,7 @@ class Flight(Generic[AnswerT]):
         self.shared: bool = shared
         self.storable: bool = storable
         self.request: object = request
+        self.standing: tuple[Any, ...] | None = None
         self.landing: Landing | None = None
         self.answer: AnswerT | None = None
         self.body_until: float | None = None
@@ -229,12 +233,7 @@ class FlightTable(Generic[AnswerT]):
     def is_solitary(self, key: str, now: float) -> bool:
         """Whether the answers of `key` lately turned out uncacheable, so that waiting for one gains nothing."""
         end = self._solitary.get(key)
-        if end is None:
-            return False
-        if now < end <= now + SOLITARY_SECONDS:
-            return True
-        del self._solitary[key]
-        return False
+        return end is not None and now < end <= now + SOLITARY_SECONDS
 
     @property
     def solitary(self) -> int:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from ..engine.judging import View, judge
 from ..support.showing import printable
 
 if TYPE_CHECKING:
+    from ..coherence.single_flight import Owner
     from ..engine.classify import Prepared
     from ..engine.engine import Engine
     from ..storage.entry import StoredResponse
@@ -24,9 +26,13 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What would happen to a request now, and why. No credential and no query is in it.
+    """What would happen to a request now, if this caller sent it, and why. No credential and no query is in it.
 
-    - `status`, `reason`: as `CacheOutcome` would give them if the server answered with something that can be stored.
+    - `status`, `reason`: as `CacheOutcome` would give them. What only the server knows is left out: they are those of
+      a server that answers, with a new 200 that can be stored. So a `miss` may turn out as `revalidated`, as `stale`
+      because the server fails, or have the reason why its answer was not stored; and a `collapsed`, which waits for
+      another caller's fetch, as what becomes of that.
+    - `sends`: whether the server would be asked, by this request or by a refresh that it starts.
     - `kind`: `read`, `write` or `bypass`; `rule`: the pattern that decided.
     - `key`: the digest that names the answer; `partition`: that of the credentials, "" without any.
     - `tags`: what the answer carries, or what the write would dirty.
@@ -40,6 +46,7 @@ class Explanation:
 
     status: Status
     reason: Reason
+    sends: bool
     kind: str
     rule: str
     key: str | None
@@ -57,7 +64,9 @@ class Explanation:
     memory_only: bool = False
 
     def __str__(self) -> str:
-        lines = [f"{self.status}: {self.reason}", f"  rule: {printable(self.rule)} ({self.kind})"]
+        lines = [f"{self.status}: {self.reason}"]
+        lines.append(f"  sends to the server: {'yes' if self.sends else 'no'}")
+        lines.append(f"  rule: {printable(self.rule)} ({self.kind})")
         if self.key is not None:
             lines.append(f"  key: {self.key}, partition {self.partition or '(no credentials)'}")
         if self.stored:
@@ -71,87 +80,85 @@ class Explanation:
         return "\n".join(lines)
 
 
-def explain(engine: Engine, request: HttpRequest, shared: SharingStorage | None = None) -> Explanation:
-    """Say what would happen to `request`. Nothing is sent, counted or changed.
+def explain(engine: Engine, request: HttpRequest, who: Owner, shared: SharingStorage | None = None) -> Explanation:
+    """Say what would happen to `request`, if `who` sent it. Nothing is sent, counted or changed.
 
-    Where memory has no answer it is looked for in `shared`, where processes share a storage; that blocks for I/O.
+    Where a request would look into `shared`, which processes share, so does this; that blocks for I/O.
     """
-    return _explained(engine, request, shared, True)
+    explanation: Explanation = engine.with_news(_explained, engine, request, who, shared)[0]
+    return explanation
 
 
-def explain_from_memory(engine: Engine, request: HttpRequest) -> Explanation:
+def explain_from_memory(engine: Engine, request: HttpRequest, who: Owner) -> Explanation:
     """`explain` by what memory knows, of other processes too, without asking anything; the result says so."""
     coherence = engine.storage.coherence
     is_current = coherence.is_current()
-    found = coherence.without_io(_explained, engine, request, None, False)
-    is_whole = found.kind != "read" or (is_current and found.status != "miss")
+    found, looks = coherence.without_io(_explained, engine, request, who, None, True)
+    is_whole = found.kind != "read" or (is_current and not looks)
     return found if is_whole else replace(found, memory_only=True)
 
 
-def _explained(engine: Engine, request: HttpRequest, shared: SharingStorage | None, asks: bool) -> Explanation:
+def _explained(
+    engine: Engine, request: HttpRequest, who: Owner, shared: SharingStorage | None, in_memory: bool = False
+) -> tuple[Explanation, bool]:
+    """The explanation, and whether a request would ask what is behind the memory."""
     prepared = engine.particular(request, engine.preparer.look(request))
-    if prepared.kind not in ("read", "part"):
-        return Explanation("bypass", prepared.reason, prepared.kind, prepared.rule, None, "", prepared.tags, None)
-    storage, coherence = engine.storage, engine.storage.coherence
-    now = engine.clock()
-    key = engine.variant(request, prepared.key)
-    entry = storage.find(key)
-    # A request would find out first what is not known yet, so that is no window.
-    held: Reason | None = None
-    if coherence.is_settling(prepared.tags, now):
-        if coherence.is_out_of_reach:
-            held = "storage-error"
-        elif asks or coherence.epoch >= 0:
-            held = "settling"
-    prepared = prepared._replace(reason=engine.why_missed(request, prepared, key))
-    status, reason = _fate(engine, prepared, entry, now, held)
-    if status == "miss" and shared is not None:
-        there = _shared_entry(engine, request, prepared, shared)
-        if there is not None and (entry is None or (there.epoch, there.began) > (entry.epoch, entry.began)):
-            key, entry = there.key, there
-            status, reason = _fate(engine, prepared, entry, now, held)
-    details: dict[str, Any] = {}
-    if entry is not None:
-        age = now - entry.began
-        validators = tuple(n.decode() for n in (b"etag", b"last-modified") if any(i[1] == n for i in entry.headers))
-        details = {"stored": True, "age": age, "left": entry.ttl - age, "validators": validators}
-        tag, epoch = coherence.dirtiest(entry.tags)
-        if epoch > entry.epoch:
-            details["dirtied_by"] = tag or "invalidate or clear"
-        details["softened"] = coherence.softened_since(entry.tags, entry.epoch)
-    return Explanation(
-        status,
-        reason,
+    storage = engine.storage
+    view = View(storage, prepared, engine.variant(request, prepared.key), engine.clock(), lambda: who)
+    if in_memory and view.epoch < 0 and view.held == "settling":
+        view.held = None  # a request would find out first what is not known yet, so that holds nothing back
+    entry = storage.find(view.key)
+    verdict = judge(engine, request, prepared, entry, view)
+    if prepared.kind not in ("read", "part") and verdict.action != "answer":
+        status, reason, sends = verdict.status, verdict.reason, verdict.sends
+        return Explanation(status, reason, sends, prepared.kind, prepared.rule, None, "", prepared.tags, None), False
+    key, sends = view.key, verdict.sends
+    fetches_to_store = verdict.action == "fetch" and view.held is None and prepared.ttl > 0
+    looks = verdict.refresh or (fetches_to_store and not prepared.refresh)
+    there = _shared_entry(engine, request, prepared, shared, view.now) if looks and shared is not None else None
+    if there is not None:
+        found = judge(engine, request, prepared, there, View(storage, prepared, there.key, view.now, lambda: who))
+        if found.is_valid and verdict.action == "fetch":
+            verdict, sends, entry = found, False, there
+        elif found.is_valid and prepared.decision is not None:
+            sends = view.now - there.began >= prepared.decision.ahead(there.ttl)
+        elif entry is None or (there.epoch, there.began) > (entry.epoch, entry.began):
+            entry = there
+        key = key if entry is None else entry.key
+    explanation = Explanation(
+        verdict.status,
+        verdict.reason,
+        sends,
         "read",
         prepared.rule,
         key,
         prepared.partition,
         prepared.tags,
-        entry.ttl if entry is not None else engine.stated_ttl(prepared),
-        settling=held == "settling",
-        in_flight=storage.flights.get(key, now) is not None,
-        **details,
+        engine.stated_ttl(prepared) if entry is None else entry.ttl,
+        settling=view.held == "settling",
+        in_flight=view.flight is not None,
+        **({} if entry is None else _details(engine, entry, view.now)),
     )
+    return explanation, looks
 
 
-def _fate(
-    engine: Engine, prepared: Prepared, entry: StoredResponse | None, now: float, held: Reason | None
-) -> tuple[Status, Reason]:
-    """Status and reason of a read for which `entry` is stored; `held`: why nothing new could be stored now."""
-    if entry is None:
-        return "miss", held or prepared.reason
-    age = now - entry.began
-    if engine.is_fresh(entry, prepared, age):
-        return "hit", "fresh"
-    why = engine.why_stale_now(entry, prepared, now)
-    return ("stale", why) if why else ("miss", held or engine.why_not_fresh(entry, prepared, age))
+def _details(engine: Engine, entry: StoredResponse, now: float) -> dict[str, Any]:
+    """What is to be said of a stored answer."""
+    coherence, age = engine.storage.coherence, now - entry.began
+    validators = tuple(n.decode() for n in (b"etag", b"last-modified") if any(i[1] == n for i in entry.headers))
+    details = {"stored": True, "age": age, "left": entry.ttl - age, "validators": validators}
+    tag, epoch = coherence.dirtiest(entry.tags)
+    if epoch > entry.epoch:
+        details["dirtied_by"] = tag or "invalidate or clear"
+    details["softened"] = coherence.softened_since(entry.tags, entry.epoch)
+    return details
 
 
 def _shared_entry(
-    engine: Engine, request: HttpRequest, prepared: Prepared, shared: SharingStorage
+    engine: Engine, request: HttpRequest, prepared: Prepared, shared: SharingStorage, now: float
 ) -> StoredResponse | None:
     """The entry for `request` in what processes share, which has its own key; or None."""
-    for entry in shared.peek(prepared.key, engine.decode, engine.clock()):
+    for entry in shared.peek(prepared.key, engine.decode, now):
         if entry.key == (engine.variant_by(request, prepared.key, entry.vary) if entry.vary else prepared.key):
             return entry
     return None

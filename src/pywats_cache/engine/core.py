@@ -9,18 +9,20 @@ from weakref import WeakSet
 
 from ..coherence.single_flight import MAX_SOLITARY, Flight, Landing, Owner
 from ..coherence.tags import exact_tags, partition_tag
-from ..protocol.fields import combined
+from ..policy.directives import Directives
+from ..protocol.conditional import Precondition, entity_tag, evaluate
+from ..protocol.fields import combined, fields
 from ..storage.entry import StoredResponse
 from ..support.fork import renew_in_child
 from ..support.memo import most_items
 from ..telemetry.event_log import Journal
 from ..telemetry.miss_patterns import Diary
 from ..telemetry.origin_times import OriginTimes
-from ..telemetry.outcome import Reason, Status
+from ..telemetry.outcome import EXTENSION, Reason, Status
 from ..telemetry.stats import CacheStats, Counters
 from .cache_key import variant_key
 from .classify import Prepared, Preparer
-from .http_library import set_elapsed
+from .http_library import content_of, field_lines, set_elapsed
 from .responses import Answers
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from ..support.clock import Clock
     from ..support.http_types import HttpRequest, HttpResponse
     from .http_library import Library
+    from .judging import Form
 
 __all__ = ["Core", "in_time"]
 
@@ -90,24 +93,68 @@ class Core:
             coherence.refresh()
         return coherence.without_io(step, *arguments)
 
-    def is_fresh(self, entry: StoredResponse, prepared: Prepared, age: float) -> bool:
-        """Whether `entry` may answer: not past its TTL nor the caller's, not dirtied. A negative age is expired."""
-        if not in_time(entry, prepared, age) or prepared.refresh:
-            return False
-        coherence = self.storage.coherence
-        epoch = coherence.epoch  # before the table: see the module coherence
-        if prepared.directed and coherence.dirtied_since(prepared.tags, entry.epoch):
-            return False
-        if entry.valid_at == epoch:
-            return True
-        if coherence.dirtied_since(entry.tags, entry.epoch) or coherence.softened_since(entry.tags, entry.epoch):
-            return False
-        if epoch < 0:  # nothing was known then; stamped with that, it would be valid whenever nothing is known
+    def particular(self, request: HttpRequest, prepared: Prepared) -> Prepared:
+        """`prepared` for this one request: with its target on the wire, its body and its directives."""
+        given = request.extensions.get(EXTENSION)
+        directives = None if given is None else Directives.parse(given)
+        if "target" in request.extensions:
+            prepared = self.preparer.targeted(request, prepared)
+        if prepared.kind in ("read", "part") or prepared.is_question:
+            body = content_of(request)
+            if body is None:
+                if not isinstance(request.stream, self.library.byte_stream):
+                    return self.preparer.bypassed(prepared, "streamed-body")
+                body = request.read()
+            if body:
+                prepared = self.preparer.with_body(prepared, body)
+        return prepared if directives is None else self.preparer.directed(prepared, directives)
+
+    def why_missed(self, request: HttpRequest, prepared: Prepared, key: str) -> Reason:
+        """The reason code of a read for which nothing is stored under `key`.
+
+        `vary` if another representation is; only memory is asked, and only for those that were stored last.
+        """
+        if prepared.reason != "unknown" or key != prepared.key:
+            return "vary" if prepared.reason == "unknown" else prepared.reason
+        storage = self.storage
+        for representation in storage.representations:
+            if representation != prepared.representation:
+                other = self.particular(request, self.preparer.represented(request, prepared, representation)).key
+                if other != key and (other in storage.varying or storage.find(other) is not None):
+                    return "vary"
+        return "unknown"
+
+    def why_not_fresh(self, entry: StoredResponse, prepared: Prepared, age: float, epoch: int) -> Reason | None:
+        """The reason code of a stored answer that may not answer as fresh; None: it may. A negative age is expired.
+
+        - `epoch`: of the coherence, read before; whoever finds the entry fresh notes it in `valid_at`.
+        """
+        known = True
+        if entry.valid_at != epoch or prepared.directed:
+            coherence, tags = self.storage.coherence, entry.tags
+            if coherence.dirtied_since(tags if tags is prepared.tags else (*tags, *prepared.tags), entry.epoch):
+                return "dirtied"
+            if coherence.softened_since(tags, entry.epoch):
+                return "softened"
+            known = epoch >= 0  # else nothing was known then; noted, it would be valid whenever nothing is known
+        if not 0.0 <= age < entry.ttl:
+            return "expired"
+        return None if known and not prepared.refresh and in_time(entry, prepared, age) else "refresh"
+
+    def found_fresh(self, entry: StoredResponse, prepared: Prepared, age: float) -> bool:
+        """Whether `entry` is fresh; if so the epoch is noted in it, so that the next hit needs one comparison.
+
+        The usual case, nothing dirtied since the last hit, stands here, for each call costs 0.1 µs.
+        """
+        epoch = self.storage.coherence.epoch  # before the table: see the module coherence
+        if entry.valid_at == epoch and not prepared.directed:
+            return in_time(entry, prepared, age) and not prepared.refresh
+        if self.why_not_fresh(entry, prepared, age, epoch) is not None:
             return False
         entry.valid_at = epoch
         return True
 
-    may_look_up = is_fresh
+    may_look_up = found_fresh
     """Whether `entry` may answer a lookup, which skips what the client does with answers."""
 
     def may_share(self, entry: StoredResponse, prepared: Prepared, age: float) -> bool:
@@ -123,10 +170,33 @@ class Core:
         reason: Reason,
         age: float,
         *,
+        form: Form | None = None,
         stored: bool = True,
     ) -> HttpResponse:
-        """The Response of a stored answer to this request."""
+        """The Response of a stored answer to this request.
+
+        - `form`: how much of it; None: as the request asks.
+        """
+        if form == "not-modified":
+            return self.answers.not_modified(entry, age, status, reason)
         return self.answers.stored(entry, status, reason, age, head=prepared.head, stored=stored)
+
+    def form(self, request: HttpRequest, prepared: Prepared, entry: StoredResponse, age: float) -> Form:
+        """How much of a stored answer answers a read."""
+        return "whole"
+
+    def precondition(self, request: HttpRequest, entry: StoredResponse) -> Form | None:
+        """How much of a fresh answer answers a caller's own conditional request (RFC 9110 §13); None: the server does.
+
+        Only what has validators can be compared.
+        """
+        conditions, headers = fields(field_lines(request.headers)), fields(entry.headers)
+        if "range" in conditions or not (entity_tag(headers) or "last-modified" in headers):
+            return None
+        asked = evaluate(conditions, headers, entry.status)
+        if asked is Precondition.FORWARD:
+            return None
+        return "not-modified" if asked is Precondition.NOT_MODIFIED else "whole"
 
     def stated_ttl(self, prepared: Prepared) -> float | None:
         """The TTL known before there is an answer."""

@@ -15,13 +15,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ..coherence.single_flight import Landing
-from ..policy.directives import DEADLINE, Directives
-from ..protocol.conditional import Precondition, entity_tag, evaluate
-from ..protocol.fields import fields
+from ..policy.directives import DEADLINE
 from ..storage.entry import StoredResponse
-from ..telemetry.outcome import EXTENSION, CacheOutcome, Reason, Status
+from ..telemetry.outcome import EXTENSION, CacheOutcome, Reason
 from .classify import Prepared
-from .http_library import content_of, field_lines
+from .judging import Verdict, View, judge, judge_fresh
 from .lookups import Lookups
 from .steps import LEFT, Join
 from .storing import Arrivals
@@ -44,7 +42,7 @@ class Engine(Lookups, Arrivals, Writes):
         """A Response of the library for a hit, else a Join, Fetch or Forward.
 
         The budget of a hit is 5 µs with the Response: one memo, one dictionary, one comparison of epochs, one lock.
-        What `now`, `is_fresh` and `touch` do in the usual case stands here, for each call costs 0.1 µs.
+        What `now`, `found_fresh` and `touch` do in the usual case stands here, for each call costs 0.1 µs.
         """
         prepared = self.preparer.prepare(request)
         extensions = request.extensions
@@ -70,7 +68,7 @@ class Engine(Lookups, Arrivals, Writes):
         entry = items.get(key)
         if entry is not None:
             age = now - entry.began
-            # `is_fresh` with its usual case, nothing dirtied since the last hit, decided here.
+            # `found_fresh` with its usual case, nothing dirtied since the last hit, decided here.
             if (
                 entry.valid_at == storage.coherence.epoch
                 and 0.0 <= age < entry.ttl
@@ -78,7 +76,7 @@ class Engine(Lookups, Arrivals, Writes):
                 and prepared.max_age is None
                 and not prepared.refresh
                 and not prepared.directed
-            ) or self.is_fresh(entry, prepared, age):
+            ) or self.found_fresh(entry, prepared, age):
                 with storage.lock:
                     self.counters.hit += 1
                     entry.hits += 1
@@ -91,31 +89,12 @@ class Engine(Lookups, Arrivals, Writes):
 
     def _aside(self, request: HttpRequest, prepared: Prepared) -> Any:
         """What becomes of a request that is not a plain read."""
-        if prepared.is_question:
-            answer = self._precondition(request, prepared)
-            if answer is not None:
-                return answer
-        if prepared.only_if_cached and prepared.kind == "bypass":
-            return self._gateway_timeout(prepared, "only-if-cached", "miss")
-        if self.controller.offline == "only":
-            return self._gateway_timeout(prepared, "offline", "bypass")
-        return self._forward(request, prepared, prepared.reason, "bypass")
-
-    def particular(self, request: HttpRequest, prepared: Prepared) -> Prepared:
-        """`prepared` for this one request: with its target on the wire, its body and its directives."""
-        given = request.extensions.get(EXTENSION)
-        directives = None if given is None else Directives.parse(given)
-        if "target" in request.extensions:
-            prepared = self.preparer.targeted(request, prepared)
-        if prepared.kind in ("read", "part") or prepared.is_question:
-            body = content_of(request)
-            if body is None:
-                if not isinstance(request.stream, self.library.byte_stream):
-                    return self.preparer.bypassed(prepared, "streamed-body")
-                body = request.read()
-            if body:
-                prepared = self.preparer.with_body(prepared, body)
-        return prepared if directives is None else self.preparer.directed(prepared, directives)
+        key, now = self.variant(request, prepared.key), self.now()
+        if prepared.kind == "part":  # never by the short cut of a hit, which answers with the whole
+            return self._cold(request, prepared, key, now)
+        entry = self.storage.find(key) if prepared.is_question else None
+        view = View(self.storage, prepared, key, now, self._owner)
+        return self._done(request, prepared, entry, view, judge(self, request, prepared, entry, view))
 
     def _cold(
         self, request: HttpRequest, prepared: Prepared, key: str, now: float, deadline: float | None = None
@@ -134,97 +113,52 @@ class Engine(Lookups, Arrivals, Writes):
         with storage.lock:
             # Again, under the lock: a flight stores its answer and leaves the table in one step.
             entry = storage.find(key)
-            stale: StoredResponse | None = None
-            reason = prepared.reason if entry is not None else self.why_missed(request, prepared, key)
+            view = View(storage, prepared, key, now, self._owner)
+            verdict = judge(self, request, prepared, entry, view)
             if entry is not None:
-                age = now - entry.began
-                if age < entry.ttl and self.is_fresh(entry, prepared, age):
-                    self.touch(key, entry)
-                    return self.answer(request, prepared, entry, "hit", "fresh", age)
-                reason = self.why_not_fresh(entry, prepared, age)
-                if reason == "expired":
-                    self.diary.expired(prepared.rule, age, entry.ttl)
-                if reason == "dirtied":
-                    storage.drop(entry)
-                else:
-                    why = self.why_stale_now(entry, prepared, now)
-                    if why is not None:
-                        return self._stale_now(request, prepared, key, entry, now, why)
-                    if reason == "expired" and not self.is_worth_keeping(entry, prepared, age):
-                        storage.drop(entry, expired=True)
-                    else:
-                        stale = entry
-            if prepared.only_if_cached:
-                return self._gateway_timeout(prepared, "only-if-cached", "miss")
-            if self.controller.offline == "only":
-                return self._gateway_timeout(prepared, "offline", "miss")
-            if prepared.head:
-                return self._forward(request, prepared, "head", "miss")
-            owner = self._owner()
-            solo = storage.flights.is_solitary(key, now)
-            flight = storage.flights.get(key, now)
-            if flight is not None and not solo and not prepared.refresh:
-                if flight.is_held_by(owner):
-                    solo, reason = True, "own-flight"
-                elif self._may_join(prepared, flight, now):
-                    if deadline is None:  # the first flight that this call waits for, unless its lookup has waited
-                        deadline = request.extensions.get(DEADLINE) or time.monotonic() + self._patience(request)
-                    return Join(request, prepared, key, flight, deadline)
-            solo = solo or prepared.kind == "part"  # its answer may be less than the whole
-            fetch = self._take_off(request, prepared, key, now, owner, reason, solo=solo)
-        if stale is not None and fetch.flight.storable:
-            self._ask_about(fetch, stale)
+                if verdict.expired:
+                    self.diary.expired(prepared.rule, now - entry.began, entry.ttl)
+                if verdict.drops:
+                    storage.drop(entry, expired=verdict.expired)
+            if verdict.action == "join":
+                if deadline is None:  # the first flight that this call waits for, unless its lookup has waited
+                    deadline = request.extensions.get(DEADLINE) or time.monotonic() + self._patience(request)
+                assert view.flight is not None
+                return Join(request, prepared, key, view.flight, deadline)
+            if verdict.action != "fetch":
+                return self._done(request, prepared, entry, view, verdict)
+            fetch = self._take_off(request, prepared, view, verdict.reason, solo=verdict.solo, cause=verdict.cause)
+        if verdict.keeps and entry is not None and fetch.flight.storable:
+            self._ask_about(fetch, entry)
         return fetch
 
-    def why_missed(self, request: HttpRequest, prepared: Prepared, key: str) -> Reason:
-        """The reason code of a read for which nothing is stored under `key`.
-
-        `vary` if another representation is; only memory is asked, and only for those that were stored last.
-        """
-        if prepared.reason != "unknown" or key != prepared.key:
-            return "vary" if prepared.reason == "unknown" else prepared.reason
-        storage = self.storage
-        for representation in storage.representations:
-            if representation != prepared.representation:
-                other = self.particular(request, self.preparer.represented(request, prepared, representation)).key
-                if other != key and (other in storage.varying or storage.find(other) is not None):
-                    return "vary"
-        return "unknown"
-
-    def _stale_now(
-        self, request: HttpRequest, prepared: Prepared, key: str, stale: StoredResponse, now: float, reason: Reason
+    def _done(
+        self, request: HttpRequest, prepared: Prepared, entry: StoredResponse | None, view: View, verdict: Verdict
     ) -> Any:
-        """Serve what is stored past its TTL without asking the server first; one refresh runs, if one may."""
-        self.counters.stale += 1
-        response = self.answer(request, prepared, stale, "stale", reason, now - stale.began)
-        if reason in ("offline", "max-stale"):
-            return response
-        return self._with_refresh(request, prepared, key, stale, now, response)
+        """Do what a verdict says that needs no flight: answer, forward or refuse.
+
+        The storage's lock is held where a stale answer is given, or a refresh goes along.
+        """
+        if verdict.action == "forward":
+            return self._forward(request, prepared, view, verdict)
+        if verdict.action == "refuse" or entry is None:
+            return self._gateway_timeout(prepared, verdict)
+        if verdict.is_valid:
+            entry.valid_at = view.epoch
+            self.touch(view.key, entry)
+        else:
+            self._count(verdict.status)
+        age = view.now - entry.began
+        response = self.answer(request, prepared, entry, verdict.status, verdict.reason, age, form=verdict.form)
+        return self._with_refresh(request, prepared, view.key, entry, response) if verdict.refresh else response
 
     def _ahead(self, request: HttpRequest, prepared: Prepared, key: str, entry: StoredResponse, now: float) -> Any:
         """A hit close to the end of its TTL: answer it, and refresh it before it ends."""
-        response = self.answers.stored(entry, "hit", "ahead", now - entry.began, head=prepared.head)
-        return self._with_refresh(request, prepared, key, entry, now, response)
-
-    def _precondition(self, request: HttpRequest, prepared: Prepared) -> HttpResponse | None:
-        """Answer a caller's own conditional request from a fresh answer with validators (RFC 9110 §13), or None."""
-        storage = self.storage
-        key = self.variant(request, prepared.key)
-        entry = storage.find(key)
-        conditions = fields(field_lines(request.headers))
-        if entry is None or "range" in conditions:
-            return None
-        age = self.now() - entry.began
-        if not self.is_fresh(entry, prepared, age):
-            return None
-        headers = fields(entry.headers)
-        asked = evaluate(conditions, headers, entry.status)
-        if asked is Precondition.FORWARD or not (entity_tag(headers) or "last-modified" in headers):
-            return None
-        self.touch(key, entry)
-        if asked is Precondition.NOT_MODIFIED:
-            return self.answers.not_modified(entry, age)
-        return self.answers.stored(entry, "hit", "precondition", age, head=prepared.head)
+        with self.storage.lock:
+            view = View(self.storage, prepared, key, now, self._owner)
+            verdict = judge_fresh(self, request, prepared, entry, view)
+            response = self.answers.stored(entry, "hit", verdict.reason, now - entry.began, head=prepared.head)
+            return self._with_refresh(request, prepared, key, entry, response) if verdict.refresh else response
 
     def rejoin(self, join: Join) -> Any:
         """After a wait: the Response of the other's answer, a Fetch of its own, or the next Join."""
@@ -248,11 +182,13 @@ class Engine(Lookups, Arrivals, Writes):
             if step.__class__ is Join:
                 step.has_left = True
             return step
-        reason = LEFT if flight.landing is None else "not-shared"
-        return self._take_off(request, prepared, join.key, now, self._owner(), reason, solo=True)
+        cause: Reason = LEFT if flight.landing is None else "not-shared"
+        view = View(self.storage, prepared, join.key, now, self._owner)
+        return self._take_off(request, prepared, view, view.held or cause, solo=True, cause=cause)
 
-    def _gateway_timeout(self, prepared: Prepared, reason: Reason, status: Status) -> HttpResponse:
+    def _gateway_timeout(self, prepared: Prepared, verdict: Verdict) -> HttpResponse:
+        status = verdict.status
         with self.storage.lock:
             self._count(status)
         key, ttl = (prepared.key if status == "miss" else None), self.stated_ttl(prepared)
-        return self.answers.gateway_timeout(CacheOutcome(status, reason, 0.0, ttl, key, False, prepared.rule))
+        return self.answers.gateway_timeout(CacheOutcome(status, verdict.reason, 0.0, ttl, key, False, prepared.rule))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..coherence.single_flight import Flight, Landing, Owner
 from ..policy.directives import BACKGROUND, DEADLINE
@@ -10,6 +10,7 @@ from ..storage.entry import StoredResponse
 from ..telemetry.outcome import Reason, Status
 from .classify import Prepared
 from .http_library import copied, parsed, parts
+from .judging import View
 from .staleness import Staleness
 from .steps import Fetch, Join, Stale
 
@@ -25,44 +26,31 @@ NOBODY: Owner = (0, None)
 class Departures(Staleness):
     """The part of the engine before a fetch is sent; `Arrivals` is the one after it."""
 
-    def _may_join(self, prepared: Prepared, flight: Flight[StoredResponse], now: float) -> bool:
-        """Whether a flight may answer a read that begins now.
-
-        The window is asked first: a write opens it before it dirties, so one that comes in between is seen by the
-        second question.
-        """
-        coherence = self.storage.coherence
-        return not coherence.is_settling(prepared.tags, now) and not coherence.dirtied_since(
-            (*flight.tags, *prepared.tags), flight.epoch
-        )
-
     def _take_off(
         self,
         request: HttpRequest,
         prepared: Prepared,
-        key: str,
-        now: float,
-        owner: Owner,
+        view: View,
         reason: Reason,
         *,
         solo: bool,
+        cause: Reason | None = None,
         background: bool = False,
     ) -> Fetch:
-        """Open a flight. With `solo` nobody may join it."""
-        storage = self.storage
-        coherence = storage.coherence
-        coherence.saw(prepared.origin)
-        # The epoch first: a write of unknown outcome that comes in between then makes this flight old.
-        epoch = coherence.epoch
-        settling = coherence.is_settling(prepared.tags, now)
+        """Open a flight, of the epoch of `view`. With `solo` nobody may join it.
+
+        - `cause`: what the miss counts under, if not under `reason`.
+        """
+        storage, held = self.storage, view.held
+        storage.coherence.saw(prepared.origin)
         flight: Flight[StoredResponse] = Flight(
-            key,
+            view.key,
             prepared.tags,
-            epoch,
-            now,
-            owner,
-            shared=not (solo or settling),
-            storable=not settling and prepared.ttl > 0,
+            view.epoch,
+            view.now,
+            NOBODY if background else view.who(),
+            shared=not solo and held is None,
+            storable=held is None and prepared.ttl > 0,
             request=request,
         )
         with storage.lock:
@@ -71,9 +59,7 @@ class Departures(Staleness):
             if not background:
                 self._count("miss")
                 self.diary.missed(prepared.rule, parsed(request.url).query)
-                self.diary.noted(reason)
-        if settling:
-            reason = "storage-error" if coherence.is_out_of_reach else "settling"
+                self.diary.noted(cause or reason)
         return Fetch(request, prepared, flight, reason, background=background)
 
     def _ask_about(self, fetch: Fetch, entry: StoredResponse) -> None:
@@ -93,11 +79,12 @@ class Departures(Staleness):
             return None
         age = now - entry.began
         if landing is Landing.STALE:
-            if self.may_serve_on_error(entry, prepared, now):
+            view = View(self.storage, prepared, join.key, now, self._owner)
+            if self.may_serve_on_error(entry, prepared, view):
                 return entry, "stale", "if-error", age
             assert prepared.decision is not None
             window = prepared.decision.offline_for
-            return (entry, "stale", "offline", age) if self.may_serve_stale(entry, prepared, now, window) else None
+            return (entry, "stale", "offline", age) if self.may_serve_stale(entry, prepared, view, window) else None
         if self.may_share(entry, prepared, age) and entry.key == self.variant(join.request, prepared.key):
             return entry, "collapsed", "joined", age
         return None
@@ -141,26 +128,18 @@ class Departures(Staleness):
         prepared: Prepared,
         key: str,
         entry: StoredResponse,
-        now: float,
         response: HttpResponse,
         *,
         lasting: bool = False,
-    ) -> Any:
-        """`response`, as a Stale that starts a refresh unless one runs, has just failed, or is not allowed.
+    ) -> Stale:
+        """`response`, as a Stale that starts a refresh. The storage's lock is held since that was judged.
 
         Its flight is opened in the background: here it would be a quarter of the engine's work for this answer.
 
         - `lasting`: `request` is a pattern that nobody changes.
         """
-        if prepared.head or prepared.only_if_cached or self.controller.offline == "only":
-            return response
-        storage = self.storage
-        flights = storage.flights
-        with storage.lock:
-            if flights.get(key, now) is not None or key in flights.promised or not self.may_refresh(key, now):
-                return response
-            step = Stale(response, request, None if lasting else parts(request), prepared, key, entry)
-            flights.promise(key, step)
+        step = Stale(response, request, None if lasting else parts(request), prepared, key, entry)
+        self.storage.flights.promise(key, step)
         return step
 
     def refresh(self, stale: Stale) -> Fetch | None:
@@ -176,9 +155,8 @@ class Departures(Staleness):
                 flights.redeem(key, stale)
                 if flights.get(key, now) is not None or storage.find(key) is not entry:
                     return None
-                fetch = self._take_off(
-                    request, prepared, key, now, NOBODY, "while-revalidate", solo=False, background=True
-                )
+                view = View(storage, prepared, key, now, self._owner)
+                fetch = self._take_off(request, prepared, view, "while-revalidate", solo=False, background=True)
                 stale.flight = fetch.flight
             if not fetch.flight.storable:
                 return None

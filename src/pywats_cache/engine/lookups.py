@@ -13,6 +13,7 @@ from ..coherence.single_flight import LOST_SECONDS
 from ..storage.entry import StoredResponse
 from .classify import Prepared
 from .fetching import Departures
+from .judging import Verdict, View, judge
 from .steps import Join
 
 if TYPE_CHECKING:
@@ -38,41 +39,46 @@ class Lookups(Departures):
         - `entry`: what is stored under `key`, if anything is.
         - `may_answer`: asked after a wait: whether a lookup may still answer for the client.
         """
-        if entry is not None:
-            age = now - entry.began
-            if age < entry.ttl and self.may_look_up(entry, prepared, age):
-                with self.storage.lock:
-                    self.counters.lookups += 1
-                    self.touch(key, entry)
-                response = self.answers.looked_up(entry, "hit", "ahead", age, request)
-                return self._with_refresh(request, prepared, key, entry, now, response, lasting=True)
-            reason = self.why_stale_now(entry, prepared, now)
-            if reason is not None:
-                with self.storage.lock:
-                    self.counters.lookups += 1
-                    self.counters.stale += 1
-                    flight = self.storage.flights.open.get(key)  # there is one nearly always, and a call costs
-                    # With its body on the way, `_with_refresh` asks whether others would still wait for it.
-                    is_under_way = (
-                        flight is not None and flight.body_until is None and now - flight.began <= LOST_SECONDS
-                    )
-                response = self.answers.looked_up(entry, "stale", reason, age, request)
-                if is_under_way or reason == "offline":
-                    return response
-                return self._with_refresh(request, prepared, key, entry, now, response, lasting=True)
-        flights = self.storage.flights
-        with self.storage.lock:
-            flight = flights.get(key, now)
+        storage = self.storage
+        with storage.lock:
+            flight = storage.flights.open.get(key)
+            standing = None if flight is None else flight.standing
             if (
-                flight is None
-                or prepared.only_if_cached
-                or self.controller.offline == "only"
-                or flights.is_solitary(key, now)
-                or flight.is_held_by(self._owner())
-                or not self._may_join(prepared, flight, now)
+                flight is not None
+                and standing is not None
+                and flight.body_until is None  # else it may be one that others would not wait for
+                and standing[0] is entry
+                and standing[1] is prepared
+                and standing[2] == storage.coherence.epoch
+                and now < standing[3]
+                and not self._superseded
             ):
-                return None
-        return Join(request, prepared, key, flight, time.monotonic() + self._patience(request), may_answer)
+                verdict: Verdict = standing[4]
+            else:
+                view = View(storage, prepared, key, now, self._owner)
+                verdict = judge(self, request, prepared, entry, view)
+                if verdict.action == "join" and view.flight is not None:
+                    deadline = time.monotonic() + self._patience(request)
+                    return Join(request, prepared, key, view.flight, deadline, may_answer)
+                if verdict.action != "answer" or entry is None:
+                    return None
+                if verdict.status == "hit":
+                    entry.valid_at = view.epoch
+                elif view.flight is not None and self.controller.offline is None:
+                    # While that fetch is open, the next lookups get the same, as long as nothing changes of what was
+                    # looked at: to judge costs a third of such an answer.
+                    until = min(view.flight.began + LOST_SECONDS, self.stale_until(entry, prepared))
+                    view.flight.standing = (entry, prepared, view.epoch, until, verdict)
+            assert entry is not None
+            self.counters.lookups += 1
+            if verdict.status == "hit":
+                self.touch(key, entry)
+            else:
+                self.counters.stale += 1
+            if verdict.refresh:
+                response = self.answers.looked_up(entry, verdict.status, verdict.reason, now - entry.began, request)
+                return self._with_refresh(request, prepared, key, entry, response, lasting=True)
+        return self.answers.looked_up(entry, verdict.status, verdict.reason, now - entry.began, request)
 
     def rejoin_lookup(self, join: Join) -> Any:
         """After a wait: the Response of the other's answer; None: the ordinary way runs."""

@@ -18,12 +18,6 @@ __all__ = ["RfcEngine"]
 class RfcEngine(RfcWrites, Engine):
     """The decisions of one transport in RFC mode."""
 
-    def _aside(self, request: HttpRequest, prepared: Prepared) -> Any:
-        if prepared.kind != "part":
-            return super()._aside(request, prepared)
-        # Never by the short cut of a hit, which answers with the whole.
-        return self._cold(request, prepared, self.variant(request, prepared.key), self.now())
-
     def missed_lookup(self, *_: Any) -> Any:
         """None: what may be served stale or shared here depends on fields that the ordinary way reads."""
         return None

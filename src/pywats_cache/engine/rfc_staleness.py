@@ -10,7 +10,7 @@ from ..protocol.cache_control import parse_cache_control
 from ..protocol.conditional import Precondition, conditional_fields, evaluate
 from ..protocol.fields import OWS, fields, lowered
 from ..protocol.freshness import NO_WISHES, Freshness, Use, freshness, may_use, may_use_on_error
-from ..protocol.ranges import requested_range
+from ..protocol.ranges import ByteRange, requested_range
 from ..protocol.vary import preferred_language, selecting_value
 from ..support.clock import calendar
 from ..support.memo import Memo
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ..support.http_types import HttpRequest, HttpResponse
     from .classify import Prepared
     from .http_library import Library
+    from .judging import Form, View
     from .steps import Fetch
 
 __all__ = ["RfcStaleness"]
@@ -81,9 +82,15 @@ class RfcStaleness(Staleness):
 
     # ── fresh ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def is_fresh(self, entry: StoredResponse, prepared: Prepared, age: float) -> bool:
-        """Whether `entry` may answer without asking: within its lifetime, as the request wishes, and not dirtied."""
-        return self._pleases(entry, prepared, age) and super().is_fresh(entry, prepared, age)
+    def why_not_fresh(self, entry: StoredResponse, prepared: Prepared, age: float, epoch: int) -> Reason | None:
+        """The reason code of a stored answer that may not answer as fresh; None: it may, as the request wishes, too.
+
+        A request with wishes counts as directed, so that the short cuts of a hit leave it to this.
+        """
+        reason = super().why_not_fresh(entry, prepared, age, epoch)
+        if reason is None:
+            return None if self._pleases(entry, prepared, age) else "refresh"
+        return "no-cache" if reason == "expired" and self.said(entry)[0].validate else reason
 
     def _pleases(self, entry: StoredResponse, prepared: Prepared, age: float) -> bool:
         wish = prepared.wishes
@@ -91,16 +98,11 @@ class RfcStaleness(Staleness):
 
     def may_look_up(self, entry: StoredResponse, prepared: Prepared, age: float) -> bool:
         """Whether `entry` may answer a lookup, which leaves the client's cookie jar alone."""
-        return all(name != b"set-cookie" for _, name, _ in entry.headers) and self.is_fresh(entry, prepared, age)
+        return all(name != b"set-cookie" for _, name, _ in entry.headers) and self.found_fresh(entry, prepared, age)
 
     def may_share(self, entry: StoredResponse, prepared: Prepared, age: float) -> bool:
         """Whether the answer of another's fetch that was joined in flight may answer."""
         return in_time(entry, prepared, age) and self._pleases(entry, prepared, age)
-
-    def why_not_fresh(self, entry: StoredResponse, prepared: Prepared, age: float) -> Reason:
-        """The reason code of a stored answer that may not answer as fresh."""
-        reason = super().why_not_fresh(entry, prepared, age)
-        return "no-cache" if reason == "expired" and self.said(entry)[0].validate else reason
 
     def stated_ttl(self, prepared: Prepared) -> float | None:
         """Only the answer will say."""
@@ -112,56 +114,54 @@ class RfcStaleness(Staleness):
         """Whether an expired answer can still be of use; with max-stale any can."""
         return age >= 0.0
 
-    def _is_sound(self, entry: StoredResponse, prepared: Prepared, now: float) -> bool:
+    def _is_sound(self, entry: StoredResponse, prepared: Prepared, view: View) -> bool:
         """Whether nothing but its age speaks against `entry`."""
-        coherence = self.storage.coherence
         return (
-            now >= entry.began
+            view.now >= entry.began
             and not prepared.refresh
             and prepared.max_age is None
-            and not coherence.is_settling(prepared.tags, now)
-            and not coherence.dirtied_since((*entry.tags, *prepared.tags), entry.epoch)
+            and view.held is None
+            and not self.storage.coherence.dirtied_since((*entry.tags, *prepared.tags), entry.epoch)
         )
 
-    def may_serve_stale(self, entry: StoredResponse, prepared: Prepared, now: float, window: float) -> bool:
+    def may_serve_stale(self, entry: StoredResponse, prepared: Prepared, view: View, window: float) -> bool:
         """Whether a stored answer may stand in for the server: `window` seconds past its lifetime, or what it says."""
         said, named = self.said(entry)
         wish = prepared.wishes or NO_WISHES
         if "stale-if-error" in named:
             window = said.stale_if_error
         # What a soft purge made stale has no lifetime left, whatever its age.
-        age = max(now - entry.began, entry.ttl)
+        age = max(view.now - entry.began, entry.ttl)
         return (
             max(window, wish.stale_if_error) > 0
             and may_use_on_error(age, said, wish, window)
-            and self._is_sound(entry, prepared, now)
+            and self._is_sound(entry, prepared, view)
         )
 
-    def may_serve_on_error(self, entry: StoredResponse, prepared: Prepared, now: float) -> bool:
+    def may_serve_on_error(self, entry: StoredResponse, prepared: Prepared, view: View) -> bool:
         """Whether a stored answer may stand in for a failure of the server (RFC 9111 §4.2.4, RFC 5861 §4)."""
         assert prepared.decision is not None
-        return self.may_serve_stale(entry, prepared, now, prepared.decision.stale_if_error)
+        return self.may_serve_stale(entry, prepared, view, prepared.decision.stale_if_error)
 
     def fails_over(self, fetch: Fetch, status: int) -> bool:
         """Whether a stale answer is served in place of one with this status (RFC 5861 §4)."""
         return status in FAILURES and super().fails_over(fetch, status)
 
-    def why_stale_now(self, entry: StoredResponse, prepared: Prepared, now: float) -> Reason | None:
+    def why_stale_now(self, entry: StoredResponse, prepared: Prepared, view: View) -> Reason | None:
         """The reason to serve a stored answer stale without asking the server first, or None."""
         decision, offline = prepared.decision, self.controller.offline
         assert decision is not None
-        if not self._is_sound(entry, prepared, now):
+        if not self._is_sound(entry, prepared, view):
             return None
-        if (offline == "only" or (offline == "auto" and self.is_down(prepared.origin, now))) and self.may_serve_stale(
-            entry, prepared, now, decision.offline_for
-        ):
+        is_offline = offline == "only" or (offline == "auto" and self.is_down(prepared.origin, view.now))
+        if is_offline and self.may_serve_stale(entry, prepared, view, decision.offline_for):
             return "offline"
         said, named = self.said(entry)
         if "stale-while-revalidate" not in named and not said.must_revalidate:
             said = replace(said, stale_while_revalidate=decision.stale_while_revalidate)
         if self.is_superseded(entry):
             said = replace(said, stale_while_revalidate=0.0)
-        use = may_use(max(now - entry.began, entry.ttl), said, prepared.wishes or NO_WISHES)
+        use = may_use(max(view.now - entry.began, entry.ttl), said, prepared.wishes or NO_WISHES)
         return _SERVED_STALE.get(use)
 
     def validators(self, entry: StoredResponse, request: HttpRequest | None) -> list[tuple[str, str]]:
@@ -228,16 +228,23 @@ class RfcStaleness(Staleness):
         reason: Reason,
         age: float,
         *,
+        form: Form | None = None,
         stored: bool = True,
     ) -> HttpResponse:
         """The Response of a stored answer to this request: a 304, a part, or the whole."""
+        if form is None:
+            form = self.form(request, prepared, entry, age)
+        if isinstance(form, ByteRange):
+            return self.answers.partial(entry, form, age, status, reason)
+        return super().answer(request, prepared, entry, status, reason, age, form=form, stored=stored)
+
+    def form(self, request: HttpRequest, prepared: Prepared, entry: StoredResponse, age: float) -> Form:
+        """How much of a stored answer answers a read: a 304, a part, or the whole."""
         if prepared.kind == "part":
             asked, headers = fields(field_lines(request.headers)), fields(entry.headers)
             if evaluate(asked, headers, entry.status, self.wall() - age) is Precondition.NOT_MODIFIED:
-                return self.answers.not_modified(entry, age, status, "precondition" if status == "hit" else reason)
+                return "not-modified"
             # A part of an encoded body cannot be decoded, so the whole is the answer then, as RFC 9110 §14.2 allows.
             if "range" in asked and entry.status == 200 and entry.content is entry.raw and request.method == "GET":
-                part = requested_range(asked, headers, len(entry.raw))
-                if part is not None:
-                    return self.answers.partial(entry, part, age, status, "partial" if status == "hit" else reason)
-        return super().answer(request, prepared, entry, status, reason, age, stored=stored)
+                return requested_range(asked, headers, len(entry.raw)) or "whole"
+        return "whole"

@@ -10,6 +10,7 @@ from ..protocol.dates import date_field
 from ..protocol.fields import fields
 from .core import Core
 from .http_library import copied, put, remove
+from .judging import View
 
 if TYPE_CHECKING:
     from ..storage.entry import StoredResponse
@@ -33,16 +34,6 @@ class Staleness(Core):
     a new answer.
     """
 
-    def why_not_fresh(self, entry: StoredResponse, prepared: Prepared, age: float) -> Reason:
-        """The reason code of a stored answer that may not answer as fresh."""
-        coherence = self.storage.coherence
-        if entry.valid_at != coherence.epoch or prepared.directed:
-            if coherence.dirtied_since((*entry.tags, *prepared.tags), entry.epoch):
-                return "dirtied"
-            if coherence.softened_since(entry.tags, entry.epoch):
-                return "softened"
-        return "refresh" if 0.0 <= age < entry.ttl else "expired"
-
     def is_worth_keeping(self, entry: StoredResponse, prepared: Prepared, age: float) -> bool:
         """Whether an expired answer can still be of use: to be validated, or to be served stale."""
         decision = prepared.decision
@@ -50,22 +41,21 @@ class Staleness(Core):
         window = max(decision.stale_while_revalidate, decision.stale_if_error, decision.offline_for)
         return age >= 0.0 and (age < entry.ttl + window or bool(self.validators(entry, None)))
 
-    def may_serve_stale(self, entry: StoredResponse, prepared: Prepared, now: float, window: float) -> bool:
+    def may_serve_stale(self, entry: StoredResponse, prepared: Prepared, view: View, window: float) -> bool:
         """Whether a stored answer may be served up to `window` seconds after its TTL."""
         coherence = self.storage.coherence
-        epoch = coherence.epoch  # before the table: see the module coherence
         return (
-            0.0 <= now - entry.began < entry.ttl + window
+            0.0 <= view.now - entry.began < entry.ttl + window
             and not prepared.refresh
             and prepared.max_age is None
-            and not coherence.is_settling(prepared.tags, now)
+            and view.held is None
             and (
-                (entry.valid_at == epoch and not prepared.directed)
+                (entry.valid_at == view.epoch and not prepared.directed)
                 or not coherence.dirtied_since((*entry.tags, *prepared.tags), entry.epoch)
             )
         )
 
-    def why_stale_now(self, entry: StoredResponse, prepared: Prepared, now: float) -> Reason | None:
+    def why_stale_now(self, entry: StoredResponse, prepared: Prepared, view: View) -> Reason | None:
         """The reason to serve a stored answer stale without asking the server first, or None."""
         decision, offline = prepared.decision, self.controller.offline
         assert decision is not None
@@ -73,14 +63,19 @@ class Staleness(Core):
             return None
         if (
             offline is not None
-            and (offline == "only" or self.is_down(prepared.origin, now))
-            and self.may_serve_stale(entry, prepared, now, decision.offline_for)
+            and (offline == "only" or self.is_down(prepared.origin, view.now))
+            and self.may_serve_stale(entry, prepared, view, decision.offline_for)
         ):
             return "offline"
         window = decision.stale_while_revalidate
         if self._superseded and self.is_superseded(entry):
             window = 0.0
-        return "while-revalidate" if window and self.may_serve_stale(entry, prepared, now, window) else None
+        return "while-revalidate" if window and self.may_serve_stale(entry, prepared, view, window) else None
+
+    def stale_until(self, entry: StoredResponse, prepared: Prepared) -> float:
+        """When the window ends in which a stored answer is served stale while it is revalidated."""
+        assert prepared.decision is not None
+        return entry.began + entry.ttl + prepared.decision.stale_while_revalidate
 
     def count(self, fetch: Fetch, status: Status) -> None:
         """A fetch that counted as a miss when it began turned out otherwise."""
@@ -153,13 +148,17 @@ class Staleness(Core):
         return (
             status >= 500
             and fetch.stale is not None
-            and self.may_serve_on_error(fetch.stale, fetch.prepared, self.now())
+            and self.may_serve_on_error(fetch.stale, fetch.prepared, self.view_of(fetch))
         )
 
-    def may_serve_on_error(self, entry: StoredResponse, prepared: Prepared, now: float) -> bool:
+    def view_of(self, fetch: Fetch) -> View:
+        """What is to be looked at now for a fetch that failed."""
+        return View(self.storage, fetch.prepared, fetch.flight.key, self.now(), self._owner)
+
+    def may_serve_on_error(self, entry: StoredResponse, prepared: Prepared, view: View) -> bool:
         """Whether a stored answer may stand in for a failure of the server."""
         window = prepared.decision.stale_if_error if prepared.decision is not None else 0.0
-        return window > 0 and self.may_serve_stale(entry, prepared, now, window)
+        return window > 0 and self.may_serve_stale(entry, prepared, view, window)
 
     def _cause(self, error: BaseException) -> str:
         """`unreachable`, `cancelled` or `other`."""
@@ -174,14 +173,14 @@ class Staleness(Core):
             return None
         prepared, stale, decision = fetch.prepared, fetch.stale, fetch.prepared.decision
         assert decision is not None
-        now = self.now()
+        view = self.view_of(fetch)
         if self.controller.offline == "auto":
-            self._went_down(prepared.origin, now)
+            self._went_down(prepared.origin, view.now)
         if stale is None or not stands_in:
             return None
-        if decision.offline_for and self.may_serve_stale(stale, prepared, now, decision.offline_for):
+        if decision.offline_for and self.may_serve_stale(stale, prepared, view, decision.offline_for):
             return self._served(fetch, stale, "offline")
-        if self.may_serve_on_error(stale, prepared, now):
+        if self.may_serve_on_error(stale, prepared, view):
             return self._served(fetch, stale, "if-error")
         return None
 

@@ -14,6 +14,7 @@ from ..storage.entry import StoredResponse, header_items, lasting
 from ..telemetry.outcome import EXTENSION, CacheOutcome, Reason
 from .http_library import content_of, field_lines
 from .incoming import Incoming
+from .judging import View, judge
 from .staleness import Staleness
 from .steps import LEFT, Body, Fetch
 from .storability import DECISIVE, NEGATIVE, is_empty, unstorable
@@ -49,14 +50,13 @@ class Arrivals(Staleness):
         for entry in found:
             if entry.vary:
                 storage.vary_by(prepared.key, entry.vary)
-            now = self.now()
-            age = now - entry.began
-            if (
-                entry.key == self.variant(fetch.request, prepared.key)
-                and fetch.is_spared_by(entry, now)
-                and self.is_fresh(entry, prepared, age)
-            ):
-                entry.ahead = prepared.decision.ahead(entry.ttl)
+            view = View(storage, prepared, self.variant(fetch.request, prepared.key), self.now(), self._owner)
+            if entry.key != view.key or not fetch.is_spared_by(entry, view.now):
+                continue
+            verdict = judge(self, fetch.request, prepared, entry, view)
+            if verdict.is_valid:
+                entry.valid_at = view.epoch
+                entry.ahead = prepared.decision.ahead(entry.ttl)  # only from now on a hit may start a refresh
                 storage.represent(prepared.representation)
                 with storage.lock:
                     storage.put(entry)
@@ -67,7 +67,8 @@ class Arrivals(Staleness):
                         self.counters.tier += 1
                         entry.hits += 1
                 flight.land(Landing.ANSWERED, entry)
-                return self.answer(fetch.request, prepared, entry, "hit", "fresh", age)
+                age = view.now - entry.began
+                return self.answer(fetch.request, prepared, entry, "hit", verdict.reason, age, form=verdict.form)
         return None
 
     def arrived(self, fetch: Fetch, response: HttpResponse) -> Body:

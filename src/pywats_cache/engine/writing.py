@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from ..coherence.tags import explicit_tag, subtree_of, subtree_tags
 from ..support.collector import Collector
-from ..telemetry.outcome import CacheOutcome, Reason, Status
+from ..telemetry.outcome import CacheOutcome
 from .classify import Prepared
 from .core import Core
+from .judging import Verdict, View
 from .steps import Fetch, Forward
 
 if TYPE_CHECKING:
@@ -25,15 +26,14 @@ Gathered = tuple[Fetch, Collector | None]
 class Writes(Core):
     """The part of the engine that dirties."""
 
-    def _forward(self, request: HttpRequest, prepared: Prepared, reason: Reason, status: Status) -> Forward:
-        epoch = self.storage.coherence.epoch
+    def _forward(self, request: HttpRequest, prepared: Prepared, view: View, verdict: Verdict) -> Forward:
         with self.storage.lock:
-            self._count(status)
-            self.diary.noted(reason)
+            self._count(verdict.status)
+            self.diary.noted(verdict.reason)
         if prepared.kind == "write":
             self.storage.coherence.saw(prepared.origin)
-        outcome = CacheOutcome(status, reason, rule=prepared.rule)
-        return Forward(request, prepared, outcome, epoch, self.clock())
+        outcome = CacheOutcome(verdict.status, verdict.reason, rule=prepared.rule)
+        return Forward(request, prepared, outcome, view.epoch, view.now)
 
     def tells_others_first(self, forward: Forward) -> bool:
         """Whether `announced` must come before the request is sent: a write to what other processes share."""

@@ -312,7 +312,7 @@ class AsyncCache(Mounted):
 
     async def aexplain(self, request: HttpRequest) -> Explanation:
         """Like `explain`, but also asks a storage that processes share, in a worker thread."""
-        explanation: Explanation = await self._run(partial(self._explain, request, asks=True))
+        explanation: Explanation = await self._run(partial(self._explain, request, self._caller(), asks=True))
         return explanation
 
     async def clear(self) -> None:

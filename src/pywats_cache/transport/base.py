@@ -229,15 +229,22 @@ class Mounted:
         return self._library.request("GET", item, headers=headers)
 
     def explain(self, request: HttpRequest) -> Explanation:
-        """Say what would happen to `request` now, and why. Nothing is sent, counted or changed.
+        """Say what would happen to `request` now, if the caller sent it, and why. Nothing is sent, counted or changed.
 
         `request` is one that `client.build_request(…)` made. A sync transport also asks a storage that processes share,
         which blocks. An async one never does: its result says where the storage may know more (`memory_only`), and
         `aexplain` asks it.
         """
-        return self._explain(request, asks=not self._is_async)
+        return self._explain(request, self._caller(), asks=not self._is_async)
 
-    def _explain(self, request: HttpRequest, *, asks: bool) -> Explanation:
+    def _caller(self) -> Owner:
+        """Who asks for an explanation. Who is in no task holds no flight."""
+        try:
+            return self._owner()
+        except RuntimeError:  # an async transport, in no task
+            return -1, None
+
+    def _explain(self, request: HttpRequest, who: Owner, *, asks: bool) -> Explanation:
         from ..diagnostics.explain import explain, explain_from_memory
 
         if not isinstance(request, self._library.request):
@@ -247,8 +254,8 @@ class Mounted:
             )
         shared = self._outer if is_shared(self._outer) else None
         if self._outer is None or (shared is not None and asks):
-            return explain(self._engine, request, shared)
-        return explain_from_memory(self._engine, request)
+            return explain(self._engine, request, who, shared)
+        return explain_from_memory(self._engine, request, who)
 
     def doctor(self) -> list[Finding]:
         """What is wrong with this cache, judging by the requests so far, in words; [] if nothing is."""

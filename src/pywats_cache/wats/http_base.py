@@ -94,7 +94,7 @@ class Mounting(Exchange):
         if self._mounted is None or self._client is None:
             return None
         request = self._client.build_request("GET", path, headers=self._headers)
-        found = self._mounted._explain(request, asks=False)
+        found = self._mounted._explain(request, self._mounted._caller(), asks=False)
         if found.key is None or not found.stored or found.dirtied_by is not None:
             return None
         entry = self._mounted._engine.storage.find(found.key)

@@ -95,7 +95,7 @@ class Subject:
                 f"url cannot be used: it must be a path or a URL such as https://wats.example/api, not {shown(url)}"
             ) from None
         # In a thread whatever the client is, for it may ask a storage that processes share.
-        return await to_thread.run_sync(partial(mounted._explain, request, asks=True))
+        return await to_thread.run_sync(partial(mounted._explain, request, mounted._caller(), asks=True))
 
     async def invalidate(self, path: str | None, tags: tuple[str, ...], soft: bool) -> None:
         """As the transport's `invalidate`."""

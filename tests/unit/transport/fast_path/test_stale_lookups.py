@@ -206,3 +206,33 @@ def test_rfc_mode_leaves_stale_answers_to_the_ordinary_way(make: Make, clock: Fa
     for _ in range(3):
         assert client.get("/a").extensions["pywats_cache"].status == "stale"
     assert (lookups(client), len(held.waiting)) == (1, 1)
+
+
+@pytest.mark.parametrize("change", ["nothing", "time", "write", "soft purge", "another answer"])
+def test_lookups_during_a_refresh_get_the_same_until_something_changes(
+    make: Make, clock: FakeClock, origin: Any, change: str
+) -> None:
+    client, held = stale_client(make, clock)
+    client.get("/a")
+    engine = client.cache._engine
+    fetch = engine.refresh(held.waiting.pop())
+    for _ in range(3):
+        assert client.get("/a").extensions["pywats_cache"][:2] == ("stale", "while-revalidate")
+    if change == "time":
+        clock.advance(60)
+    elif change == "write":
+        client.put("/a")
+    elif change == "soft purge":
+        client.cache.invalidate("/a", soft=True)
+    elif change == "another answer":
+        origin.reply = {"headers": {"Cache-Control": "no-store"}}
+        client.get("/a", extensions={"pywats_cache": {"refresh": True}})
+    explained = client.cache.explain(client.build_request("GET", "/a"))
+    found = client._door.answer("/a", {})
+    if change in ("nothing", "soft purge"):
+        assert (explained.status, found.extensions["pywats_cache"].status) == ("stale", "stale")
+    elif change == "time":
+        assert (explained.status, type(found.step).__name__) == ("collapsed", "Join")
+    else:
+        assert (explained.status, found) == ("miss", None)
+    engine.failed(fetch)
