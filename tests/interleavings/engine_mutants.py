@@ -199,7 +199,7 @@ MUTANTS: dict[str, tuple[Any, ...]] = {
         "__init__",
         [
             (r"self\.epoch: int = coherence\.epoch", "ASK"),
-            (r"(self\.held: .*)", r"\1\n    self.epoch = coherence.epoch"),
+            (r"(flights = storage\.flights)", r"self.epoch = coherence.epoch\n    \1"),
             (r"ASK", "pass"),
         ],
     ),

@@ -211,9 +211,9 @@ def reading(
 ) -> Callable[[World], Process]:
     """A read. Its steps: begin; the origin reads its value; the answer arrives and is finished.
 
-    - `ends`: how its own fetch ends: `ok`, `fails`, `unreachable` (the server is), `uncacheable`, `teed` (a body of unknown
-      length), `torn` (such a body, closed early), `streamed` (one of known length, in two chunks), `dawdles` (the same, but it goes on only
-      after `others` have an answer); `slow`: arriving and finishing are two steps.
+    - `ends`: how its own fetch ends: `ok`, `fails`, `unreachable` (the server is), `uncacheable`, `teed` (a body of
+      unknown length), `torn` (such a body, closed early), `streamed` (one of known length, in two chunks), `dawdles`
+      (the same, but it goes on only after `others` have an answer); `slow`: arriving and finishing are two steps.
     - `directives`: of the request; with `refresh` it comes a second after what went before.
     - `patient`: False gives up waiting for another's flight at any moment, as a join time-out does; `leaves`: is
       cancelled while it waits.
