@@ -98,7 +98,7 @@ class View:
         self.is_fetched: bool = self.flight is not None or key in flights.promised
         self.key: str = key
         self.now: float = now
-        self.who = who
+        self.who: Callable[[], Owner] = who
         self._storage = storage
         self._prepared = prepared
 

@@ -15,7 +15,6 @@ from .http_library import Parts
 
 if TYPE_CHECKING:
     from ..support.http_types import HttpRequest, HttpResponse
-    from ..telemetry.outcome import Reason
 
 __all__ = ["LEFT", "Body", "Fetch", "Forward", "Join", "Stale", "Step"]
 

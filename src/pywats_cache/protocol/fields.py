@@ -23,7 +23,7 @@ TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 §5.6.2
 
 def lowered(text: str) -> str:
     """`text` without the case of A to Z; what other bytes mean is not known, so they stay as they are."""
-    return text.translate(_LOWER)
+    return text.lower() if text.isascii() else text.translate(_LOWER)  # what nearly all are costs a fifth
 
 
 def listed_names(lines: Iterable[str]) -> frozenset[str]:

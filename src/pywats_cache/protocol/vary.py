@@ -63,4 +63,5 @@ def preferred_language(request: Headers) -> str | None:
 
 def vary_names(headers: Mapping[str, list[str]]) -> tuple[str, ...]:
     """The request headers that selected this answer (RFC 9110 §12.5.5), in lower case, sorted."""
-    return tuple(sorted(listed_names(headers.get("vary", ()))))
+    lines = headers.get("vary")
+    return tuple(sorted(listed_names(lines))) if lines else ()

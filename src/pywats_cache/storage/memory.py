@@ -93,7 +93,7 @@ class MemoryStorage(HishelFace):
         self.lock: RLock = self.table.lock
         self.coherence: Coherence = self._new_coherence()
         self.flights: FlightTable[StoredResponse] = FlightTable()
-        self.varying = Memo(lambda _, names: VARYING + sum([text_size(name) + POINTER for name in names]))
+        self.varying: Memo = Memo(lambda _, names: VARYING + sum([text_size(name) + POINTER for name in names]))
         self.representations: tuple[str, ...] = ()
         """Digests of the last few forms of answers that were stored; see `Prepared.representation`."""
         self.latest: float = float("-inf")

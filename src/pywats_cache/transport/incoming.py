@@ -28,10 +28,12 @@ _OVER: Any = None
 class _Response(QuickAnswers):
     """What the sync and the async Response have in common; a Response of the library comes after it."""
 
+    status_code: int
     stream: Any
     is_closed: bool
     is_stream_consumed: bool
     headers: Any
+    extensions: dict[str, Any]
     _request: Any
     _content: bytes
     _num_bytes_downloaded: int

@@ -32,6 +32,7 @@ class Mounting(Exchange):
 
     _options: CacheOptions
     _mounted: Mounted | None = None
+    base_url: str
     token: str
     verify_ssl: bool
 
