@@ -69,14 +69,16 @@ class Engine(Lookups, Arrivals, Writes):
         if entry is not None:
             age = now - entry.began
             # `found_fresh` with its usual case, nothing dirtied since the last hit, decided here.
-            if (
-                entry.valid_at == storage.coherence.epoch
-                and 0.0 <= age < entry.ttl
-                and age < prepared.ttl
-                and prepared.max_age is None
-                and not prepared.refresh
-                and not prepared.directed
-            ) or self.found_fresh(entry, prepared, age):
+            if 0.0 <= age < entry.ttl and (
+                (
+                    entry.valid_at == storage.coherence.epoch
+                    and age < prepared.ttl
+                    and prepared.max_age is None
+                    and not prepared.refresh
+                    and not prepared.directed
+                )
+                or self.found_fresh(entry, prepared, age)
+            ):
                 with storage.lock:
                     self.counters.hit += 1
                     entry.hits += 1
@@ -143,7 +145,7 @@ class Engine(Lookups, Arrivals, Writes):
             return self._forward(request, prepared, view, verdict)
         if verdict.action == "refuse" or entry is None:
             return self._gateway_timeout(prepared, verdict)
-        if verdict.is_valid:
+        if verdict.status == "hit":
             entry.valid_at = view.epoch
             self.touch(view.key, entry)
         else:

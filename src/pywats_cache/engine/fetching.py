@@ -151,11 +151,10 @@ class Departures(Staleness):
         request, now = _for_background(stale), self.now()
         try:
             with storage.lock:
-                flights = storage.flights
-                flights.redeem(key, stale)
-                if flights.get(key, now) is not None or storage.find(key) is not entry:
-                    return None
+                storage.flights.redeem(key, stale)
                 view = View(storage, prepared, key, now, self._owner)
+                if view.flight is not None or storage.find(key) is not entry:
+                    return None
                 fetch = self._take_off(request, prepared, view, "while-revalidate", solo=False, background=True)
                 stale.flight = fetch.flight
             if not fetch.flight.storable:

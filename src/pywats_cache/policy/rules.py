@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from math import inf
 from typing import Any, Final, Literal, NamedTuple
 
 from ..errors import ConfigurationError, ConfigurationTypeError
@@ -211,8 +210,8 @@ class Decision(NamedTuple):
     vary: tuple[str, ...] = ()
 
     def ahead(self, ttl: float) -> float:
-        """The age in seconds at which a hit starts a refresh of an answer with this TTL."""
-        return inf if self.refresh_ahead is None else ttl * self.refresh_ahead
+        """The age in seconds at which a hit starts a refresh of an answer with this TTL; past it there is no hit."""
+        return ttl if self.refresh_ahead is None else ttl * self.refresh_ahead
 
 
 def check_part(name: str, value: object) -> float:

@@ -212,8 +212,8 @@ def test_header_bytes_survive_a_store_on_disk(
     if kind == "sqlite":
         storages: list[Any] = [SharedStorage(tmp_path / "c.db") for _ in range(2)]
     else:
-        memory = MemoryStorage(max_entries=1)
-        storages = [TieredStorage(memory, hishel.SqliteStorage(database_path=tmp_path / "c.db"))] * 2
+        outer = hishel.SqliteStorage(database_path=tmp_path / "c.db")
+        storages = [TieredStorage(MemoryStorage(max_entries=1), outer)] * 2
     got = []
     for storage in storages:
         ask = Asking(lib, origin, "sync transport", controller=MODES[mode], storage=storage)
@@ -222,6 +222,5 @@ def test_header_bytes_survive_a_store_on_disk(
     assert [status(response)[0] for response in got] == ["miss", "miss", "hit", "hit"]
     for name, value in fields:
         assert all(raw(response, name.lower()) == [value] for response in got)
-    if kind == "sqlite":
-        for storage in storages:
-            storage.close()
+    for opened in storages if kind == "sqlite" else [outer]:
+        opened.close()
