@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from ..storage.entry import StoredResponse
@@ -17,7 +17,6 @@ __all__ = [
 
 _PAIRS: dict[tuple[bytes, bytes, bytes], tuple[str, str]] = {}
 _MAX_PAIRS = 2048
-_PHRASES: dict[int, str] = {}
 
 
 class QuickAnswers:
@@ -25,6 +24,12 @@ class QuickAnswers:
 
     status_code: int
     extensions: dict[str, Any]
+    _phrases: ClassVar[dict[int, str]]
+    """Of each class its own, for the libraries call some statuses by different names."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls._phrases = {}
 
     @property
     def has_redirect_location(self) -> bool:
@@ -36,9 +41,9 @@ class QuickAnswers:
         """The text beside the status code, as in the library."""
         if "reason_phrase" in self.extensions:
             return str(super().reason_phrase)  # type: ignore[misc]
-        phrase = _PHRASES.get(self.status_code)
+        phrase = self._phrases.get(self.status_code)
         if phrase is None:
-            phrase = _PHRASES[self.status_code] = str(super().reason_phrase)  # type: ignore[misc]
+            phrase = self._phrases[self.status_code] = str(super().reason_phrase)  # type: ignore[misc]
         return phrase
 
 

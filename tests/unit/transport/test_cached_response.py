@@ -8,9 +8,13 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
+import httpx2
 import pytest
 
-from pywats_cache import CacheOutcome
+import pywats_cache
+import pywats_cache.httpx2
+from pywats_cache import CacheOutcome, Controller, Read
 from pywats_cache.support.collector import Collector
 from pywats_cache.transport.streams import AsyncTee, Tee
 
@@ -356,3 +360,12 @@ async def test_an_async_hit_reads_in_all_ways(lib: SimpleNamespace, origin: Any,
             pass
         assert response.is_closed
         assert origin.count == 1
+
+
+def test_reason_phrases_are_those_of_each_library() -> None:
+    stored = Controller([Read("/**", statuses=(200, 416))])
+    for lib, cache in ((httpx, pywats_cache), (httpx2, pywats_cache.httpx2)):
+        server = lib.MockTransport(lambda request, lib=lib: lib.Response(416, content=iter([b"x"])))
+        with lib.Client(transport=server) as bare, cache.CacheClient(transport=server, controller=stored) as ours:
+            plain = bare.get("http://o/").reason_phrase
+            assert [ours.get("http://o/").reason_phrase for _ in range(2)] == [plain, plain]
