@@ -174,6 +174,17 @@ def soak(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """Random calls to a random server, held against the bare client, for ten minutes (-- 60: for a minute).
+
+    `check` runs a minute of it.
+    """
+    _install(session, "test")
+    seconds = session.posargs[0] if session.posargs else "600"
+    session.run("pytest", "tests/fuzz", "-s", env={"PYWATS_CACHE_FUZZ_SECONDS": seconds})
+
+
+@nox.session
 def demo(session: nox.Session) -> None:
     """Real pyWATS calls against a simulated server, without and with the cache."""
     _install(session, extras="wats")
