@@ -26,18 +26,21 @@ def usable_for_get(status: int, url: str, headers: Headers, fresh: Freshness) ->
     locations = headers.get("content-location", ())
     if status != 200 or not fresh.explicit or fresh.lifetime <= 0 or len(locations) != 1:
         return False
-    return _absolute(url, locations[0]) == _absolute(url, "")
+    target = _absolute(url, "")
+    return target is not None and _absolute(url, locations[0]) == target
 
 
 def invalidated(method: str, status: int, url: str, headers: Headers) -> list[str]:
     """The absolute URLs that the answer to an unsafe request makes invalid (RFC 9111 §4.4); [] for none.
 
-    - `url`: absolute, of the request. Location and Content-Location count on the same origin only.
+    - `url`: absolute, of the request. Location and Content-Location count on the same origin only, and not at all if
+      this URL cannot be taken apart; httpx takes a port above 65535.
     """
     if method in SAFE_METHODS or not 200 <= status < 400:
         return []
     target = _absolute(url, "")
-    assert target is not None
+    if target is None:
+        return [url]
     found = [target]
     for name in ("location", "content-location"):
         for value in headers.get(name, ()):

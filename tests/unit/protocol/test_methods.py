@@ -78,3 +78,13 @@ class TestOtherMethods:
         assert head_effect(200, headers(etag='"b"'), stored) == "invalidate"
         assert head_effect(200, headers(content_length="6"), stored) == "invalidate"
         assert head_effect(404, headers(etag='"b"'), stored) == "nothing"
+
+
+@pytest.mark.parametrize("url", ["http://o:99999/a", "http://[::1/a"])
+def test_a_write_to_a_url_that_cannot_be_taken_apart_names_no_other(url: str) -> None:
+    assert invalidated("POST", 200, url, headers(location="/b", content_location="/c")) == [url]
+
+
+def test_an_answer_to_such_a_write_serves_no_get() -> None:
+    said = headers(cache_control="max-age=60", content_location="http://o:77777/b")
+    assert not usable_for_get(200, "http://o:99999/a", said, freshness(200, said, NOW))
