@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import AsyncIterator, Iterator
+from operator import itemgetter
 from random import Random
 from typing import Any
 
@@ -130,7 +131,7 @@ class Origin:
         varies = {name.strip(b" \t").lower() for value in said for name in value.split(b",")}
         if self.mode == "ttl":
             varies |= {b"accept", b"accept-language"}
-        for _, name, value in request.headers._list:
+        for name, value in sorted(((name, value) for _, name, value in request.headers._list), key=itemgetter(0)):
             if name in varies or name in CREDENTIALS or (b"*" in varies and name not in (b"host", *CONDITIONS)):
                 yield b"%b=%b" % (name, value)
 
