@@ -132,6 +132,8 @@ class Origin:
         if self.mode == "ttl":
             varies |= {b"accept", b"accept-language"}
         for name, value in sorted(((name, value) for _, name, value in request.headers._list), key=itemgetter(0)):
+            if name == b"accept-language" and value == b"*":
+                continue  # any language, as if nothing was said
             if name in varies or name in CREDENTIALS or (b"*" in varies and name not in (b"host", *CONDITIONS)):
                 yield b"%b=%b" % (name, value)
 
