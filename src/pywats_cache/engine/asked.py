@@ -50,7 +50,7 @@ class Asked(NamedTuple):
 
     separating: Fields
     partition: str
-    host: bytes
+    host: bytes | None
     overridden: bool
     only_if_cached: bool
     refresh: bool

@@ -198,7 +198,7 @@ class Preparer:
                 f for f in fields if f[0] in self._partition_names or is_credential(f[0].decode("latin-1"))
             ),
             partition=self._partition(fields, "", None),
-            host=first.get(b"host", b""),
+            host=b", ".join([v for n, v in fields if n == b"host"]) if b"host" in first else None,
             overridden=any(name in first for name in OVERRIDES),
             only_if_cached="only-if-cached" in controls,
             refresh=wants_new(controls, first) or max_age == 0,
@@ -223,10 +223,11 @@ class Preparer:
         origin = origin_of(url)
         path = url.path or "/"
         decision = self._controller.decide(method, path)
-        site = lowered(asked.host.decode("latin-1")).removesuffix(_DEFAULT_PORTS.get(url.scheme, ""))
-        if site and site != request.url.netloc.decode("latin-1"):
-            # An address with a Host header of its own asks another site than the address alone.
-            origin = f"{origin} ({site})"
+        if asked.host is not None:
+            site = lowered(asked.host.decode("latin-1")).removesuffix(_DEFAULT_PORTS.get(url.scheme, ""))
+            if site != request.url.netloc.decode("latin-1"):
+                # An address with a Host header of its own, be it empty, asks another site than the address alone.
+                origin = f"{origin} ({site})"
         if asked.overridden:
             decision = _overridden(decision)
         partition = asked.partition

@@ -57,6 +57,12 @@ def test_a_host_header_of_its_own_asks_another_site(client: Any) -> None:
     assert client.get("/a", headers={"Host": "origin"}).text == "1"
 
 
+def test_an_empty_host_header_asks_another_site(client: Any) -> None:
+    client.get("/a")
+    assert client.get("/a", headers={"Host": ""}).text == "2"
+    assert client.get("/a").text == "1"
+
+
 @pytest.mark.parametrize("host", ["ORIGIN", "origin:80", "Origin:80"])
 def test_a_host_header_that_spells_the_same_site_otherwise_asks_no_other(client: Any, host: str) -> None:
     client.get("/a")
