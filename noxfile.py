@@ -40,7 +40,7 @@ except ImportError:
     raise
 
 
-nox.options.sessions = ["lint", "types", "check", "package"]  # check runs the examples too
+nox.options.sessions = ["lint", "types", "docs", "check", "package"]  # check runs the examples too
 IN_TWO = ("-n", "2", "--dist", "loadfile")  # which halves the time on two cores
 nox.options.reuse_existing_virtualenvs = True
 nox.options.error_on_external_run = True
