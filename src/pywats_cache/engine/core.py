@@ -88,6 +88,8 @@ class Core:
 
     def with_news(self, step: Callable[..., Any], *arguments: Any) -> Any:
         """`step(*arguments)`, once it is known what other processes changed up to now. Only that does I/O."""
+        if not self.blocks:  # there are no other processes
+            return step(*arguments)
         coherence = self.storage.coherence
         if not coherence.is_current():
             coherence.refresh()

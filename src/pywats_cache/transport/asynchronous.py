@@ -132,6 +132,8 @@ class AsyncCache(Mounted):
 
         The step itself does no I/O, even if something changes meanwhile.
         """
+        if not self._engine.blocks:  # there are no other processes
+            return step(*arguments)
         await self._hear()
         return self._engine.storage.coherence.without_io(step, *arguments)
 
