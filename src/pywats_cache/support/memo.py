@@ -56,11 +56,6 @@ class Memo(dict[Any, Any]):
         size = self._sizeof(key, value)
         with bounds.lock:
             limit = bounds.max_bytes // SHARE
-            most = min(most, PER_ENTRY * bounds.max_entries)
-            if len(self) < most and self.size_bytes + size <= limit and key not in self:  # as nearly always
-                self[key] = value
-                self.size_bytes += size
-                return
             there = self.get(key, _NOTHING)
             if there is not _NOTHING:
                 more = size - self._sizeof(key, there)
@@ -71,6 +66,7 @@ class Memo(dict[Any, Any]):
                 self._forget(key)
             if size > limit:
                 return
+            most = most_items(most, bounds)
             while self and (len(self) >= most or self.size_bytes + size > limit):
                 for oldest in list(islice(self, (len(self) + 3) // 4)):
                     self._forget(oldest)
