@@ -57,6 +57,21 @@ def test_a_lost_flight_keeps_no_lookup_from_starting_a_refresh(make: Make, clock
     assert len(held.waiting) == 1
 
 
+def test_a_body_without_end_keeps_no_lookup_from_starting_a_refresh(make: Make, clock: FakeClock) -> None:
+    client, held = stale_client(make, clock)
+    client.get("/a")
+    engine = client.cache._engine
+    fetch = engine.refresh(held.waiting.pop())
+    client.get("/a"), client.get("/a")
+    assert held.waiting == []
+    flights = engine.storage.flights
+    fetch.flight.head_came(flights.monotonic(), 0.0)  # and its body goes on and on
+    flights.monotonic = lambda: fetch.flight.body_until
+    client.get("/a")
+    assert len(held.waiting) == 1
+    engine.failed(fetch)
+
+
 def test_a_refresh_sends_a_request_of_its_own(make: Make, clock: FakeClock, origin: Any) -> None:
     client, held = stale_client(make, clock)
     client.get("/a")
