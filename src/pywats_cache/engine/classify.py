@@ -223,7 +223,7 @@ class Preparer:
         origin = origin_of(url)
         path = url.path or "/"
         decision = self._controller.decide(method, path)
-        if asked.host is not None:
+        if asked.host is not None and asked.host != request.url.netloc:
             site = lowered(asked.host.decode("latin-1")).removesuffix(_DEFAULT_PORTS.get(url.scheme, ""))
             if site != request.url.netloc.decode("latin-1"):
                 # An address with a Host header of its own, be it empty, asks another site than the address alone.
