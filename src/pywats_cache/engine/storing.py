@@ -286,7 +286,7 @@ class Arrivals(Staleness):
         if why_not is None:
             storage.represent(prepared.representation)
             fetch.stored = entry if entry.ttl > 0 else None
-            self.refreshed(flight.key)
+            self._backoff.pop(flight.key, None)  # if it was a refresh, it worked
         flight.land(Landing.ANSWERED, entry)
         return why_not
 
