@@ -75,8 +75,12 @@ def _tags_size(tags: tuple[str, ...]) -> int:
 
 def lasting(extensions: dict[str, Any]) -> dict[str, Any]:
     """What of a response's extensions is true of its stored answer too; one object for all that are alike."""
-    kept = {name: extensions[name] for name in ("http_version", "reason_phrase") if name in extensions}
-    return _shared.setdefault(("extensions", *kept.items()), kept)  # type: ignore[no-any-return]
+    key = ("extensions", extensions.get("http_version", ...), extensions.get("reason_phrase", ...))
+    there: dict[str, Any] | None = _shared.get(key)
+    if there is None:
+        kept = {name: extensions[name] for name in ("http_version", "reason_phrase") if name in extensions}
+        there = _shared.setdefault(key, kept)
+    return there
 
 
 class StoredResponse:
