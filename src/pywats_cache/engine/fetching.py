@@ -57,7 +57,7 @@ class Departures(Staleness):
             if flight.shared:
                 storage.flights.add(flight)
             if not background:
-                self._count("miss")
+                self.counters.miss += 1
                 self.diary.missed(prepared.rule, parsed(request.url).query)
                 self.diary.noted(cause or reason)
         return Fetch(request, prepared, flight, reason, background=background)

@@ -223,7 +223,3 @@ class Staleness(Core):
         """Whether a refresh may be started: the last one did not just fail."""
         until, wait = self._backoff.get(key, (now, 0.0))
         return not now < until <= now + wait
-
-    def refreshed(self, key: str) -> None:
-        """A refresh worked."""
-        self._backoff.pop(key, None)

@@ -33,7 +33,9 @@ class Diary:
         if rule not in self.rules and len(self.rules) >= MAX_RULES:
             return
         self.rules[rule] += 1
-        for part in (query or "").split("&")[:MAX_PARAMETERS]:
+        if not query:
+            return
+        for part in query.split("&")[:MAX_PARAMETERS]:
             name, _, value = part.partition("=")
             if len(name) > MAX_NAME:
                 continue

@@ -177,16 +177,16 @@ class AsyncCache(Mounted):
                 body = await self._run(engine.arrived, fetch, response)
             else:
                 body = await self._with_news(engine.arrived, fetch, response)
-            save = self._saver(fetch)
-            if body is Body.HAND_ON:
-                if save is not None:
-                    await save()
-                return response
             if body is Body.STREAM:
                 library = engine.library
                 incoming = engine.incoming(fetch, response, library.async_incoming_response)
                 library.async_incoming_stream(response.stream, incoming, self)
                 return incoming.response
+            save = self._saver(fetch)
+            if body is Body.HAND_ON:
+                if save is not None:
+                    await save()
+                return response
             raw = await self._read(response)
             if body is Body.READ:
                 answer = await self._with_news(engine.finished, fetch, response, raw)

@@ -98,7 +98,12 @@ class AsyncIncomingResponse(_Response):
 
 
 class _Stream:
-    """What the sync and the async stream have in common."""
+    """What the sync and the async stream have in common.
+
+    - `again`: the whole body once it was drained, in case it is read a second time.
+    """
+
+    __slots__ = ("_body", "_cache", "_is_closed", "_is_drained", "_is_settled", "_source", "again", "library")
 
     def __init__(self, source: Any, incoming: Incoming, cache: Any) -> None:
         self._source = source
@@ -107,7 +112,6 @@ class _Stream:
         self._is_closed = False
         self._is_drained = False
         self.again: bytes | None = None
-        """The whole body once it was drained, in case it is read a second time."""
         self._is_settled = False
         self.library: Library = cache._library
         response = incoming.response
@@ -127,6 +131,7 @@ class _Stream:
 class IncomingStream(_Stream):
     """The stream of an `IncomingResponse`. It stores nothing of a body that breaks off or is closed early."""
 
+    __slots__ = ()
     _cache: SyncCache
 
     def drain(self, response: Any) -> tuple[bytes, bytes | None]:
@@ -244,6 +249,7 @@ class IncomingStream(_Stream):
 class AsyncIncomingStream(_Stream):
     """The stream of an `AsyncIncomingResponse`. A reader who is cancelled hands its flight over."""
 
+    __slots__ = ()
     _cache: AsyncCache
 
     async def drain(self, response: Any) -> tuple[bytes, bytes | None]:

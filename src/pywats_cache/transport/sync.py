@@ -119,16 +119,16 @@ class SyncCache(Mounted):
                     return found
             response = self.next_transport.handle_request(fetch.to_send)
             body = engine.with_news(engine.arrived, fetch, response)
-            save = self._saver(fetch)
-            if body is Body.HAND_ON:
-                if save is not None:
-                    save()
-                return response
             if body is Body.STREAM:
                 library = engine.library
                 incoming = engine.incoming(fetch, response, library.incoming_response)
                 library.incoming_stream(response.stream, incoming, self)
                 return incoming.response
+            save = self._saver(fetch)
+            if body is Body.HAND_ON:
+                if save is not None:
+                    save()
+                return response
             raw = self._read(response)
             if body is Body.READ:
                 answer = engine.with_news(engine.finished, fetch, response, raw)
