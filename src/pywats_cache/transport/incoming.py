@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from ..storage.url import is_shared
 from .cached_response import QuickAnswers
 
 if TYPE_CHECKING:
@@ -185,9 +186,11 @@ class IncomingStream(_Stream):
                     self._cache._engine.with_news(body.finish)
                 if body.is_over or body.holds_others:
                     self._settle()
+                self._lend(body.lease_in_hand())
                 body.handed_on()
                 yield chunk
                 body.asked_again()
+                self._lend(body.lease_awaited())
             self._cache._engine.with_news(body.finish)
         except GeneratorExit:
             self._leave()
@@ -230,6 +233,11 @@ class IncomingStream(_Stream):
         finally:
             self._settle(error if stand_in is None else None)
         return stand_in
+
+    def _lend(self, seconds: float | None) -> None:
+        """Let other processes wait so long for this reader."""
+        if seconds is not None and is_shared(self._cache._outer):
+            self._cache._outer.lend(self._body.fetch, seconds)
 
     def _settle(self, error: BaseException | None = None) -> None:
         """Write what was stored to the outer storage, and let other processes fetch; tell of it once it is decided.
@@ -307,9 +315,11 @@ class AsyncIncomingStream(_Stream):
                     await self._cache._with_news(body.finish)
                 if body.is_over or body.holds_others:
                     await self._settle()
+                await self._lend(body.lease_in_hand())
                 body.handed_on()
                 yield chunk
                 body.asked_again()
+                await self._lend(body.lease_awaited())
             await self._cache._with_news(body.finish)
         except GeneratorExit:
             await self._leave()
@@ -356,6 +366,11 @@ class AsyncIncomingStream(_Stream):
         finally:
             await self._settle(error if stand_in is None else None)
         return stand_in
+
+    async def _lend(self, seconds: float | None) -> None:
+        """Let other processes wait so long for this reader."""
+        if seconds is not None and is_shared(self._cache._outer):
+            await self._cache._outer.alend(self._body.fetch, seconds)
 
     async def _settle(self, error: BaseException | None = None) -> None:
         """Write what was stored to the outer storage, and let other processes fetch; tell of it once it is decided.
