@@ -14,9 +14,8 @@ from ..storage.entry import StoredResponse, header_items, lasting
 from ..telemetry.outcome import EXTENSION, CacheOutcome, Reason
 from .http_library import content_of, field_lines
 from .incoming import Incoming
-from .judging import View, judge
 from .staleness import Staleness
-from .steps import LEFT, Body, Fetch
+from .steps import Body, Fetch
 from .storability import DECISIVE, NEGATIVE, is_empty, unstorable
 
 if TYPE_CHECKING:
@@ -36,40 +35,6 @@ class Arrivals(Staleness):
 
     looks_at: frozenset[bytes] | None = DECISIVE
     """The header fields of an answer that decide; None: all."""
-
-    def may_load(self, fetch: Fetch) -> bool:
-        """Whether an outer storage may answer this fetch."""
-        # Who has left a flight does not wait for its leader's claim either.
-        fetch.patience = 0.0 if fetch.prepared.reason == LEFT else self._patience(fetch.request)
-        return fetch.flight.storable and not fetch.prepared.refresh
-
-    def loaded(self, fetch: Fetch, found: list[StoredResponse]) -> HttpResponse | None:
-        """Take over what an outer storage `found`. The Response if that makes the fetch needless, else None."""
-        prepared, flight, storage = fetch.prepared, fetch.flight, self.storage
-        assert prepared.decision is not None
-        for entry in found:
-            if entry.vary:
-                storage.vary_by(prepared.key, entry.vary)
-            view = View(storage, prepared, self.variant(fetch.request, prepared.key), self.now(), self._owner)
-            if entry.key != view.key or not fetch.is_spared_by(entry, view.now):
-                continue
-            verdict = judge(self, fetch.request, prepared, entry, view)
-            if verdict.is_valid:
-                entry.valid_at = view.epoch
-                entry.ahead = prepared.decision.ahead(entry.ttl)  # only from now on a hit may start a refresh
-                storage.represent(prepared.representation)
-                with storage.lock:
-                    storage.put(entry)
-                    storage.flights.remove(flight)
-                    if not fetch.background:
-                        self.counters.miss -= 1
-                        self.counters.hit += 1
-                        self.counters.tier += 1
-                        entry.hits += 1
-                flight.land(Landing.ANSWERED, entry)
-                age = view.now - entry.began
-                return self.answer(fetch.request, prepared, entry, "hit", verdict.reason, age, form=verdict.form)
-        return None
 
     def arrived(self, fetch: Fetch, response: HttpResponse) -> Body:
         """What to do with the body of `response`: hand it on, let it be stored as it is read, or look at it now."""
@@ -289,7 +254,7 @@ class Arrivals(Staleness):
             storage.flights.remove(flight)
         if why_not is None:
             storage.represent(prepared.representation)
-            fetch.stored = entry if entry.ttl > 0 else None
+            fetch.stored = entry
             self.refreshed(flight.key)
         flight.land(Landing.ANSWERED, entry)
         return why_not
