@@ -16,6 +16,7 @@ from sharing_world import LONG, Registers, Worker, start_valkey
 from pywats_cache import AsyncCacheTransport, CacheTransport, Controller, RedisSharedStorage, SharedStorage
 from pywats_cache.storage.shared import base as sharing
 from pywats_cache.storage.shared.backend import OPEN
+from pywats_cache.storage.shared.record_format import FORMAT
 
 OTHERS = 3
 
@@ -299,10 +300,10 @@ async def test_an_async_body_that_is_not_stored_holds_nobody_up(make_storage: Ca
     await chunks.__anext__()
     key = response.extensions["pywats_cache"].key
     if how == "closed early":
-        assert storage._rows.claim(key, 1.0) is None
+        assert storage._rows.claim(FORMAT + key, 1.0) is None
         await chunks.aclose()
         await response.aclose()
-    claim = storage._rows.claim(key, 1.0)
+    claim = storage._rows.claim(FORMAT + key, 1.0)
     await chunks.aclose()
     await transport.aclose()
     assert claim == OPEN if how == "too large" else claim not in (OPEN, None)
@@ -318,13 +319,13 @@ def test_a_reader_who_takes_his_time_holds_no_other_process_up(make_storage: Cal
     key = response.extensions["pywats_cache"].key
     chunks = response.iter_bytes()
     next(chunks)
-    assert storage._rows.claim(key, 1.0) is None
+    assert storage._rows.claim(FORMAT + key, 1.0) is None
     now[0] += 0.04
     next(chunks)
-    assert storage._rows.claim(key, 1.0) is None
+    assert storage._rows.claim(FORMAT + key, 1.0) is None
     now[0] += 0.04
     next(chunks)
-    assert storage._rows.claim(key, 1.0) is not None
+    assert storage._rows.claim(FORMAT + key, 1.0) is not None
     assert list(chunks) == []
     assert response.extensions["pywats_cache"].stored
 

@@ -14,9 +14,8 @@ from ..storage.entry import StoredResponse, lasting
 from ..telemetry.outcome import EXTENSION, CacheOutcome, Reason
 from .http_library import content_of, field_lines, in_front, like
 from .incoming import Incoming
-from .judging import View, judge
 from .staleness import Staleness
-from .steps import LEFT, Body, Fetch
+from .steps import Body, Fetch
 from .storability import NEGATIVE, head_in, head_of, is_empty, unstorable
 
 if TYPE_CHECKING:
@@ -33,40 +32,6 @@ _new = tuple.__new__  # the constructor of a NamedTuple costs twice as much
 
 class Arrivals(Staleness):
     """The part of the engine between the next transport's answer and the caller's."""
-
-    def may_load(self, fetch: Fetch) -> bool:
-        """Whether an outer storage may answer this fetch."""
-        # Who has left a flight does not wait for its leader's claim either.
-        fetch.patience = 0.0 if fetch.prepared.reason == LEFT else self._patience(fetch.request)
-        return fetch.flight.storable and not fetch.prepared.refresh
-
-    def loaded(self, fetch: Fetch, found: list[StoredResponse]) -> HttpResponse | None:
-        """Take over what an outer storage `found`. The Response if that makes the fetch needless, else None."""
-        prepared, flight, storage = fetch.prepared, fetch.flight, self.storage
-        assert prepared.decision is not None
-        for entry in found:
-            if entry.vary:
-                storage.vary_by(prepared.key, entry.vary)
-            view = View(storage, prepared, self.variant(fetch.request, prepared.key), self.now(), self._owner)
-            if entry.key != view.key or not fetch.is_spared_by(entry, view.now):
-                continue
-            verdict = judge(self, fetch.request, prepared, entry, view)
-            if verdict.is_valid:
-                entry.valid_at = view.epoch
-                entry.ahead = prepared.decision.ahead(entry.ttl)  # only from now on a hit may start a refresh
-                storage.represent(prepared.representation)
-                with storage.lock:
-                    storage.put(entry)
-                    storage.flights.remove(flight)
-                    if not fetch.background:
-                        self.counters.miss -= 1
-                        self.counters.hit += 1
-                        self.counters.tier += 1
-                        entry.hits += 1
-                flight.land(Landing.ANSWERED, entry)
-                age = view.now - entry.began
-                return self.answer(fetch.request, prepared, entry, "hit", verdict.reason, age, form=verdict.form)
-        return None
 
     def arrived(self, fetch: Fetch, response: HttpResponse) -> Body:
         """What to do with the body of `response`: hand it on, let it be stored as it is read, or look at it now."""
@@ -282,7 +247,7 @@ class Arrivals(Staleness):
             storage.flights.remove(flight)
         if why_not is None:
             storage.represent(prepared.representation)
-            fetch.stored = entry if entry.ttl > 0 else None
+            fetch.stored = entry
             self._backoff.pop(flight.key, None)  # if it was a refresh, it worked
         flight.land(Landing.ANSWERED, entry)
         return why_not

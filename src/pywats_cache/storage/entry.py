@@ -8,7 +8,7 @@ from typing import Any
 
 from ..coherence.tags import own_tags
 
-__all__ = ["HeaderItems", "StoredResponse", "header_items", "lasting", "text_size"]
+__all__ = ["HeaderItems", "StoredResponse", "header_items", "known_age", "lasting", "text_size"]
 
 HeaderItems = tuple[tuple[bytes, bytes, bytes], ...]
 """Header fields in wire order: name as received, name in lower case, value."""
@@ -60,6 +60,11 @@ def _shared_item(item: tuple[bytes, bytes, bytes]) -> tuple[tuple[bytes, bytes, 
     return known
 
 
+def known_age(age: float) -> float | None:
+    """`age` in seconds, or None for NaN: when the request of a stored response was sent is not known."""
+    return age if age == age else None
+
+
 def text_size(text: str) -> int:
     """Bytes that a string takes, about."""
     return TEXT + len(text) if text.isascii() else 76 + 2 * len(text)
@@ -92,6 +97,7 @@ class StoredResponse:
     - `raw`: the body as received; `content`: the body decoded (the same object where it was not encoded).
     - `began`: when its request was sent, on the transport's clock; `ttl`: seconds it stays fresh from then.
       What came with an Age is older than that, so `began` is earlier then; `fetched` is when its request was sent.
+      `began` is NaN where that is not known: the wall clock of a machine was wrong. So no age of it is fresh.
     - `own_ttl`: the TTL was set by the caller, for this answer alone.
     - `epoch`: the epoch at which its fetch began; `valid_at`: the last epoch at which it was found valid.
     - `vary`: names (lower case) of the request headers that select it; their values are in the key only.

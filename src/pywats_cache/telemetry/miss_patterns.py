@@ -53,6 +53,6 @@ class Diary:
 
     def expired(self, rule: str, age: float, ttl: float) -> None:
         """What was stored was asked for at this age, past its TTL."""
-        if rule in self.gaps or len(self.gaps) < MAX_RULES:
+        if age == age and (rule in self.gaps or len(self.gaps) < MAX_RULES):  # NaN: it is not known
             before = self.gaps.get(rule)
             self.gaps[rule] = (age if before is None else before[0] * 0.8 + age * 0.2, ttl)

@@ -14,6 +14,8 @@ from .ledger import failure
 __all__ = ["RedisRows"]
 
 MAX_VARIANTS = 64
+LONGEST = 10 * 365 * 86_400.0
+"""Seconds for which the server keeps a record that never ends to be of use."""
 SCAN = 500
 """Names asked for at one time."""
 _PUT = """
@@ -62,7 +64,7 @@ class RedisRows:
 
     def put(self, row: Row, now: float) -> bool:
         """Store `row`, unless what is there began its fetch later."""
-        left = int((row.expires - now) * 1000)
+        left = int(min(row.expires - now, LONGEST) * 1000)
         if left <= 0:
             return False
         order = f"{row.epoch:020d}{row.wall:020.6f}"
