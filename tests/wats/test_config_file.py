@@ -287,6 +287,23 @@ def test_a_lock_that_is_held_is_waited_for_and_then_told_of(path: Path, monkeypa
     change_config(path, setting(cache_ttl_seconds=60))
 
 
+def test_a_lock_whose_file_its_last_holder_has_just_removed_is_taken_anew(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, holds, calls = path.with_name("config.json.lock"), file_lock._holds, []
+
+    def released_in_between(descriptor: int) -> bool:
+        calls.append(descriptor)
+        if len(calls) == 1:
+            lock.unlink()  # whoever comes next would make another file, and hold that
+        return holds(descriptor)
+
+    monkeypatch.setattr(file_lock, "_holds", released_in_between)
+    with file_lock.locked(path):
+        assert lock.exists()
+    assert len(calls) == 2
+
+
 def test_a_new_file_is_for_its_owner_only_and_writes_over_nothing(path: Path, tmp_path: Path) -> None:
     new = tmp_path / "new.json"
     create_config(new, DOCUMENT)

@@ -63,6 +63,7 @@ def test_page_and_interface_work_with_and_without_the_path(http: httpx.Client, p
     page = http.get(f"{prefix}/cache")
     wanted = re.findall(r'(?:src|href)="(?!data:|#)([^"]+)"', page.text)
     assert len(wanted) >= 4
+    assert not [each for each in wanted if each.startswith("/")], "a path from the root misses the prefix"
     for each in wanted:
         answer = http.get(urljoin(f"{prefix}/cache", each))
         assert answer.status_code == 200, each
@@ -73,7 +74,9 @@ def test_page_and_interface_work_with_and_without_the_path(http: httpx.Client, p
     assert http.post(f"{prefix}/cache/clear", headers=headers).json() == {"cleared": 0}
 
 
-@pytest.mark.parametrize("path", ["/stations", "/stations/70/cache", "/stations/7/stations/7/cache", "/stations/7x"])
+@pytest.mark.parametrize(
+    "path", ["/stations", "/stations/70/cache", "/stations/7/stations/7/cache", "/stations/7x", "/cache/stats/"]
+)
 def test_another_path_is_not_found(http: httpx.Client, path: str) -> None:
     assert http.get(path).status_code == 404
 
