@@ -63,8 +63,8 @@ def storage_from_url(
     - `sqlite:///cache.db`: a `SharedStorage` at that path, relative to the working directory; an absolute path begins
       with a fourth slash (`sqlite:////var/cache/pywats.db`), a drive (`sqlite:///C:/cache.db`) or a `~`
       (`sqlite:///~/cache.db`). `max_entries` and `max_bytes` bound the file, `revalidate_for` is in seconds.
-    - `redis://host:6379/0`, `rediss://…`: a `RedisSharedStorage`; `max_lag`, `on_unreachable`, `prefix` and `revalidate_for`
-      are its own, the other parameters redis-py's. Its digest key comes from the environment.
+    - `redis://host:6379/0`, `rediss://…`: a `RedisSharedStorage`; `max_lag`, `on_unreachable`, `prefix` and
+      `revalidate_for` are its own, the other parameters redis-py's. Its digest key comes from the environment.
 
     Raises ConfigurationError that says what is wrong, calls the URL `name` and never repeats a password.
     """

@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from pywats_cache import StorageError
+from pywats_cache.storage.shared.backend import LaterVersionError
 from pywats_cache.storage.sqlite import database as sqlite_file
-from pywats_cache.storage.sqlite.database import LaterVersionError, SqliteFile
+from pywats_cache.storage.sqlite.database import SqliteFile
 
 APPLICATION = 0x74657374
 

@@ -15,10 +15,11 @@ from typing import TypeVar
 from ...errors import MissingStoreError, StorageError
 from ...support.fork import close_before_fork
 from ...support.showing import shown_path
+from ..shared.backend import LaterVersionError
 from .files import found_in_place, put_in_place
 from .store_files import DRAFT, LOGS, NotOursError, database_state, sqlite_uri
 
-__all__ = ["LaterVersionError", "SqliteFile", "reading"]
+__all__ = ["SqliteFile", "reading"]
 
 _T = TypeVar("_T")
 _orphans: list[sqlite3.Connection] = []
@@ -28,16 +29,6 @@ MAKING_SECONDS = 10.0
 MAKING_PATIENCE = 0.25
 FORK_PATIENCE = 5.0
 """Seconds a fork waits for a statement under way."""
-
-
-class LaterVersionError(StorageError):
-    """A file of this cache that a later version made. It was left as it is."""
-
-    kind = "LaterVersionError"
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self.remedy: str = f"{text}; update this one, or use another path"
 
 
 class SqliteFile:
