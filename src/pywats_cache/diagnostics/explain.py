@@ -129,6 +129,8 @@ def _explained(
             sends = view.now - there.began >= prepared.decision.ahead(there.ttl)
         elif entry is None or (there.epoch, there.fetched) > (entry.epoch, entry.fetched):
             entry = there
+            if found.action == verdict.action == "fetch" and not found.drops:
+                verdict = found
         key = key if entry is None else entry.key
     explanation = Explanation(
         verdict.status,

@@ -9,6 +9,7 @@ took over that may not have everything.
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 from ...errors import StorageError
 from ...support.clock import monotonic
 from ...support.showing import printable
-from ..shared.backend import LOST, Change, Delta, Known
+from ..shared.backend import LOST, Change, Delta, Known, LaterVersionError
 from .feed import Feed
 
 __all__ = ["RedisLedger", "failure"]
@@ -27,6 +28,8 @@ local asked = cjson.decode(ARGV[1])
 local info = redis.call('INFO', 'replication')
 if string.match(info, 'role:(%a+)') ~= 'master' then return redis.error_reply('READONLY not a master') end
 local replid = string.match(info, 'master_replid:(%w+)')
+local format = redis.call('HGET', state, 'format')
+if format and format ~= '1' then return redis.error_reply('LATERVERSION ' .. format) end
 local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
 local s = redis.call('HMGET', state, 'generation', 'epoch', 'floor', 'soft', 'replid', 'dirtied', 'softened', 'windows')
@@ -176,6 +179,10 @@ class RedisLedger:
         try:
             return self._script(keys=self._keys, args=[json.dumps(question)])
         except Exception as error:  # noqa: BLE001 - and not as the cause: see `failure`
+            later = re.match(r"LATERVERSION (\w{1,9})", str(error))
+            if later is not None:
+                found = f"its ledger is of format {later[1]}, not 1"
+                raise LaterVersionError(f"{found}: a later pywats-cache wrote it") from None
             raise failure(error, f"{type(error).__name__}: {_short(error)}") from None
 
     def close(self) -> None:

@@ -5,7 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-__all__ = ["EPOCH", "LOST", "OPEN", "Change", "Delta", "Known", "Ledger", "Row", "Rows", "Window"]
+from ...errors import StorageError
+
+__all__ = ["EPOCH", "LOST", "OPEN", "Change", "Delta", "Known", "LaterVersionError", "Ledger", "Row", "Rows", "Window"]
+
+
+class LaterVersionError(StorageError):
+    """A store that a later version of this package wrote in another format. It was left as it is.
+
+    - `remedy`: what helps, in words.
+    """
+
+    kind = "LaterVersionError"
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.remedy: str = f"{text}; update this one, or use another path, database or prefix"
+
 
 EPOCH, LOST = 0, 1
 """The cells of a ledger: the newest epoch, and a number that is replaced when a bump was lost."""
