@@ -41,23 +41,28 @@ class Compaction(NamedTuple, Generic[Number]):
     """What makes a table smaller.
 
     - `set`: tags and their numbers, to be set first; `gone`: the tags to be removed then.
+    - `roots`: roots of origins that take over explicit tags, and their numbers. They are asked after all tags.
     - `floor`: what the common floor is raised to, or None.
     - `floors`: how often it had to go higher than `SEGMENTS`.
     """
 
     set: dict[str, Number]
     gone: list[str]
+    roots: dict[str, Number]
     floor: Number | None
     floors: int
 
 
 def compacted(table: Mapping[str, Number], most: int) -> Compaction[Number]:
     """How `table` gets along with at most `most` tags. O(tags), some microseconds each."""
+    if len(table) <= most:
+        return Compaction({}, [], {}, None, 0)
     left = dict(table)
     named = [tag for tag in left if tag[:1] == "#"]
     others = [tag for tag in left if tag[:1] != "#" and _is_apart(tag)]
     floor, floors = _by_age(left, others, most // 4 if len(others) < len(left) else most)
-    floors += _named_by_age(left, named, most // 4)
+    roots = _named_by_age(left, named, most // 4)
+    floors += len(roots)
     apart = sum(_is_apart(tag) for tag in left)
     tree: _Tree[Number] = _Tree(left)
     tree.fit(most - apart)
@@ -67,7 +72,7 @@ def compacted(table: Mapping[str, Number], most: int) -> Compaction[Number]:
         floor = rest if floor is None else floor if rest is None else max(floor, rest)
         floors += more
     changed = {tag: number for tag, number in left.items() if table.get(tag) != number}
-    return Compaction(changed, [tag for tag in table if tag not in left], floor, floors)
+    return Compaction(changed, [tag for tag in table if tag not in left], roots, floor, floors)
 
 
 def subtrees_above(tag: str) -> list[str]:
@@ -115,20 +120,17 @@ def _by_age(left: dict[str, Number], tags: list[str], most: int) -> tuple[Number
     return floor, 1
 
 
-def _named_by_age(left: dict[str, Number], tags: list[str], most: int) -> int:
-    """Keep the youngest `most` of explicit tags; the others reach the root of their origin. Returns how many roots."""
-    if len(tags) <= most:
-        return 0
-    limit = sorted([left[tag] for tag in tags])[len(tags) - most - 1]
+def _named_by_age(left: dict[str, Number], tags: list[str], most: int) -> dict[str, Number]:
+    """Keep the youngest `most` of explicit tags. Returns the roots of origins that take over the others."""
     roots: dict[str, Number] = {}
-    for tag in tags:
-        if left[tag] <= limit:
-            root = f"^{tag[1:].partition('#')[0]}/"
-            number = left.pop(tag)
-            roots[root] = max(number, roots.get(root, number))
-    for root, number in roots.items():
-        left[root] = max(number, left.get(root, number))
-    return len(roots)
+    if len(tags) > most:
+        limit = sorted([left[tag] for tag in tags])[len(tags) - most - 1]
+        for tag in tags:
+            if left[tag] <= limit:
+                root = f"^{tag[1:].partition('#')[0]}/"
+                number = left.pop(tag)
+                roots[root] = max(number, roots.get(root, number))
+    return roots
 
 
 class _Tree(Generic[Number]):
