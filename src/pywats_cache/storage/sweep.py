@@ -5,8 +5,8 @@ write pays for a few of the stored responses. One that the table invalidates is 
 clean at the horizon. So is what the open flights will bring, and what they may fall back on. When all are marked, what
 was put aside is forgotten, and what carries no mark, as a flight that no table knows, counts as invalidated.
 
-The table grows with what is stored, so that a write never pays for more than a few: with `n` responses, a sweep begins
-at `max(MAX_TAGS / 2, n)` tags and is over after at most half as many more.
+The table grows with what is stored, so that a write pays for a few only: with `n` responses, a sweep begins at
+`max(MAX_TAGS / 2, n)` tags, or at `MOST_TAGS`, and is over after at most half as many more.
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 __all__ = ["Sweep"]
 
 SHARE = 2
-"""Stored responses looked at for each tag that a write dirties, and tags freed."""
+"""How much faster a sweep goes on than the table fills again."""
 LEAST = 4
+MOST_TAGS = 32768
+"""A sweep begins at so many tags, however much is stored: a larger dictionary takes milliseconds to grow."""
 SLICE = 1000
 """At most so many at once: less than a millisecond, in which the storage's lock is held."""
 
@@ -75,11 +77,10 @@ class Sweep:
 
     def pay(self, tags: int) -> None:
         """A write dirtied so many tags: do its share. It goes on while the table is as large as it may ever be."""
-        share = LEAST + SHARE * tags
-        while self._pay(min(share, SLICE)):
-            share = SLICE
+        while self._pay(tags):
+            tags = SLICE
 
-    def _pay(self, share: int) -> bool:
+    def _pay(self, tags: int) -> bool:
         """One slice. Returns whether the table is too full to leave the rest to others."""
         storage, coherence = self._storage, self._storage.coherence
         with storage.lock:
@@ -87,7 +88,9 @@ class Sweep:
                 return False
             self._is_running = True
             try:
-                half = max(coherence.max_tags >> 1, len(storage.table.items))
+                stored, half = len(storage.table.items), coherence.max_tags >> 1
+                half = max(half, min(stored, MOST_TAGS))
+                share = min(LEAST + SHARE * tags * (stored // half + 1), SLICE)
                 if self._horizon is None:
                     self._free(share)
                     if coherence.fullness() <= half or self._garbage:
