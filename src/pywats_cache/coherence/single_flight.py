@@ -53,6 +53,8 @@ class Flight(Generic[AnswerT]):
     """One fetch under way. The fields that describe it are set once; `landing` is guarded by `_lock`.
 
     - `epoch`: of the coherence at its begin, `began`: on the transport's clock.
+    - `clean_at`, `firm_at`: see `epochs.Held`.
+    - `stale`: what its answer may be validated against, so that a sweep marks that too.
     - `shared`: whether it stands in the table, so that others may join.
     - `request`: what it was opened for, or None.
     - `storable`: False inside a settle window.
@@ -72,13 +74,16 @@ class Flight(Generic[AnswerT]):
         "answer",
         "began",
         "body_until",
+        "clean_at",
         "epoch",
+        "firm_at",
         "held",
         "key",
         "landing",
         "owner",
         "request",
         "shared",
+        "stale",
         "standing",
         "storable",
         "tags",
@@ -99,6 +104,9 @@ class Flight(Generic[AnswerT]):
         self.key: str = key
         self.tags: tuple[str, ...] = tags
         self.epoch: int = epoch
+        self.clean_at: int = epoch
+        self.firm_at: int = epoch
+        self.stale: AnswerT | None = None
         self.began: float = began
         self.owner: Owner = owner
         self.shared: bool = shared

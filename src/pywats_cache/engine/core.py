@@ -133,10 +133,10 @@ class Core:
         """
         known = True
         if entry.valid_at != epoch or prepared.directed:
-            coherence, tags = self.storage.coherence, entry.tags
-            if coherence.dirtied_since(tags if tags is prepared.tags else (*tags, *prepared.tags), entry.epoch):
+            coherence = self.storage.coherence
+            if coherence.is_dirtied(entry, prepared.tags):
                 return "dirtied"
-            if coherence.softened_since(tags, entry.epoch):
+            if coherence.is_softened(entry):
                 return "softened"
             known = epoch >= 0  # else nothing was known then; noted, it would be valid whenever nothing is known
         if not 0.0 <= age < entry.ttl:
@@ -328,6 +328,7 @@ class Core:
                 size_bytes=storage.size_bytes,
                 saved_bytes=storage.saved_bytes,
                 remembered_bytes=self.remembered_bytes,
+                floors=storage.coherence.floors,
             )
 
 

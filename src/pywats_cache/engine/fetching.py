@@ -66,8 +66,8 @@ class Departures(Staleness):
 
         A later write makes the flight old too, so it need not be looked for.
         """
-        if not self.storage.coherence.dirtied_since((*entry.tags, *fetch.prepared.tags), entry.epoch):
-            fetch.stale = entry
+        if not self.storage.coherence.is_dirtied(entry, fetch.prepared.tags):
+            fetch.stale = fetch.flight.stale = entry
             self.ask(fetch)
 
     def _brought(self, join: Join, now: float) -> tuple[StoredResponse, Status, Reason, float | None] | None:

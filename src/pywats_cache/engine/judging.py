@@ -115,9 +115,7 @@ class View:
 
         The window has been asked before: a write opens it before it dirties, so one that comes in between is seen here.
         """
-        return self.held is None and not self._storage.coherence.dirtied_since(
-            (*flight.tags, *self._prepared.tags), flight.epoch
-        )
+        return self.held is None and not self._storage.coherence.is_dirtied(flight, self._prepared.tags)
 
 
 class Semantics(Protocol):

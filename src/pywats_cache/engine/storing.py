@@ -236,11 +236,12 @@ class Arrivals(Staleness):
             entry.ahead = prepared.decision.ahead(entry.ttl)
         why_not: Reason | None = None
         with storage.lock:
+            entry.clean_at, entry.firm_at = flight.clean_at, flight.firm_at  # a sweep may have marked the flight since
             if not flight.storable:
                 why_not = fetch.reason
             elif not self.controller.store_empty and is_empty(entry.content):
                 why_not = "empty"
-            elif storage.coherence.dirtied_since(prepared.tags, flight.epoch):
+            elif storage.coherence.is_dirtied(flight):
                 why_not = "overtaken"
             elif not storage.put(entry):
                 why_not = "too-large" if entry.size > storage.max_entry_bytes else "overtaken"

@@ -50,7 +50,12 @@ class Change(NamedTuple):
 
 
 class Delta(NamedTuple):
-    """What is new since an epoch. `windows`: all that are open, and the seconds they have left."""
+    """What is new since an epoch.
+
+    - `windows`: all that are open, and the seconds they have left.
+    - `compacted`: tags of `dirtied` that stand for all that was written below them, because the table was full.
+    - `floors`: how often the ledger gave up an origin, or a top-level path, as a whole.
+    """
 
     generation: str
     epoch: int
@@ -60,6 +65,8 @@ class Delta(NamedTuple):
     dirtied: list[tuple[str, int]]
     softened: list[tuple[str, int]]
     windows: list[tuple[str, float]]
+    compacted: Sequence[tuple[str, int]] = ()
+    floors: int = 0
 
 
 class Known(NamedTuple):
