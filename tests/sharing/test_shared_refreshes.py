@@ -14,6 +14,7 @@ from held_refreshes import HeldRefreshes
 from sharing_world import LONG
 
 from pywats_cache import CacheTransport, Controller, MemoryStorage, SharedStorage, TieredStorage
+from pywats_cache.storage.shared.record_format import FORMAT
 from pywats_cache.testing import FakeClock
 
 AHEAD = Controller(ttl=10.0, refresh_ahead=0.5)
@@ -137,7 +138,7 @@ def test_one_process_refreshes_for_all(process: Callable[..., Process], origin: 
         each.get()
         each.expire()
         each.get()
-    rows = [(entry.key, entry.key) for entry in one.memory.table.items.values()]
+    rows = [(FORMAT + entry.key, FORMAT + entry.key) for entry in one.memory.table.items.values()]
     one.cache.storage._rows.remove(rows)  # else it is fresh there, by the real clock
     origin.asked.clear(), origin.go.clear()
     first, second = threading.Thread(target=one.refresh), threading.Thread(target=other.refresh)

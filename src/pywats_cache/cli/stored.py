@@ -95,7 +95,7 @@ class Stored:
             fail(f"a store does not count hits: sort by age, left, path, rule or size, not {sort}", USAGE)
         with self._looking() as store:
             seen = list(store.entries(_counting(store, progress)))
-            documents = [record_document(one) for one in seen if one.head is not None]
+            documents = [record_document(one) for one in seen if one.record is not None]
             found = listed(documents, sort or "age", match, tag, limit)
             return {**found, "unreadable": len(seen) - len(documents), "key_known": store.has_key}
 

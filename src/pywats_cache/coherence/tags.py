@@ -15,8 +15,8 @@ __all__ = [
     "at_any_origin",
     "exact_tags",
     "explicit_tag",
-    "is_shared_tag",
     "own_path_tags",
+    "own_tags",
     "partition_tag",
     "path_tags",
     "shared_above",
@@ -117,9 +117,9 @@ def own_path_tags(tags: Sequence[str]) -> list[str]:
     ]
 
 
-def is_shared_tag(tag: str) -> bool:
-    """Whether this very object is what all that carry the tag have."""
-    return _shared.get(tag) is tag
+def own_tags(tags: Sequence[str]) -> list[str]:
+    """Those of `tags` that are not the very objects which all that carry them have."""
+    return [tag for tag in tags if _shared.get(tag) is not tag]
 
 
 def write_tags(origin: str, path: str) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from math import isinf
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigurationError
+from ..storage.entry import known_age
 from ..support.showing import shown
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _ASCENDING = ("age", "left", "path", "rule")
 def entry_document(entry: StoredResponse, now: float) -> dict[str, Any]:
     """One answer in memory: where it is from, how old, how large, how often used, and what makes it invalid."""
     return {
-        **_document(entry.rule, entry.status, now - entry.began, entry.ttl, entry.tags),
+        **_document(entry.rule, entry.status, known_age(now - entry.began), entry.ttl, entry.tags),
         "size": entry.size,
         "hits": entry.hits,
         "saved_seconds": entry.hits * entry.took,
@@ -32,27 +33,27 @@ def entry_document(entry: StoredResponse, now: float) -> dict[str, Any]:
 
 def record_document(seen: Seen) -> dict[str, Any]:
     """One record of a store, which does not know how often it was used, so `hits` and `saved_seconds` are None."""
-    head = seen.head
-    assert head is not None
+    record = seen.record
+    assert record is not None
     return {
-        **_document(head["rule"], head["status"], seen.age, head["ttl"], head["tags"]),
+        **_document(record.rule, record.status, seen.age, record.ttl, record.tags),
         "size": seen.size,
         "hits": None,
         "saved_seconds": None,
-        "key": head["key"],
+        "key": record.key,
         "state": seen.state,
     }
 
 
-def _document(rule: str, status: int, age: float, ttl: float, tags: Sequence[str]) -> dict[str, Any]:
-    left = ttl - age
+def _document(rule: str, status: int, age: float | None, ttl: float, tags: Sequence[str]) -> dict[str, Any]:
+    left = None if age is None or isinf(ttl) else ttl - age
     return {
         "rule": rule,
         "path": next((tag[1:] for tag in tags if tag.startswith("=")), ""),
         "status": status,
         "age": age,
         "ttl": None if isinf(ttl) else ttl,
-        "left": None if isinf(left) else left,
+        "left": left,
         "tags": [tag.rsplit("#", 1)[-1] for tag in tags if tag.startswith("#")],
     }
 

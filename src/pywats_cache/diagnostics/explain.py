@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..engine.judging import View, judge
+from ..storage.entry import known_age
 from ..support.showing import printable
 
 if TYPE_CHECKING:
@@ -70,7 +71,10 @@ class Explanation:
         if self.key is not None:
             lines.append(f"  key: {self.key}, partition {self.partition or '(no credentials)'}")
         if self.stored:
-            lines.append(f"  stored: age {self.age:.1f} s, TTL {self.ttl:.1f} s, {self.left:.1f} s left")
+            if self.age is None or self.left is None:
+                lines.append(f"  stored: age unknown, for a clock was wrong; TTL {self.ttl:.1f} s")
+            else:
+                lines.append(f"  stored: age {self.age:.1f} s, TTL {self.ttl:.1f} s, {self.left:.1f} s left")
             lines.append(f"  validators: {', '.join(self.validators) or 'none'}")
         if self.dirtied_by is not None:
             lines.append(f"  dirtied by a write to {printable(self.dirtied_by)}")
@@ -114,15 +118,16 @@ def _explained(
         return Explanation(status, reason, sends, prepared.kind, prepared.rule, None, "", prepared.tags, None), False
     key, sends = view.key, verdict.sends
     fetches_to_store = verdict.action == "fetch" and view.held is None and prepared.ttl > 0
-    looks = verdict.refresh or (fetches_to_store and not prepared.refresh)
+    refuses = verdict.action == "refuse" and engine.looks_behind and view.held is None and prepared.ttl > 0
+    looks = verdict.refresh or refuses or (fetches_to_store and not prepared.refresh)
     there = _shared_entry(engine, request, prepared, shared, view.now) if looks and shared is not None else None
     if there is not None:
         found = judge(engine, request, prepared, there, View(storage, prepared, there.key, view.now, lambda: who))
-        if found.is_valid and verdict.action == "fetch":
-            verdict, sends, entry = found, False, there
+        if found.action == "answer" and verdict.action != "answer":
+            verdict, sends, entry = found, found.sends, there
         elif found.is_valid and prepared.decision is not None:
             sends = view.now - there.began >= prepared.decision.ahead(there.ttl)
-        elif entry is None or (there.epoch, there.began) > (entry.epoch, entry.began):
+        elif entry is None or (there.epoch, there.fetched) > (entry.epoch, entry.fetched):
             entry = there
         key = key if entry is None else entry.key
     explanation = Explanation(
@@ -144,9 +149,14 @@ def _explained(
 
 def _details(engine: Engine, entry: StoredResponse, now: float) -> dict[str, Any]:
     """What is to be said of a stored answer."""
-    coherence, age = engine.storage.coherence, now - entry.began
+    coherence, age = engine.storage.coherence, known_age(now - entry.began)
     validators = tuple(n.decode() for n in (b"etag", b"last-modified") if any(i[1] == n for i in entry.headers))
-    details = {"stored": True, "age": age, "left": entry.ttl - age, "validators": validators}
+    details: dict[str, Any] = {
+        "stored": True,
+        "age": age,
+        "left": None if age is None else entry.ttl - age,
+        "validators": validators,
+    }
     tag, epoch = coherence.dirtiest(entry.tags)
     if epoch > entry.epoch:
         details["dirtied_by"] = tag or "invalidate or clear"

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 __all__ = ["Survey", "findings", "survey"]
 
 NOT_COUNTED = "hits, misses and time saved are counted by each process that uses the store, not in it"
-CLOCK_SLACK = 1.0
-"""Seconds by which the clocks of machines may differ before that is worth a word."""
 FULL = 0.95
 
 
@@ -25,7 +23,7 @@ FULL = 0.95
 class Survey:
     """The records of one store, counted.
 
-    - `states`: records by what becomes of them (see `looking.Seen`); `future`: dated later than now.
+    - `states`: records by what becomes of them (see `Seen`); `undated`: dated by a wrong clock.
     - `compressed`, `saved_bytes`: records with a compressed body, and what that saves.
     - `partitions`: credentials told apart; only records of rules with `drop_on=(401,)`, as those for WATS, tell theirs.
     - `rules`: by rule, records and bytes.
@@ -36,7 +34,7 @@ class Survey:
     size_bytes: int = 0
     compressed: int = 0
     saved_bytes: int = 0
-    future: int = 0
+    undated: int = 0
     partitions: set[str] = field(default_factory=set)
     rules: dict[str, list[int]] = field(default_factory=dict)
     figures: dict[str, Any] = field(default_factory=dict)
@@ -76,13 +74,13 @@ def survey(store: Store, progress: Callable[[], object] = lambda: None) -> Surve
     for seen in store.entries(progress):
         made.states[seen.state] += 1
         made.size_bytes += seen.size
-        if seen.head is None:
+        if seen.record is None:
             continue
-        made.compressed += bool(seen.head["length"])
+        made.compressed += bool(seen.record.length)
         made.saved_bytes += seen.saved
-        made.future += seen.age < -CLOCK_SLACK
-        made.partitions.update(tag for tag in seen.head["tags"] if tag.startswith("@"))
-        rule = made.rules.setdefault(seen.head["rule"], [0, 0])
+        made.undated += seen.age is None
+        made.partitions.update(tag for tag in seen.record.tags if tag.startswith("@"))
+        rule = made.rules.setdefault(seen.record.rule, [0, 0])
         rule[0] += 1
         rule[1] += seen.size
     return made
@@ -107,8 +105,14 @@ def findings(made: Survey) -> list[Finding]:
     for state, words in _UNUSED.items():
         if states[state] >= ENOUGH and states[state] * 2 >= entries:
             add(state, f"{states[state]} of {entries} records are no longer valid: {words}")
-    if made.future:
-        add("clock", f"{made.future} records are dated later than now: the clocks differ, or this one was set back")
+    if states["later"]:
+        add(
+            "later-version",
+            f"{states['later']} records are of a later pywats-cache, which are left alone: update this one",
+        )
+    if made.undated:
+        text = f"{made.undated} records are dated later than now, or too long ago: a clock is or was wrong"
+        add("clock", f"{text}; they are validated, or served stale where the server cannot be reached")
     for bound, number in (("max_entries", entries), ("max_bytes", figures.get("counted_bytes"))):
         most = figures.get(bound)
         if most and number is not None and number >= FULL * most:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ..support.clock import Clock
     from ..support.http_types import HttpRequest, HttpResponse
     from .http_library import Library
-    from .judging import Form
+    from .judging import Form, Verdict
 
 __all__ = ["Core", "in_time"]
 
@@ -159,6 +159,10 @@ class Core:
     may_look_up = found_fresh
     """Whether `entry` may answer a lookup, which skips what the client does with answers."""
 
+    def refused_by(self, prepared: Prepared, verdict: Verdict) -> HttpResponse:
+        """The 504 of a request that is not sent, which was counted before."""
+        raise NotImplementedError
+
     def may_share(self, entry: StoredResponse, prepared: Prepared, age: float) -> bool:
         """Whether the answer of another's fetch that was joined in flight may answer."""
         return in_time(entry, prepared, age)
@@ -170,7 +174,7 @@ class Core:
         entry: StoredResponse,
         status: Status,
         reason: Reason,
-        age: float,
+        age: float | None,
         *,
         form: Form | None = None,
         stored: bool = True,

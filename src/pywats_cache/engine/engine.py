@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from ..coherence.single_flight import Landing
 from ..policy.directives import DEADLINE
-from ..storage.entry import StoredResponse
+from ..storage.entry import StoredResponse, known_age
 from ..telemetry.outcome import EXTENSION, CacheOutcome, Reason
 from .classify import Prepared
 from .judging import Verdict, View, judge, judge_fresh
+from .loading import Loading
 from .lookups import Lookups
 from .steps import LEFT, Join
 from .storing import Arrivals
@@ -31,11 +32,11 @@ if TYPE_CHECKING:
 __all__ = ["Engine"]
 
 
-class Engine(Lookups, Arrivals, Writes):
+class Engine(Lookups, Loading, Arrivals, Writes):
     """The decisions of one transport: here, what a request gets.
 
-    `Lookups` is the same before there is a request, `Departures` opens flights and joins them, `Arrivals` sees to what
-    becomes of an answer, `Writes` to what a write does.
+    `Lookups` is the same before there is a request, `Departures` opens flights and joins them, `Loading` takes over
+    what an outer storage holds, `Arrivals` sees to what becomes of an answer, `Writes` to what a write does.
     """
 
     def begin(self, request: HttpRequest) -> Any:
@@ -127,6 +128,8 @@ class Engine(Lookups, Arrivals, Writes):
                     deadline = request.extensions.get(DEADLINE) or time.monotonic() + self._patience(request)
                 assert view.flight is not None
                 return Join(request, prepared, key, view.flight, deadline)
+            if verdict.action == "refuse" and self.looks_behind and view.held is None and prepared.ttl > 0:
+                return self._look_behind(request, prepared, view, verdict)
             if verdict.action != "fetch":
                 return self._done(request, prepared, entry, view, verdict)
             fetch = self._take_off(request, prepared, view, verdict.reason, solo=verdict.solo, cause=verdict.cause)
@@ -150,7 +153,7 @@ class Engine(Lookups, Arrivals, Writes):
             self.touch(view.key, entry)
         else:
             self._count(verdict.status)
-        age = view.now - entry.began
+        age = known_age(view.now - entry.began)
         response = self.answer(request, prepared, entry, verdict.status, verdict.reason, age, form=verdict.form)
         return self._with_refresh(request, prepared, view.key, entry, response) if verdict.refresh else response
 
@@ -189,8 +192,12 @@ class Engine(Lookups, Arrivals, Writes):
         return self._take_off(request, prepared, view, view.held or cause, solo=True, cause=cause)
 
     def _gateway_timeout(self, prepared: Prepared, verdict: Verdict) -> HttpResponse:
-        status = verdict.status
         with self.storage.lock:
-            self._count(status)
+            self._count(verdict.status)
+        return self.refused_by(prepared, verdict)
+
+    def refused_by(self, prepared: Prepared, verdict: Verdict) -> HttpResponse:
+        """The 504 of a request that is not sent, which was counted before."""
+        status = verdict.status
         key, ttl = (prepared.key if status == "miss" else None), self.stated_ttl(prepared)
         return self.answers.gateway_timeout(CacheOutcome(status, verdict.reason, 0.0, ttl, key, False, prepared.rule))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..coherence.single_flight import Flight, Landing, Owner
 from ..policy.directives import BACKGROUND, DEADLINE
-from ..storage.entry import StoredResponse
+from ..storage.entry import StoredResponse, known_age
 from ..telemetry.outcome import Reason, Status
 from .classify import Prepared
 from .http_library import copied, parsed, parts
@@ -57,7 +57,7 @@ class Departures(Staleness):
             if flight.shared:
                 storage.flights.add(flight)
             if not background:
-                self._count("miss")
+                self.counters.miss += 1
                 self.diary.missed(prepared.rule, parsed(request.url).query)
                 self.diary.noted(cause or reason)
         return Fetch(request, prepared, flight, reason, background=background)
@@ -71,7 +71,7 @@ class Departures(Staleness):
             fetch.stale = entry
             self.ask(fetch)
 
-    def _brought(self, join: Join, now: float) -> tuple[StoredResponse, Status, Reason, float] | None:
+    def _brought(self, join: Join, now: float) -> tuple[StoredResponse, Status, Reason, float | None] | None:
         """What the flight brought for this request: entry, status, reason and age; None if nothing fits."""
         landing, prepared = join.flight.landing, join.prepared  # before the answer, which is set first
         entry = join.flight.answer
@@ -81,10 +81,14 @@ class Departures(Staleness):
         if landing is Landing.STALE:
             view = View(self.storage, prepared, join.key, now, self._owner)
             if self.may_serve_on_error(entry, prepared, view):
-                return entry, "stale", "if-error", age
+                return entry, "stale", "if-error", known_age(age)
             assert prepared.decision is not None
             window = prepared.decision.offline_for
-            return (entry, "stale", "offline", age) if self.may_serve_stale(entry, prepared, view, window) else None
+            return (
+                (entry, "stale", "offline", known_age(age))
+                if self.may_serve_stale(entry, prepared, view, window)
+                else None
+            )
         if self.may_share(entry, prepared, age) and entry.key == self.variant(join.request, prepared.key):
             return entry, "collapsed", "joined", age
         return None

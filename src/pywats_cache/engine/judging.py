@@ -102,6 +102,12 @@ class View:
         self._storage = storage
         self._prepared = prepared
 
+    def leave_out(self, flight: Flight[StoredResponse]) -> None:
+        """Judge as if `flight` were not open: it is that of the request itself."""
+        if self.flight is flight:
+            self.flight = None
+            self.is_fetched = self.key in self._storage.flights.promised
+
     @property
     def solitary(self) -> bool:
         """Whether the key is not collapsed for a while."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..coherence.single_flight import LOST_SECONDS
-from ..storage.entry import StoredResponse
+from ..storage.entry import StoredResponse, known_age
 from .classify import Prepared
 from .fetching import Departures
 from .judging import Verdict, View, judge
@@ -78,7 +78,7 @@ class Lookups(Departures):
             if verdict.refresh:
                 response = self.answers.looked_up(entry, verdict.status, verdict.reason, now - entry.began, request)
                 return self._with_refresh(request, prepared, key, entry, response, lasting=True)
-        return self.answers.looked_up(entry, verdict.status, verdict.reason, now - entry.began, request)
+        return self.answers.looked_up(entry, verdict.status, verdict.reason, known_age(now - entry.began), request)
 
     def rejoin_lookup(self, join: Join) -> Any:
         """After a wait: the Response of the other's answer; None: the ordinary way runs."""

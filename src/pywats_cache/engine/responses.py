@@ -43,7 +43,7 @@ class Answers:
             put(headers, b"Cache-Status", b", ".join([*others, cache_status(self.name, outcome).encode()]))
 
     def not_modified(
-        self, entry: StoredResponse, age: float, status: Status = "hit", reason: Reason = "precondition"
+        self, entry: StoredResponse, age: float | None, status: Status = "hit", reason: Reason = "precondition"
     ) -> HttpResponse:
         """The 304 to a caller who holds what is stored (RFC 9110 §15.4.5)."""
         items = [(name, value) for name, _, value in not_modified_items(entry.headers)]
@@ -56,7 +56,7 @@ class Answers:
         entry: StoredResponse,
         status: Status,
         reason: Reason,
-        age: float,
+        age: float | None,
         *,
         head: bool = False,
         stored: bool = True,
@@ -78,7 +78,7 @@ class Answers:
         return response  # type: ignore[no-any-return]
 
     def looked_up(
-        self, entry: StoredResponse, status: Status, reason: Reason, age: float, pattern: HttpRequest
+        self, entry: StoredResponse, status: Status, reason: Reason, age: float | None, pattern: HttpRequest
     ) -> HttpResponse:
         """The same for a lookup: already read, its request to be copied from `pattern`."""
         response = object.__new__(self.library.looked_up_response)

@@ -22,7 +22,7 @@ class RfcAnswers(Answers):
 
     def _fill(self, response: Any, entry: StoredResponse, outcome: CacheOutcome) -> None:
         super()._fill(response, entry, outcome)
-        response.headers._list.append(_age(outcome.age))
+        response.headers._list += _age(outcome.age)
 
     def first(self, entry: StoredResponse, reason: Reason, received: HttpResponse, *, stored: bool) -> HttpResponse:
         """The Response of an answer just received. Not all of its fields are stored, but the caller gets them all."""
@@ -33,15 +33,15 @@ class RfcAnswers(Answers):
         return response  # type: ignore[no-any-return]
 
     def not_modified(
-        self, entry: StoredResponse, age: float, status: Status = "hit", reason: Reason = "precondition"
+        self, entry: StoredResponse, age: float | None, status: Status = "hit", reason: Reason = "precondition"
     ) -> HttpResponse:
         """The 304 to a caller who holds what is stored (RFC 9110 §15.4.5)."""
         response = super().not_modified(entry, age, status, reason)
-        field_lines(response.headers).append(_age(age))
+        field_lines(response.headers).extend(_age(age))
         return response
 
     def partial(
-        self, entry: StoredResponse, part: ByteRange, age: float, status: Status, reason: Reason
+        self, entry: StoredResponse, part: ByteRange, age: float | None, status: Status, reason: Reason
     ) -> HttpResponse:
         """The 206 of a part of what is stored, or the 416 where there is no such part (RFC 9110 §14)."""
         length = len(entry.raw)
@@ -49,11 +49,12 @@ class RfcAnswers(Answers):
             code, items, body = 206, partial_items(entry.headers, part, length), entry.raw[part.start : part.stop]
         else:
             code, items, body = 416, unsatisfied_items(length), b""
-        headers = [(name, value) for name, _, value in (*items, _age(age))]
+        headers = [(name, value) for name, _, value in (*items, *_age(age))]
         response: HttpResponse = self.unread(self.library.response(code, headers=headers, content=body))
         self.mark(response, CacheOutcome(status, reason, age, entry.ttl, entry.key, True, entry.rule))
         return response
 
 
-def _age(age: float) -> tuple[bytes, bytes, bytes]:
-    return b"Age", b"age", age_field(age).encode()
+def _age(age: float | None) -> tuple[tuple[bytes, bytes, bytes], ...]:
+    """The Age field; none where the age is not known."""
+    return () if age is None else ((b"Age", b"age", age_field(age).encode()),)

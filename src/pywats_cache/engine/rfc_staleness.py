@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from math import nan
 from typing import TYPE_CHECKING
 
 from ..protocol.cache_control import parse_cache_control
@@ -112,12 +113,12 @@ class RfcStaleness(Staleness):
 
     def is_worth_keeping(self, entry: StoredResponse, prepared: Prepared, age: float) -> bool:
         """Whether an expired answer can still be of use; with max-stale any can."""
-        return age >= 0.0
+        return not age < 0.0
 
     def _is_sound(self, entry: StoredResponse, prepared: Prepared, view: View) -> bool:
         """Whether nothing but its age speaks against `entry`."""
         return (
-            view.now >= entry.began
+            not view.now < entry.began
             and not prepared.refresh
             and prepared.max_age is None
             and view.held is None
@@ -130,11 +131,9 @@ class RfcStaleness(Staleness):
         wish = prepared.wishes or NO_WISHES
         if "stale-if-error" in named:
             window = said.stale_if_error
-        # What a soft purge made stale has no lifetime left, whatever its age.
-        age = max(view.now - entry.began, entry.ttl)
         return (
             max(window, wish.stale_if_error) > 0
-            and may_use_on_error(age, said, wish, window)
+            and may_use_on_error(_past(entry, view), said, wish, window)
             and self._is_sound(entry, prepared, view)
         )
 
@@ -156,12 +155,14 @@ class RfcStaleness(Staleness):
         is_offline = offline == "only" or (offline == "auto" and self.is_down(prepared.origin, view.now))
         if is_offline and self.may_serve_stale(entry, prepared, view, decision.offline_for):
             return "offline"
+        if entry.began != entry.began:  # NaN: of no known age
+            return None
         said, named = self.said(entry)
         if "stale-while-revalidate" not in named and not said.must_revalidate:
             said = replace(said, stale_while_revalidate=decision.stale_while_revalidate)
         if self.is_superseded(entry):
             said = replace(said, stale_while_revalidate=0.0)
-        use = may_use(max(view.now - entry.began, entry.ttl), said, prepared.wishes or NO_WISHES)
+        use = may_use(_past(entry, view), said, prepared.wishes or NO_WISHES)
         return _SERVED_STALE.get(use)
 
     def validators(self, entry: StoredResponse, request: HttpRequest | None) -> list[tuple[str, str]]:
@@ -226,14 +227,14 @@ class RfcStaleness(Staleness):
         entry: StoredResponse,
         status: Status,
         reason: Reason,
-        age: float,
+        age: float | None,
         *,
         form: Form | None = None,
         stored: bool = True,
     ) -> HttpResponse:
         """The Response of a stored answer to this request: a 304, a part, or the whole."""
         if form is None:
-            form = self.form(request, prepared, entry, age)
+            form = self.form(request, prepared, entry, nan if age is None else age)
         if isinstance(form, ByteRange):
             return self.answers.partial(entry, form, age, status, reason)
         return super().answer(request, prepared, entry, status, reason, age, form=form, stored=stored)
@@ -248,3 +249,12 @@ class RfcStaleness(Staleness):
             if "range" in asked and entry.status == 200 and entry.content is entry.raw and request.method == "GET":
                 return requested_range(asked, headers, len(entry.raw)) or "whole"
         return "whole"
+
+
+def _past(entry: StoredResponse, view: View) -> float:
+    """The age of what is past its lifetime. What a soft purge made stale has none left, whatever its age.
+
+    Nor has what is of no known age, and nothing says how long it has had none.
+    """
+    age = view.now - entry.began
+    return age if age > entry.ttl else entry.ttl

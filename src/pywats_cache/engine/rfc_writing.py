@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from ..coherence.single_flight import Flight
 from ..coherence.tags import exact_tags
 from ..protocol.conditional import updated_items
-from ..protocol.fields import content_length, fields
+from ..protocol.fields import fields
 from ..protocol.freshness import freshness
 from ..protocol.methods import head_effect, invalidated, usable_for_get
 from ..protocol.vary import vary_names
@@ -126,9 +126,7 @@ class RfcWrites(RfcArrivals, Writes):
         prepared = fetch.prepared
         if prepared.kind != "read" or self.storage.coherence.dirtied_since(prepared.tags, forward.epoch):
             return None
-        fetch.length, fetch.vary = content_length(headers), vary_names(headers)
-        fetch.encoded = "content-encoding" in headers
-        return fetch if self.why_unstorable(fetch, response.status_code, headers) is None else None
+        return fetch if self.read_head(fetch, response.status_code, field_lines(response.headers)) is None else None
 
     def _fetch_of(
         self, forward: Forward, request: HttpRequest, epoch: int, tags: tuple[str, ...] | None = None

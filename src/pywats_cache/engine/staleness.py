@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..coherence.single_flight import Landing
-from ..protocol.conditional import conditional_fields, validating_tag
-from ..protocol.dates import date_field
+from ..protocol.conditional import conditional_fields
 from ..protocol.fields import fields
+from ..storage.entry import known_age
 from .core import Core
 from .http_library import copied, put, remove
 from .judging import View
+from .usefulness import is_validated_surely
 
 if TYPE_CHECKING:
     from ..storage.entry import StoredResponse
@@ -39,13 +40,19 @@ class Staleness(Core):
         decision = prepared.decision
         assert decision is not None
         window = max(decision.stale_while_revalidate, decision.stale_if_error, decision.offline_for)
-        return age >= 0.0 and (age < entry.ttl + window or bool(self.validators(entry, None)))
+        if not age < entry.ttl + window:  # that of an unknown age, too
+            return bool(self.validators(entry, None)) or (age != age and window > 0)
+        return age >= 0.0
 
     def may_serve_stale(self, entry: StoredResponse, prepared: Prepared, view: View, window: float) -> bool:
-        """Whether a stored answer may be served up to `window` seconds after its TTL."""
+        """Whether a stored answer may be served up to `window` seconds after its TTL.
+
+        One of an unknown age may stand in for a server that fails, as nothing says that it is too old.
+        """
         coherence = self.storage.coherence
+        age = view.now - entry.began
         return (
-            0.0 <= view.now - entry.began < entry.ttl + window
+            (0.0 <= age < entry.ttl + window or (age != age and window > 0))
             and not prepared.refresh
             and prepared.max_age is None
             and view.held is None
@@ -70,7 +77,9 @@ class Staleness(Core):
         window = decision.stale_while_revalidate
         if self._superseded and self.is_superseded(entry):
             window = 0.0
-        return "while-revalidate" if window and self.may_serve_stale(entry, prepared, view, window) else None
+        if not window or entry.began != entry.began:  # NaN: of no known age
+            return None
+        return "while-revalidate" if self.may_serve_stale(entry, prepared, view, window) else None
 
     def stale_until(self, entry: StoredResponse, prepared: Prepared) -> float:
         """When the window ends in which a stored answer is served stale while it is revalidated."""
@@ -92,13 +101,7 @@ class Staleness(Core):
         - `request`: the one they are sent with, or None.
         """
         headers = fields(entry.headers)
-        if validating_tag(headers) is None:
-            # A Last-Modified of the very second of the answer says nothing of a change later in that second
-            # (RFC 9110 §8.8.2.2).
-            modified, date = date_field(headers, "last-modified"), date_field(headers, "date")
-            if modified is None or date is None or date - modified < 1.0:
-                return []
-        return conditional_fields(headers)
+        return conditional_fields(headers) if is_validated_surely(headers) else []
 
     def ask(self, fetch: Fetch) -> None:
         """Make a fetch conditional on what is stored, where that has validators (RFC 9111 §4.3.1)."""
@@ -189,7 +192,7 @@ class Staleness(Core):
         if fetch.background:
             self._back_off(fetch.flight.key)
         self._land(fetch.flight, Landing.STALE, stale)
-        return self.answer(fetch.request, fetch.prepared, stale, "stale", reason, self.now() - stale.began)
+        return self.answer(fetch.request, fetch.prepared, stale, "stale", reason, known_age(self.now() - stale.began))
 
     # ── memory of failures ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -223,7 +226,3 @@ class Staleness(Core):
         """Whether a refresh may be started: the last one did not just fail."""
         until, wait = self._backoff.get(key, (now, 0.0))
         return not now < until <= now + wait
-
-    def refreshed(self, key: str) -> None:
-        """A refresh worked."""
-        self._backoff.pop(key, None)

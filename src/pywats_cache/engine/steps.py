@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from ..coherence.single_flight import Flight, Landing
 from ..storage.entry import StoredResponse
+from ..storage.uses import NO_USES, Uses
 from ..telemetry.outcome import CacheOutcome, Reason
 from .classify import Prepared
 from .http_library import Parts
+from .usefulness import uses_of
 
 if TYPE_CHECKING:
     from ..support.http_types import HttpRequest, HttpResponse
+    from .judging import Verdict
 
 __all__ = ["LEFT", "Body", "Fetch", "Forward", "Join", "Stale", "Step"]
 
@@ -91,8 +94,10 @@ class Fetch(Step):
         "patience",
         "prepared",
         "reason",
+        "refusal",
         "request",
         "sent",
+        "spares",
         "stale",
         "stored",
         "supersedes",
@@ -139,6 +144,10 @@ class Fetch(Step):
         """The right to fetch this for all processes that share the storage."""
         self.patience: float = 0.0
         """Seconds to wait while another process fetches it."""
+        self.spares: Callable[[StoredResponse, float], bool] | None = None
+        """What `is_spared_by` says, once it may be looked for in an outer storage."""
+        self.refusal: Verdict | None = None
+        """The verdict on a request that is never sent, whatever an outer storage holds: see `Refusals`."""
 
     # As an outer storage knows it: see `storage.outer.OuterFetch`.
 
@@ -163,12 +172,15 @@ class Fetch(Step):
         return self.is_uncacheable and (self.length is None or self.length > SHORT)
 
     def is_spared_by(self, entry: StoredResponse, now: float) -> bool:
-        """Whether `entry` of an outer storage, if it is fresh, makes this fetch needless.
+        """Whether `entry` of an outer storage answers this fetch's request without the server."""
+        return self.spares is not None and self.spares(entry, now)
 
-        In the background an entry that is itself due for a refresh does not: this fetch may be that refresh.
-        """
-        decision = self.prepared.decision
-        return not self.background or decision is None or now - entry.began < decision.ahead(entry.ttl)
+    def uses(self, revalidate_for: float) -> Uses:
+        """For how long `stored` may be of use once its TTL is over."""
+        decision, entry = self.prepared.decision, self.stored
+        if decision is None or entry is None:
+            return NO_USES
+        return uses_of(entry, decision, revalidate_for, states=self.lifetime is not None)
 
 
 class Stale(Step):

@@ -10,14 +10,13 @@ from ..coherence.single_flight import Landing
 from ..protocol.conditional import selects, updated_items
 from ..protocol.fields import content_length, fields
 from ..protocol.vary import vary_names
-from ..storage.entry import StoredResponse, header_items, lasting
+from ..storage.entry import StoredResponse, lasting
 from ..telemetry.outcome import EXTENSION, CacheOutcome, Reason
-from .http_library import content_of, field_lines
+from .http_library import content_of, field_lines, in_front, like
 from .incoming import Incoming
-from .judging import View, judge
 from .staleness import Staleness
-from .steps import LEFT, Body, Fetch
-from .storability import DECISIVE, NEGATIVE, is_empty, unstorable
+from .steps import Body, Fetch
+from .storability import NEGATIVE, head_in, head_of, is_empty, unstorable
 
 if TYPE_CHECKING:
     from ..support.http_types import HttpResponse
@@ -33,43 +32,6 @@ _new = tuple.__new__  # the constructor of a NamedTuple costs twice as much
 
 class Arrivals(Staleness):
     """The part of the engine between the next transport's answer and the caller's."""
-
-    looks_at: frozenset[bytes] | None = DECISIVE
-    """The header fields of an answer that decide; None: all."""
-
-    def may_load(self, fetch: Fetch) -> bool:
-        """Whether an outer storage may answer this fetch."""
-        # Who has left a flight does not wait for its leader's claim either.
-        fetch.patience = 0.0 if fetch.prepared.reason == LEFT else self._patience(fetch.request)
-        return fetch.flight.storable and not fetch.prepared.refresh
-
-    def loaded(self, fetch: Fetch, found: list[StoredResponse]) -> HttpResponse | None:
-        """Take over what an outer storage `found`. The Response if that makes the fetch needless, else None."""
-        prepared, flight, storage = fetch.prepared, fetch.flight, self.storage
-        assert prepared.decision is not None
-        for entry in found:
-            if entry.vary:
-                storage.vary_by(prepared.key, entry.vary)
-            view = View(storage, prepared, self.variant(fetch.request, prepared.key), self.now(), self._owner)
-            if entry.key != view.key or not fetch.is_spared_by(entry, view.now):
-                continue
-            verdict = judge(self, fetch.request, prepared, entry, view)
-            if verdict.is_valid:
-                entry.valid_at = view.epoch
-                entry.ahead = prepared.decision.ahead(entry.ttl)  # only from now on a hit may start a refresh
-                storage.represent(prepared.representation)
-                with storage.lock:
-                    storage.put(entry)
-                    storage.flights.remove(flight)
-                    if not fetch.background:
-                        self.counters.miss -= 1
-                        self.counters.hit += 1
-                        self.counters.tier += 1
-                        entry.hits += 1
-                flight.land(Landing.ANSWERED, entry)
-                age = view.now - entry.began
-                return self.answer(fetch.request, prepared, entry, "hit", verdict.reason, age, form=verdict.form)
-        return None
 
     def arrived(self, fetch: Fetch, response: HttpResponse) -> Body:
         """What to do with the body of `response`: hand it on, let it be stored as it is read, or look at it now."""
@@ -87,20 +49,19 @@ class Arrivals(Staleness):
         if self.fails_over(fetch, status):
             return Body.REPLACE
         fetch.supersedes = status < 500 and status not in SAYS_NOTHING
-        headers = fields(field_lines(response.headers), self.looks_at)
-        fetch.length, fetch.vary = content_length(headers), vary_names(headers)
-        fetch.encoded = "content-encoding" in headers
-        reason = self.why_unstorable(fetch, status, headers)
+        reason = self.read_head(fetch, status, field_lines(response.headers))
         if reason is not None:
             self.release(fetch)
             self.answers.mark(response, self._outcome(fetch, reason))
             return Body.HAND_ON
         return Body.STREAM if content_of(response) is None else Body.READ
 
-    def why_unstorable(self, fetch: Fetch, status: int, headers: dict[str, list[str]]) -> Reason | None:
-        """The reason code of an answer that is not stored, or None."""
+    def read_head(self, fetch: Fetch, status: int, items: list[tuple[bytes, bytes, bytes]]) -> Reason | None:
+        """Note in `fetch` what the header fields of its answer say. The reason code if it is not stored, or None."""
         assert fetch.prepared.decision is not None
-        return unstorable(status, headers, fetch.prepared.decision, self.storage.max_entry_bytes)
+        head, fetch.length = head_of(items)
+        fetch.vary, fetch.encoded = head.vary, head.is_encoded
+        return unstorable(status, head, fetch.length, fetch.prepared.decision, self.storage.max_entry_bytes)
 
     def kept(self, items: list[tuple[bytes, bytes, bytes]]) -> list[tuple[bytes, bytes, bytes]]:
         """The header fields of an answer that are stored."""
@@ -164,12 +125,9 @@ class Arrivals(Staleness):
 
     def incoming(self, fetch: Fetch, response: HttpResponse, kind: type[Any]) -> Incoming:
         """The body of `response` that is still to come, in a Response of `kind` for the caller."""
-        ours = object.__new__(kind)
-        ours.__dict__.update(response.__dict__)
+        ours = in_front(response, kind)
         ours.extensions = {**response.extensions}
-        headers: Any = object.__new__(self.library.headers)
-        headers.__dict__.update(response.headers.__dict__)
-        ours.headers = headers
+        ours.headers = like(response.headers, self.library.headers)
         self.answers.mark(ours, self._outcome(fetch, fetch.reason))
         return Incoming(self, fetch, ours)
 
@@ -254,7 +212,7 @@ class Arrivals(Staleness):
         return StoredResponse(
             key=key,
             status=status,
-            headers=header_items(headers),
+            headers=headers,
             raw=raw,
             content=content,
             extensions=extensions,
@@ -289,8 +247,8 @@ class Arrivals(Staleness):
             storage.flights.remove(flight)
         if why_not is None:
             storage.represent(prepared.representation)
-            fetch.stored = entry if entry.ttl > 0 else None
-            self.refreshed(flight.key)
+            fetch.stored = entry
+            self._backoff.pop(flight.key, None)  # if it was a refresh, it worked
         flight.land(Landing.ANSWERED, entry)
         return why_not
 
@@ -347,7 +305,9 @@ class Arrivals(Staleness):
 
         - `received`: the fields of the 304 alone.
         """
-        return self.why_unstorable(fetch, stale.status, headers)
+        assert fetch.prepared.decision is not None
+        length, bound = content_length(headers), self.storage.max_entry_bytes
+        return unstorable(stale.status, head_in(headers), length, fetch.prepared.decision, bound)
 
     def lifetime(self, fetch: Fetch, status: int, unchanged: bool | None) -> tuple[float, bool]:
         """The TTL of a new answer in seconds, and whether it is its own rather than the rule's.

@@ -37,7 +37,8 @@ def annotate(response: HttpResponse) -> None:
         return
     span.set_attribute("pywats_cache.status", outcome.status)
     span.set_attribute("pywats_cache.reason", outcome.reason)
-    span.set_attribute("pywats_cache.age", outcome.age)
+    if outcome.age is not None:
+        span.set_attribute("pywats_cache.age", outcome.age)
     span.set_attribute("pywats_cache.stored", outcome.stored)
     if outcome.rule is not None:
         span.set_attribute("pywats_cache.rule", outcome.rule)

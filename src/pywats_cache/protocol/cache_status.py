@@ -28,7 +28,8 @@ _FORWARDED = {  # RFC 9211 §2.2
 
 def cache_status(name: str, outcome: CacheOutcome) -> str:
     """What happened as a member of a `Cache-Status` field (RFC 9211), such as `pywats-cache; hit; ttl=280`."""
-    left = None if outcome.ttl is None or outcome.ttl == inf else int(outcome.ttl - outcome.age)
+    ttl, age = outcome.ttl, outcome.age
+    left = None if ttl is None or ttl == inf or age is None else int(ttl - age)
     parts = [name]
     if outcome.status in ("hit", "stale"):
         parts.append("hit")

@@ -103,6 +103,8 @@ class MemoryStorage(HishelFace):
         self.errors: int = 0
         self.trouble: str | None = None
         """The last failure of what is behind this memory, with what helps; no secret is in it."""
+        self.notices: dict[str, str] = {}
+        """What `doctor()` says of what is behind this memory though nothing failed, by code; no secret is in it."""
         self.tally: Tally = Tally()
         self.saved_bytes: int = 0
         self._start_face()
@@ -128,6 +130,10 @@ class MemoryStorage(HishelFace):
                 f"clock must be the one its storage uses already ({shown(self._clock)}), not {shown(clock)}"
             )
         return self._clock
+
+    def is_timed_by(self, clock: Clock) -> bool:
+        """Whether its transports go by `clock`, as far as that is settled."""
+        return self._clock is None or self._clock is clock
 
     def _now(self) -> float:
         return (self._clock or time.monotonic)()

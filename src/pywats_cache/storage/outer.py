@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from .entry import StoredResponse
+from .uses import Uses
 
 __all__ = ["OuterFetch"]
 
@@ -34,4 +35,10 @@ class OuterFetch(Protocol):
         """Whether its response turned out to be its caller's alone."""
 
     def is_spared_by(self, entry: StoredResponse, now: float) -> bool:
-        """Whether `entry`, if it is fresh, makes this fetch needless."""
+        """Whether `entry` answers this fetch's request without the server."""
+
+    def uses(self, revalidate_for: float) -> Uses:
+        """For how long `stored` may be of use once its TTL is over.
+
+        - `revalidate_for`: seconds for which one with a validator is kept to be asked about.
+        """

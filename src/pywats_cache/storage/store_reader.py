@@ -6,18 +6,20 @@ ledger.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol
 
 from ..errors import ConfigurationError, StorageError
 from .shared.base import SharingStorage, why_unusable
 from .shared.coherence import SharedCoherence
-from .shared.record_format import read
+from .shared.record_clock import age_of, this_moment
+from .shared.record_format import FORMAT, LaterRecordError, is_earlier, read
 from .url import parse_storage_url
 
 if TYPE_CHECKING:
     from .shared.backend import Change, Delta, Known, Rows
+    from .shared.record_clock import Moment
+    from .shared.record_format import Record
 
 __all__ = ["Look", "Seen", "Store", "look_at"]
 
@@ -46,15 +48,16 @@ class Look(Protocol):
 
 
 class Seen(NamedTuple):
-    """One record. `size`: bytes stored; `state`: `fresh`, or why it is not used.
+    """One record. `size`: bytes stored; `age`: None where the wall clock was wrong; `state`: what becomes of it.
 
-    `softened`: only served while it is refetched; `expired`, `dirtied`, `foreign` (see `why_unusable`); `unreadable`:
-    damaged, or of another key. Then there is no `head`.
+    `fresh`; `stale`: past its TTL, but it may still be served stale or validated; `softened`: only served while it is
+    refetched; `expired`, `dirtied`, `foreign` (see `why_unusable`); `earlier`, `later`: of another version, which this
+    one leaves alone; `unreadable`: damaged, or of another key. Of the last three there is no `record`.
     """
 
-    head: dict[str, Any] | None
+    record: Record | None
     state: str
-    age: float
+    age: float | None
     size: int
     saved: int
 
@@ -83,24 +86,30 @@ class Store:
 
     def entries(self, progress: Callable[[], object] = lambda: None) -> Iterator[Seen]:
         """All records, each checked whole, `progress` called after each. O(bytes stored)."""
+        now = this_moment(by_system=True)
         for variant, data in self._look.records():
-            yield self._seen(variant, data)
+            yield self._seen(variant, data, now)
             progress()
 
-    def _seen(self, variant: str, data: bytes) -> Seen:
+    def _seen(self, variant: str, data: bytes, now: Moment) -> Seen:
         try:
             record = read(data, key=self._look.secret or b"")
+        except LaterRecordError:
+            return Seen(None, "later", None, len(data), 0)
         except StorageError:
-            return Seen(None, "unreadable", 0.0, len(data), 0)
-        head = record.head
-        if head["key"] != variant:
-            return Seen(None, "unreadable", 0.0, len(data), 0)
-        age = time.time() - head["wall"]
-        state = why_unusable(head, self._coherence, age)
-        if state is None:
-            state = "softened" if self._coherence.softened_since(head["tags"], head["epoch"]) else "fresh"
-        saved = head["length"] - len(record.raw) if head["length"] else 0
-        return Seen(head, state, age, len(data), saved)
+            state = "earlier" if is_earlier(data) else "unreadable"
+            return Seen(None, state, None, len(data), 0)
+        if FORMAT + record.key != variant:
+            return Seen(None, "unreadable", None, len(data), 0)
+        age = age_of(record, now)
+        state = why_unusable(record, self._coherence, age) or self._usable(record, age)
+        saved = record.length - len(record.raw) if record.length else 0
+        return Seen(record, state, age, len(data), saved)
+
+    def _usable(self, record: Record, age: float | None) -> str:
+        if self._coherence.softened_since(record.tags, record.epoch):
+            return "softened"
+        return "fresh" if age is not None and age < record.ttl else "stale"
 
     def storage(self) -> SharingStorage:
         """A storage over this snapshot. What would change it raises StorageError."""

@@ -107,7 +107,7 @@ class TieredStorage:
     def save(self, fetch: OuterFetch, now: float) -> None:
         """Write what was stored of `fetch` to `outer`, or count that it failed. Blocks for I/O."""
         entry = fetch.stored
-        if entry is None or not self._usable:
+        if entry is None or entry.ttl <= 0 or not self._usable:
             return
         try:
             kept = self.outer.create_entry(*self._parts(entry, now, iter), fetch.key, ttl=entry.ttl)
@@ -119,7 +119,7 @@ class TieredStorage:
     async def asave(self, fetch: OuterFetch, now: float) -> None:
         """The same for an async `outer`; suspends for I/O."""
         entry = fetch.stored
-        if entry is None or not self._usable:
+        if entry is None or entry.ttl <= 0 or not self._usable:
             return
         try:
             kept = await self.outer.create_entry(*self._parts(entry, now, _as_async), fetch.key, ttl=entry.ttl)
@@ -161,8 +161,8 @@ class TieredStorage:
         try:
             record = unpack(data, key=self.memory.secret)
             # Of this very storage, so on its clock, which nobody sets back.
-            age = now - record.head["began"]
-            if record.head["generation"] == self._generation and 0.0 <= age < record.head["ttl"]:
+            age = now - record.began
+            if record.generation == self._generation and 0.0 <= age < record.ttl:
                 content = decode(record.items(), record.raw)
                 if content is not None:
                     entry = record.entry(content=content, began=now - age)

@@ -33,7 +33,16 @@ __all__ = [
 STORAGE_VARIABLE = "PYWATS_CACHE_STORAGE"
 """Names the storage of the WATS clients that are given none."""
 
-_PARAMETERS = ("max_entries", "max_bytes", "max_entry_bytes", "policy", "max_lag", "on_unreachable", "prefix")
+_PARAMETERS = (
+    "max_entries",
+    "max_bytes",
+    "max_entry_bytes",
+    "policy",
+    "max_lag",
+    "on_unreachable",
+    "prefix",
+    "revalidate_for",
+)
 FORMS = "'memory://', 'sqlite:///path/to/cache.db' or 'redis://host:6379/0'"
 
 
@@ -54,9 +63,9 @@ def storage_from_url(
     - `sqlite:///cache.db`: a `SharedStorage` at that path, relative to the working directory; an absolute path begins
       with a fourth slash (`sqlite:////var/cache/pywats.db`), a drive (`sqlite:///C:/cache.db`) or a `~`
       (`sqlite:///~/cache.db`). A shared folder of Windows (`sqlite://///server/share/cache.db`) is refused.
-      `max_entries` and `max_bytes` bound the file.
-    - `redis://host:6379/0`, `rediss://…`: a `RedisSharedStorage`; `max_lag`, `on_unreachable` and `prefix` are its own,
-      the other parameters redis-py's. Its digest key comes from the environment.
+      `max_entries` and `max_bytes` bound the file, `revalidate_for` is in seconds.
+    - `redis://host:6379/0`, `rediss://…`: a `RedisSharedStorage`; `max_lag`, `on_unreachable`, `prefix` and
+      `revalidate_for` are its own, the other parameters redis-py's. Its digest key comes from the environment.
 
     Raises ConfigurationError that says what is wrong, calls the URL `name` and never repeats a password.
     """
@@ -127,7 +136,7 @@ def _parse(url: str) -> StorageURL:
         return StorageURL(scheme, "", _options(parts.query, ("max_entries", "max_bytes", "max_entry_bytes", "policy")))
     if not path or path.endswith("/") or "\0" in path:
         raise ConfigurationError("sqlite:/// must name a file, as sqlite:///path/to/cache.db")
-    return StorageURL(scheme, path, _options(parts.query, ("max_entries", "max_bytes")))
+    return StorageURL(scheme, path, _options(parts.query, ("revalidate_for", "max_entries", "max_bytes")))
 
 
 def _redis(parts: SplitResult) -> StorageURL:
@@ -135,11 +144,8 @@ def _redis(parts: SplitResult) -> StorageURL:
     options: dict[str, Any] = {}
     theirs: list[tuple[str, str]] = []
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
-        if name == "max_lag":
-            try:
-                options[name] = seconds(name, float(value), positive=True)
-            except ValueError:
-                raise ConfigurationError("parameter max_lag must be a number of seconds > 0") from None
+        if name in ("max_lag", "revalidate_for"):
+            options[name] = _seconds(name, value, positive=name == "max_lag")
         elif name in ("on_unreachable", "prefix"):
             options[name] = value
         else:
@@ -179,10 +185,21 @@ def _options(query: str, names: tuple[str, ...]) -> dict[str, Any]:
             continue
         if name in found:
             raise ConfigurationError(f"parameter {name} must be given once")
+        if name == "revalidate_for":
+            found[name] = _seconds(name, value)
+            continue
         if not value.isascii() or not value.isdigit() or len(value) > 18 or not int(value):
             raise ConfigurationError(f"parameter {name} must be a whole number >= 1, of 18 digits at most")
         found[name] = int(value)
     return found
+
+
+def _seconds(name: str, value: str, *, positive: bool = False) -> float:
+    try:
+        return seconds(name, float(value), positive=positive)
+    except ValueError:
+        sign = ">" if positive else ">="
+        raise ConfigurationError(f"parameter {name} must be a number of seconds {sign} 0") from None
 
 
 def is_shared(storage: object) -> TypeIs[SharingStorage]:

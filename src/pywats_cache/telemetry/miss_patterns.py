@@ -33,7 +33,9 @@ class Diary:
         if rule not in self.rules and len(self.rules) >= MAX_RULES:
             return
         self.rules[rule] += 1
-        for part in (query or "").split("&")[:MAX_PARAMETERS]:
+        if not query:
+            return
+        for part in query.split("&")[:MAX_PARAMETERS]:
             name, _, value = part.partition("=")
             if len(name) > MAX_NAME:
                 continue
@@ -51,6 +53,6 @@ class Diary:
 
     def expired(self, rule: str, age: float, ttl: float) -> None:
         """What was stored was asked for at this age, past its TTL."""
-        if rule in self.gaps or len(self.gaps) < MAX_RULES:
+        if age == age and (rule in self.gaps or len(self.gaps) < MAX_RULES):  # NaN: it is not known
             before = self.gaps.get(rule)
             self.gaps[rule] = (age if before is None else before[0] * 0.8 + age * 0.2, ttl)

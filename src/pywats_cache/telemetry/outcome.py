@@ -130,7 +130,7 @@ class CacheOutcome(NamedTuple):
     - `status`: exactly one of `hit`, `stale`, `revalidated`, `miss`, `collapsed`, `bypass`.
     - `reason`: a code of `REASONS`: for a miss that could not be stored, why not; else why it was or was not a hit.
     - `age`: seconds since the request that fetched the answer was sent (RFC mode: as RFC 9111 §4.2.3 counts); 0.0 for a
-      new one.
+      new one, and None where a wrong clock dated it, so that nobody knows.
     - `ttl`: seconds an answer of this route stays fresh; None where nothing is cached.
     - `key`: a digest that names the stored answer and tells nothing of URL or credentials; None on a bypass.
     - `stored`: whether the answer is in the storage now. For a body of unknown length it turns True at its clean end.
@@ -139,7 +139,7 @@ class CacheOutcome(NamedTuple):
 
     status: Status
     reason: Reason
-    age: float = 0.0
+    age: float | None = 0.0
     ttl: float | None = None
     key: str | None = None
     stored: bool = False

@@ -109,7 +109,10 @@ class AsyncCache(Mounted):
             kind = step.__class__
             if kind is Fetch:
                 self._tasks.let_go()
-                return await self._fetch(step)
+                step = await self._fetch(step)
+                if step.__class__ is not Stale:
+                    return step
+                kind = Stale
             if kind is Forward:
                 return await self._forward(step)
             if kind is Stale:
@@ -171,22 +174,26 @@ class AsyncCache(Mounted):
                 there = await outer.aload(fetch, engine.decode, engine.now())
                 found = await self._with_news(engine.loaded, fetch, there)
                 if found is not None:
+                    if fetch.claim is not None:
+                        await outer.asave(fetch, engine.now())
                     return found
+            if fetch.refusal is not None:
+                return engine.nothing_found(fetch)
             response = await self.next_transport.handle_async_request(fetch.to_send)
             if engine.tells_others(fetch.prepared, response):
                 body = await self._run(engine.arrived, fetch, response)
             else:
                 body = await self._with_news(engine.arrived, fetch, response)
-            save = self._saver(fetch)
-            if body is Body.HAND_ON:
-                if save is not None:
-                    await save()
-                return response
             if body is Body.STREAM:
                 library = engine.library
                 incoming = engine.incoming(fetch, response, library.async_incoming_response)
                 library.async_incoming_stream(response.stream, incoming, self)
                 return incoming.response
+            save = self._saver(fetch)
+            if body is Body.HAND_ON:
+                if save is not None:
+                    await save()
+                return response
             raw = await self._read(response)
             if body is Body.READ:
                 answer = await self._with_news(engine.finished, fetch, response, raw)

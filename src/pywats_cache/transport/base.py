@@ -89,6 +89,7 @@ class Mounted:
             memory = storage if isinstance(storage, MemoryStorage) else MemoryStorage()
         used = memory.use_clock(clock, monotonic)
         self._engine = self._make_engine(controller or Controller(), memory, used, record, flag("log_hits", log_hits))
+        self._engine.looks_behind = self._outer is not None
         self._mount(transport)
 
     def _make_engine(

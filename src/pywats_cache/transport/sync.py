@@ -76,7 +76,10 @@ class SyncCache(Mounted):
         while True:
             kind = step.__class__
             if kind is Fetch:
-                return self._fetch(step)
+                step = self._fetch(step)
+                if step.__class__ is not Stale:
+                    return step
+                kind = Stale
             if kind is Forward:
                 return self._forward(step)
             if kind is Stale:
@@ -116,19 +119,23 @@ class SyncCache(Mounted):
                 there = outer.load(fetch, engine.decode, engine.now())
                 found = engine.with_news(engine.loaded, fetch, there)
                 if found is not None:
+                    if fetch.claim is not None:
+                        outer.save(fetch, engine.now())
                     return found
+            if fetch.refusal is not None:
+                return engine.nothing_found(fetch)
             response = self.next_transport.handle_request(fetch.to_send)
             body = engine.with_news(engine.arrived, fetch, response)
-            save = self._saver(fetch)
-            if body is Body.HAND_ON:
-                if save is not None:
-                    save()
-                return response
             if body is Body.STREAM:
                 library = engine.library
                 incoming = engine.incoming(fetch, response, library.incoming_response)
                 library.incoming_stream(response.stream, incoming, self)
                 return incoming.response
+            save = self._saver(fetch)
+            if body is Body.HAND_ON:
+                if save is not None:
+                    save()
+                return response
             raw = self._read(response)
             if body is Body.READ:
                 answer = engine.with_news(engine.finished, fetch, response, raw)

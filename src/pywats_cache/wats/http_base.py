@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigurationError
+from ..storage.entry import known_age
 from ..support.checks import text
 from ..support.clock import monotonic
 from ..support.showing import shown_address
@@ -99,7 +100,7 @@ class Mounting(Exchange):
         if found.key is None or not found.stored or found.dirtied_by is not None:
             return None
         entry = self._mounted._engine.storage.find(found.key)
-        return None if entry is None else entry.began
+        return None if entry is None or known_age(entry.began) is None else entry.began
 
     def clock(self) -> float:
         """The time on the cache's clock, or on the system's with the cache off."""

@@ -231,24 +231,6 @@ def test_a_signal_handler_that_closes_within_a_question_fails_it_and_loses_nothi
     other.close()
 
 
-def test_a_clock_is_read_though_another_thread_closes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    storage = SharedStorage(tmp_path / "c.db")
-    cells = storage._files.cells
-    turns = iter([True, False])
-
-    def closed_just_now() -> memoryview:
-        found = cells()
-        if next(turns):
-            storage.close()
-        return found
-
-    monkeypatch.setattr(storage._files, "cells", closed_just_now)
-    assert storage._was_set_back(10**15) is False
-    monkeypatch.undo()
-    assert storage._was_set_back(10**14) is True
-    storage.close()
-
-
 def test_what_was_lost_while_closed_is_still_lost(tmp_path: Path) -> None:
     ledger = SqliteLedger(tmp_path / "c.db", pytest.fail)
     before = ledger.pull(NOTHING)

@@ -14,6 +14,8 @@ from .ledger import failure
 __all__ = ["RedisRows"]
 
 MAX_VARIANTS = 64
+LONGEST = 10 * 365 * 86_400.0
+"""Seconds for which the server keeps a record that never ends to be of use."""
 SCAN = 500
 """Names asked for at one time."""
 _PUT = """
@@ -23,6 +25,10 @@ if redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[5]) * 2 then redis.call('DEL', K
 redis.call('HSET', KEYS[1], 'd' .. ARGV[1], ARGV[3], 'o' .. ARGV[1], ARGV[2])
 if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[4]) then redis.call('PEXPIRE', KEYS[1], ARGV[4]) end
 return 1
+"""
+_PROLONG = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+return 0
 """
 _RELEASE = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
@@ -42,6 +48,7 @@ class RedisRows:
         self._client = client
         self._prefix = prefix
         self._put = client.register_script(_PUT)
+        self._prolong = client.register_script(_PROLONG)
         self._release = client.register_script(_RELEASE)
 
     def _name(self, key: str) -> str:
@@ -57,7 +64,7 @@ class RedisRows:
 
     def put(self, row: Row, now: float) -> bool:
         """Store `row`, unless what is there began its fetch later."""
-        left = int((row.expires - now) * 1000)
+        left = int(min(row.expires - now, LONGEST) * 1000)
         if left <= 0:
             return False
         order = f"{row.epoch:020d}{row.wall:020.6f}"
@@ -99,6 +106,13 @@ class RedisRows:
             if self._client.set(name, token, nx=True, px=int(seconds * 1000)):
                 return token
             return OPEN if self._client.get(name) == OPEN.encode() else None
+        except Exception as error:  # noqa: BLE001 - and not as the cause: see `failure`
+            raise failure(error, type(error).__name__) from None
+
+    def prolong(self, key: str, token: str, seconds: float) -> None:
+        """Let the right end then; see `Rows`."""
+        try:
+            self._prolong(keys=[f"{self._prefix}:claim:{key}"], args=[token, max(1, int(seconds * 1000))])
         except Exception as error:  # noqa: BLE001 - and not as the cause: see `failure`
             raise failure(error, type(error).__name__) from None
 

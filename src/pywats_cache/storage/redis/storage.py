@@ -13,7 +13,7 @@ from ...support.fork import renew_in_child
 from ...support.showing import is_host, shown
 from ..memory import MemoryStorage
 from ..shared.backend import EPOCH, LOST
-from ..shared.base import SharingStorage
+from ..shared.base import REVALIDATE_FOR, SharingStorage
 from ..shared.coherence import SharedCoherence
 from .ledger import RedisLedger
 from .records import RedisRows
@@ -74,6 +74,8 @@ class RedisSharedStorage(SharingStorage):
     - `on_unreachable`: what becomes of a write while the server cannot be reached: `"continue"` sends it (this process
       stops using the cache and the others are bounded by the TTL until it can tell them), `"fail"` raises StorageError.
     - `prefix`: what the names of all keys begin with, to keep several caches on one server apart.
+    - `revalidate_for`: seconds past its TTL for which a response with a validator is kept to be revalidated by a
+      conditional request; a day by default.
 
     Raises ConfigurationError or ConfigurationTypeError for bad arguments, never because the server is away.
     """
@@ -91,6 +93,7 @@ class RedisSharedStorage(SharingStorage):
         max_lag: float = 1.0,
         on_unreachable: Literal["continue", "fail"] = "continue",
         prefix: str = "pywats-cache",
+        revalidate_for: float = REVALIDATE_FOR,
     ) -> None:
         try:
             from redis.backoff import NoBackoff
@@ -109,7 +112,7 @@ class RedisSharedStorage(SharingStorage):
         self._client = client
         self._may_continue = on_unreachable == "continue"
         self._redis = RedisLedger(client, prefix, self._max_lag)
-        super().__init__(memory, self._redis, RedisRows(client, prefix), secret, "redis")
+        super().__init__(memory, self._redis, RedisRows(client, prefix), secret, "redis", revalidate_for)
         if secret is None:
             self._warn(f"redis: no answers are shared: give digest_key=, or {KEY_VARIABLE}, the same on all machines")
         renew_in_child(self)

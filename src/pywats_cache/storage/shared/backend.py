@@ -111,6 +111,9 @@ class Rows(Protocol):
     def claim(self, key: str, seconds: float) -> str | None:
         """The right to fetch `key` for all, as a token, for so long; OPEN; or None: another process has it."""
 
+    def prolong(self, key: str, token: str, seconds: float) -> None:
+        """Let the right end `seconds` from now, be that later or sooner than before, if `token` still has it."""
+
     def release(self, key: str, token: str, open_for: float) -> None:
         """Give the right back, if `token` still has it; with `open_for`, anyone may fetch it for that many seconds."""
 

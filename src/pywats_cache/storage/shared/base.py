@@ -6,27 +6,33 @@ import logging
 import time
 import uuid
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from math import nan
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
 
 from ...coherence.single_flight import SOLITARY_SECONDS
 from ...errors import ConfigurationTypeError, StorageError
+from ...support.checks import seconds
+from ...support.clock import monotonic
 from ...support.showing import printable, shown
 from ..compression import squeeze
 from ..memory import MemoryStorage
 from .backend import OPEN, Row
 from .coherence import SharedCoherence
-from .record_format import pack, unpack
+from .record_clock import age_of, this_moment
+from .record_format import FORMAT, LaterRecordError, pack, unpack
 
 if TYPE_CHECKING:
     from ..entry import StoredResponse
     from ..outer import OuterFetch
+    from ..uses import Uses
     from .backend import Ledger, Rows
+    from .record_clock import Moment
     from .record_format import Record
 
-__all__ = ["SharingStorage", "why_unusable"]
+__all__ = ["REVALIDATE_FOR", "SharingStorage", "why_unusable"]
 
 logger: logging.Logger = logging.getLogger("pywats_cache.storage.shared")
 
@@ -35,6 +41,8 @@ WARN_EVERY = 60.0
 CLAIM_SECONDS = 5.0
 """How long one process may fetch for all; after that another one does, be the first dead or only slow. The order of
 records keeps what a late one brings from replacing what was fetched after it."""
+REVALIDATE_FOR = 86_400.0
+"""A day: what a station asked for in one shift it asks for again in the next, and a 304 costs no body."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.05
 """Seconds between two looks while another process fetches."""
 Decode = Callable[[list[tuple[bytes, bytes, bytes]], bytes], bytes | None]
@@ -46,6 +54,8 @@ class SharingStorage:
     - `memory`: the hot part; it belongs to this storage from now on.
     - `secret`: the key of the digests, the same for all processes; None: records cannot be shared.
     - `name`: what warnings call it.
+    - `revalidate_for`: seconds past its TTL for which a response with a validator is kept to be asked about. Others
+      are kept to the end of the longest window of their rule.
 
     What is stored holds no credential and no query: names are digests keyed by `secret`, request headers are not kept,
     and each record has a checksum, keyed too, so that nobody without the key can forge one. A failure is never raised:
@@ -60,11 +70,18 @@ class SharingStorage:
     """What helps where this kind of store fails."""
 
     def __init__(
-        self, memory: MemoryStorage | None, ledger: Ledger, rows: Rows, secret: bytes | None, name: str
+        self,
+        memory: MemoryStorage | None,
+        ledger: Ledger,
+        rows: Rows,
+        secret: bytes | None,
+        name: str,
+        revalidate_for: float = REVALIDATE_FOR,
     ) -> None:
         if memory is not None and not isinstance(memory, MemoryStorage):
             raise ConfigurationTypeError(f"memory must be a MemoryStorage, not {shown(memory)}")
         self.memory: MemoryStorage = MemoryStorage() if memory is None else memory
+        self.revalidate_for: float = seconds("revalidate_for", revalidate_for)
         self._ledger = ledger
         self._rows = rows
         self._secret = secret
@@ -111,7 +128,7 @@ class SharingStorage:
         found: list[StoredResponse] = []
         if self._secret is None:
             return found, False
-        key = fetch.key
+        key = FORMAT + fetch.key
         try:
             if not self._ledger.is_in_place():
                 self._coherence.doubt()
@@ -137,12 +154,18 @@ class SharingStorage:
     def _read(self, key: str, decode: Decode, now: float) -> list[StoredResponse]:
         found: list[StoredResponse] = []
         outdated: list[tuple[str, str]] = []
+        moment: Moment | None = None
         for variant, data in self._rows.get(key):
-            entry = self._entry(variant, data, decode, now)
-            if entry is None:
+            moment = moment or self._moment()
+            try:
+                entry = self._entry(variant, data, decode, now, moment)
+            except LaterRecordError as error:
+                self._notice(f"{self._name} holds {error}; it is left alone, and fetched anew here")
+            except _UselessError:
                 outdated.append((key, variant))
             else:
-                found.append(entry)
+                if entry is not None:
+                    found.append(entry)
         if outdated:
             self._rows.remove(outdated)
         return found
@@ -153,16 +176,11 @@ class SharingStorage:
         generation = self._coherence.generation
         try:
             if entry is not None and self._secret is not None and generation is not None:
-                wall = self._wall()
-                began = wall - (now - entry.began)
-                packed = squeeze(entry)
-                if packed is not None:
-                    self.memory.saved_bytes += len(entry.raw) - len(packed)
-                data = pack(
-                    entry, wall=began, generation=generation, writer=self._instance, key=self._secret, packed=packed
-                )
-                row = Row(fetch.key, entry.key, data, entry.epoch, wall - (now - entry.fetched), began + entry.ttl)
-                self._rows.put(row, wall)
+                moment, ago = self._moment(), now - entry.began
+                uses = fetch.uses(self.revalidate_for)
+                left = entry.ttl + uses.longest - ago
+                if left > 0:
+                    self._put(fetch.key, entry, now, moment, uses, generation)
         except Exception as error:  # noqa: BLE001 - a cache failure never fails a request
             self._failed("writing", error)
         if fetch.claim is not None:
@@ -171,17 +189,49 @@ class SharingStorage:
             except Exception as error:  # noqa: BLE001 - it ends by itself
                 self._failed("writing", error)
 
+    def _put(self, key: str, entry: StoredResponse, now: float, moment: Moment, uses: Uses, generation: str) -> None:
+        ago = now - entry.began
+        packed = squeeze(entry)
+        if packed is not None:
+            self.memory.saved_bytes += len(entry.raw) - len(packed)
+        data = pack(
+            entry,
+            wall=moment.wall - ago,
+            generation=generation,
+            writer=self._instance,
+            key=self._secret or b"",
+            packed=packed,
+            uses=uses,
+            boot=moment.boot,
+            since_boot=moment.since_boot - ago,
+        )
+        fetched = moment.wall - (now - entry.fetched)
+        ends = moment.wall - ago + entry.ttl + uses.longest
+        self._rows.put(Row(FORMAT + key, FORMAT + entry.key, data, entry.epoch, fetched, ends), moment.wall)
+
     async def asave(self, fetch: OuterFetch, now: float) -> None:
         """`save` in a worker thread, to its end even if cancelled."""
         if fetch.stored is not None or fetch.claim is not None:
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(self.save, fetch, now)
 
+    def lend(self, fetch: OuterFetch, seconds: float) -> None:
+        """Let the claim of `fetch` end `seconds` from now, if it has not ended. Blocks for I/O."""
+        if fetch.claim is not None:
+            try:
+                self._rows.prolong(FORMAT + fetch.key, fetch.claim, seconds)
+            except Exception as error:  # noqa: BLE001 - it ends by itself
+                self._failed("writing", error)
+
+    async def alend(self, fetch: OuterFetch, seconds: float) -> None:
+        """`lend` in a worker thread."""
+        await anyio.to_thread.run_sync(self.lend, fetch, seconds)
+
     def _release(self, fetch: OuterFetch) -> None:
         token, fetch.claim = fetch.claim, None
         if token is not None:
             # Nobody queues for what cannot be shared.
-            self._rows.release(fetch.key, token, SOLITARY_SECONDS if fetch.is_uncacheable else 0.0)
+            self._rows.release(FORMAT + fetch.key, token, SOLITARY_SECONDS if fetch.is_uncacheable else 0.0)
 
     def peek(self, key: str, decode: Decode, now: float) -> list[StoredResponse]:
         """What is stored under `key`, dirtied and expired records too; for explanations. Nothing changes. Blocks."""
@@ -189,57 +239,64 @@ class SharingStorage:
         if self._secret is None:
             return found
         try:
-            for variant, data in self._rows.get(key):
-                record = self._unpacked(variant, data)
+            moment = self._moment()
+            for variant, data in self._rows.get(FORMAT + key):
+                try:
+                    record = self._unpacked(variant, data)
+                except (LaterRecordError, _UselessError):
+                    continue
                 # Of a foreign ledger nothing can be said, not even that it was dirtied.
-                if record is not None and why_unusable(record.head, self._coherence, 0.0) != "foreign":
+                if why_unusable(record, self._coherence, 0.0) != "foreign":
                     content = decode(record.items(), record.raw)
                     if content is not None:
-                        found.append(record.entry(content=content, began=now - self._age(record.head, now)))
+                        found.append(record.entry(content=content, began=self._began(record, now, moment)))
         except Exception as error:  # noqa: BLE001 - a cache failure never fails a caller
             self._failed("reading", error)
         return found
 
-    def _entry(self, variant: str, data: bytes, decode: Decode, now: float) -> StoredResponse | None:
-        """The entry of a record that may still be used, else None."""
-        record = self._unpacked(variant, data)
-        if record is None:
-            return None
-        age = self._age(record.head, now)
-        if why_unusable(record.head, self._coherence, age) is not None:
-            return None
-        content = decode(record.items(), record.raw)
-        return None if content is None else record.entry(content=content, began=now - age)
+    def _entry(self, variant: str, data: bytes, decode: Decode, now: float, moment: Moment) -> StoredResponse | None:
+        """The entry of a record that may still be of use; None for one that is past every use.
 
-    def _unpacked(self, variant: str, data: bytes) -> Record | None:
+        Raises LaterRecordError, or _UselessError for one that nobody can use.
+        """
+        record = self._unpacked(variant, data)
+        began = self._began(record, now, moment)
+        why_not = why_unusable(record, self._coherence, None if began != began else now - began)
+        if why_not == "expired":
+            return None  # the upkeep takes it out, by a clock that it trusts
+        content = None if why_not is not None else decode(record.items(), record.raw)
+        if content is None:
+            raise _UselessError
+        return record.entry(content=content, began=began)
+
+    def _unpacked(self, variant: str, data: bytes) -> Record:
+        """The record in `data`. Raises as `_entry` does."""
         try:
             record = unpack(data, key=self._secret or b"")
+        except LaterRecordError:
+            raise
         except StorageError as error:
             self._failed("reading", error)
-            return None
-        return record if record.head["key"] == variant else None  # else a whole record in the wrong place
+            raise _UselessError from None
+        if FORMAT + record.key != variant:  # a whole record in the wrong place
+            raise _UselessError
+        return record
 
-    def _age(self, head: dict[str, Any], now: float) -> float:
-        # On our own clock where it is our own record, for nobody sets that back.
-        age: float = now - head["began"] if head["writer"] == self._instance else self._wall() - head["wall"]
-        return age
+    def _began(self, record: Record, now: float, moment: Moment) -> float:
+        """When the request of `record` was sent, on this process's clock; NaN: nobody knows."""
+        if record.writer == self._instance:  # on our own clock, for nobody sets that back
+            return record.began
+        age = age_of(record, moment)
+        return nan if age is None else now - age
+
+    def _moment(self) -> Moment:
+        return this_moment(by_system=self.memory.is_timed_by(monotonic))
 
     @property
     def _coherence(self) -> SharedCoherence:
         coherence = self.memory.coherence
         assert isinstance(coherence, SharedCoherence)
         return coherence
-
-    def _wall(self) -> float:
-        """The wall time. If it was set back, the ages of all records are unknown, so all of them are dropped."""
-        wall = time.time()
-        if self._was_set_back(int(wall * 1000)):
-            self._coherence.bump_all()
-        return wall
-
-    def _was_set_back(self, now: int) -> bool:
-        """Whether the wall clock, `now` in milliseconds, is behind what a process of this store has seen."""
-        return False
 
     def clear(self) -> None:
         """Forget everything stored, in every process: first it becomes invalid, then the records go. Blocks for I/O."""
@@ -248,6 +305,11 @@ class SharingStorage:
             self._rows.clear()
         except StorageError as error:
             self._failed("writing", error)
+
+    def _notice(self, text: str) -> None:
+        """Say once a minute, and in `doctor()`, what is no failure and nevertheless worth knowing."""
+        self.memory.notices["later-version"] = text
+        self._warn(text)
 
     # ── failures ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -258,7 +320,8 @@ class SharingStorage:
             raise StorageError(f"{doing} {self._name} failed ({why})") from error
         self.memory.errors += 1  # a hint, without the lock: the caller may hold it, taken in another order
         kind = getattr(error, "kind", "") or type(error.__cause__ or error).__name__
-        self.memory.trouble = f"{doing} {self._name} failed ({kind}); {self._remedy}"
+        remedy = getattr(error, "remedy", "") or self._remedy
+        self.memory.trouble = f"{doing} {self._name} failed ({kind}); {remedy}"
         self._warn(f"{doing} {self._name} failed ({why}); requests go to the server")
 
     def _warn(self, message: str) -> None:
@@ -276,13 +339,18 @@ class SharingStorage:
         return f"{type(self).__name__}({self._name!r}, {self.memory!r})"
 
 
-def why_unusable(head: dict[str, Any], coherence: SharedCoherence, age: float) -> str | None:
-    """Why a record must not be used, or None.
+class _UselessError(Exception):
+    """A record that nobody can use, and that is to be taken out."""
 
-    `dirtied`; `foreign`: it is of another ledger, or of a later state of this one, restored from a copy; `expired`.
+
+def why_unusable(record: Record, coherence: SharedCoherence, age: float | None) -> str | None:
+    """Why a record must not be used, or None. What is past its TTL may still be served stale, or validated.
+
+    `dirtied`; `foreign`: it is of another ledger, or of a later state of this one, restored from a copy; `expired`: it
+    is past every use. One of an unknown `age` is not.
     """
-    if coherence.dirtied_since(head["tags"], head["epoch"]):  # first: it learns what is new
+    if coherence.dirtied_since(record.tags, record.epoch):  # first: it learns what is new
         return "dirtied"
-    if head["generation"] != coherence.generation or head["epoch"] > coherence.epoch:
+    if record.generation != coherence.generation or record.epoch > coherence.epoch:
         return "foreign"
-    return None if 0.0 <= age < head["ttl"] else "expired"
+    return None if age is None or age < record.useful else "expired"

@@ -8,16 +8,13 @@ from ...errors import ConfigurationError, ConfigurationTypeError, StorageError
 from ...support.checks import whole
 from ...support.showing import looks_like_url, shown, shown_path
 from ..memory import MemoryStorage
-from ..shared.base import SharingStorage
-from .epoch_file import LATEST
+from ..shared.base import REVALIDATE_FOR, SharingStorage
 from .install_key import install_key
 from .ledger import SqliteLedger
 from .records import SqliteRecords
 from .store_files import check_store, part, resolved
 
 __all__ = ["SharedStorage"]
-
-CLOCK_SLACK_MS = 1000
 
 
 class SharedStorage(SharingStorage):
@@ -29,6 +26,8 @@ class SharedStorage(SharingStorage):
       machine: neither the lock of SQLite nor shared memory reaches over a network.
     - `memory`: the hot part; None: a `MemoryStorage()`. It belongs to this storage from now on.
     - `max_entries`, `max_bytes`: bounds of the file.
+    - `revalidate_for`: seconds past its TTL for which a response with a validator is kept to be revalidated by a
+      conditional request; a day by default.
 
     A write is seen by every process at its next request. What is stored holds no credential and no query.
 
@@ -51,6 +50,7 @@ class SharedStorage(SharingStorage):
         memory: MemoryStorage | None = None,
         max_entries: int = 100_000,
         max_bytes: int = 1 << 30,
+        revalidate_for: float = REVALIDATE_FOR,
     ) -> None:
         if not isinstance(path, (str, Path)):
             raise ConfigurationTypeError(f"path must be a path of a file, not {shown(path)}")
@@ -69,17 +69,7 @@ class SharedStorage(SharingStorage):
             secret = install_key(part(self.path, "-key"))
         except (OSError, StorageError) as error:
             problem = error
-        super().__init__(memory, self._files, self._records, secret, shown_path(self.path.name, "sqlite"))
+        name = shown_path(self.path.name, "sqlite")
+        super().__init__(memory, self._files, self._records, secret, name, revalidate_for)
         if problem is not None:
             self._failed("reading the key", problem)
-
-    def _was_set_back(self, now: int) -> bool:
-        while True:
-            cells = self._files.cells()
-            try:
-                latest = cells[LATEST]
-                if now >= latest or now < latest - CLOCK_SLACK_MS:
-                    cells[LATEST] = now
-            except ValueError:  # another thread has closed them since
-                continue
-            return now < latest - CLOCK_SLACK_MS
