@@ -160,14 +160,17 @@ def _listen(web: Any, client: Any, as_json: bool, **options: Any) -> None:
         else f"listening; the page is at {listener.url}/cache#token={token} (Ctrl+C ends it)"
     )
     print(text, flush=True)
-    # As Ctrl+C, which does nothing where a shell started this in the background.
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # As Ctrl+C, which does nothing where a shell started this in the background. SIGBREAK: Ctrl+Break under Windows,
+    # and a console that is closed.
+    ends = [getattr(signal, name) for name in ("SIGTERM", "SIGBREAK") if hasattr(signal, name)]
+    before = [(number, signal.signal(number, signal.default_int_handler)) for number in ends]
     try:
         listener.join()
     except KeyboardInterrupt:
         pass
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before:
+            signal.signal(number, handler)
         listener.stop_thread()
 
 

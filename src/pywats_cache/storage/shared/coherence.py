@@ -33,6 +33,7 @@ _T = TypeVar("_T")
 UNKNOWN = -1
 NOW = sys.maxsize
 """Later than every epoch."""
+NEVER = float("-inf")
 RETRY = 0.25
 """Seconds without asking after the ledger could not be asked, so that requests are not held up one by one."""
 CHECK = 0.25
@@ -54,6 +55,7 @@ class SharedCoherence(Coherence):
         "_cells",
         "_checked_until",
         "_failed_at",
+        "_failures",
         "_generation",
         "_ledger",
         "_local",
@@ -81,7 +83,9 @@ class SharedCoherence(Coherence):
         self._lost = 0
         self._windows: dict[str, float] = {}
         self._told_floors = 0
-        self._retry_at = self._checked_until = self._failed_at = float("-inf")
+        self._retry_at = self._checked_until = self._failed_at = NEVER
+        self._failures = 0
+        """Changes that could not be committed."""
         self._all_told = self._at_any_origin = self._owes = False
         self.is_out_of_reach: bool = False
         self._pinned: set[int] = set()
@@ -200,7 +204,7 @@ class SharedCoherence(Coherence):
         self._pulled = self._local = delta.epoch
         self.is_out_of_reach = False
         # While it is not asked again nothing may be known, or who goes by that misses what comes meanwhile.
-        self._retry_at = self._failed_at = float("-inf")
+        self._retry_at = self._failed_at = NEVER
         if self._owes:  # since a moment ago
             self._local = None
 
@@ -215,13 +219,15 @@ class SharedCoherence(Coherence):
                 raise
 
     def _change(self, change: Change) -> int:
-        asked = monotonic()
+        failures = self._failures
         with self._lock:
             # One that could not be committed has made everything invalid, so the next ones, which would have to wait
             # one after the other, lose nothing. But what was announced is to end: its tags are not stored before.
             # And where the others could not even be told, each one tries, for it may be the last of this process.
             pauses = self._all_told and not change.close
-            in_vain = monotonic() < self._failed_at + RETRY if pauses else self._failed_at >= asked
+            # While it waited for the lock, that is: counted, for clocks are too rough to order two events.
+            since = self._failures != failures and self._failed_at != NEVER
+            in_vain = monotonic() < self._failed_at + RETRY if pauses else since
             try:
                 if in_vain:
                     raise StorageError("another change could not be committed a moment ago")
@@ -233,6 +239,7 @@ class SharedCoherence(Coherence):
                 self._suspend("writing", error)
                 if not in_vain:
                     self._failed_at = monotonic()
+                    self._failures += 1
             return self._known()
 
     # ── what the engine asks ──────────────────────────────────────────────────────────────────────────────────────

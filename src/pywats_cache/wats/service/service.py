@@ -398,7 +398,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def run_service(config_path: Path | None = None, instance_id: str = "default", **options: Any) -> None:
-    """Run a service until SIGINT or SIGTERM; SIGHUP, where there is one, reloads the configuration."""
+    """Run a service until SIGINT, SIGTERM or SIGBREAK; SIGHUP, where there is one, reloads the configuration."""
 
     async def run() -> None:
         service = AsyncClientService(instance_id, config_path, **options)
@@ -411,6 +411,7 @@ def run_service(config_path: Path | None = None, instance_id: str = "default", *
 
         _on_signal("SIGINT", service.request_shutdown)
         _on_signal("SIGTERM", service.request_shutdown)
+        _on_signal("SIGBREAK", service.request_shutdown)  # Ctrl+Break under Windows, and a console that is closed
         _on_signal("SIGHUP", reload)
         await service.run()
 
