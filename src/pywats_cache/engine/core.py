@@ -22,7 +22,7 @@ from ..telemetry.outcome import EXTENSION, Reason, Status
 from ..telemetry.stats import CacheStats, Counters
 from .cache_key import variant_key
 from .classify import Prepared, Preparer
-from .http_library import content_of, field_lines, set_elapsed
+from .http_library import content_of, field_lines
 from .responses import Answers
 
 if TYPE_CHECKING:
@@ -261,7 +261,6 @@ class Core:
         self, request: HttpRequest, response: HttpResponse, took: float, *, lookup: bool = False
     ) -> None:
         """A request, or a lookup, got its answer after `took` seconds, by another way than as a plain hit."""
-        set_elapsed(response, took)
         self.journal.answered(request, response, took)
 
     def dirtied(self, tags: Iterable[str] | None, reason: str, rule: str = "") -> None:

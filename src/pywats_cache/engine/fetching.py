@@ -58,8 +58,7 @@ class Departures(Staleness):
                 storage.flights.add(flight)
             if not background:
                 self.counters.miss += 1
-                self.diary.missed(prepared.rule, parsed(request.url).query)
-                self.diary.noted(cause or reason)
+                self.diary.missed(prepared.rule, parsed(request.url).query, cause or reason)
         return Fetch(request, prepared, flight, reason, background=background)
 
     def _ask_about(self, fetch: Fetch, entry: StoredResponse) -> None:

@@ -160,13 +160,12 @@ class Arrivals(Staleness):
 
     def incoming(self, fetch: Fetch, response: HttpResponse, kind: type[Any]) -> Incoming:
         """The body of `response` that is still to come, in a Response of `kind` for the caller."""
-        ours = object.__new__(kind)
-        ours.__dict__.update(response.__dict__)
-        ours.extensions = {**response.extensions}
-        headers: Any = object.__new__(self.library.headers)
+        ours, headers = object.__new__(kind), object.__new__(self.library.headers)
         headers.__dict__.update(response.headers.__dict__)
-        ours.headers = headers
-        self.answers.mark(ours, self._outcome(fetch, fetch.reason))
+        outcome = self._outcome(fetch, fetch.reason)
+        ours.__dict__.update(response.__dict__, headers=headers, extensions={**response.extensions, EXTENSION: outcome})
+        if self.answers.name is not None:
+            self.answers.mark(ours, outcome)
         return Incoming(self, fetch, ours)
 
     def retract(self, entry: StoredResponse, everywhere: bool) -> None:

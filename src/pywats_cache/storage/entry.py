@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from math import inf
 from typing import Any
 
-from ..coherence.tags import own_tags
+from ..coherence.tags import own_size
 
 __all__ = ["HeaderItems", "StoredResponse", "header_items", "lasting", "text_size"]
 
@@ -65,18 +65,14 @@ def text_size(text: str) -> int:
     return TEXT + len(text) if text.isascii() else 76 + 2 * len(text)
 
 
-def _tags_size(tags: tuple[str, ...]) -> int:
-    """Bytes of `tags` without those that are one object for all that carry them."""
-    size = TUPLE + POINTER * len(tags)
-    for tag in own_tags(tags):
-        size += text_size(tag)
-    return size
-
-
 def lasting(extensions: dict[str, Any]) -> dict[str, Any]:
     """What of a response's extensions is true of its stored answer too; one object for all that are alike."""
-    kept = {name: extensions[name] for name in ("http_version", "reason_phrase") if name in extensions}
-    return _shared.setdefault(("extensions", *kept.items()), kept)  # type: ignore[no-any-return]
+    key = ("extensions", extensions.get("http_version", ...), extensions.get("reason_phrase", ...))
+    there: dict[str, Any] | None = _shared.get(key)
+    if there is None:
+        kept = {name: extensions[name] for name in ("http_version", "reason_phrase") if name in extensions}
+        there = _shared.setdefault(key, kept)
+    return there
 
 
 class StoredResponse:
@@ -162,7 +158,7 @@ class StoredResponse:
         self.headers, own, is_ascii = _in_common(headers)
         # What httpx would find out for fields that are all ASCII, which nearly all are.
         self.encoding: str | None = "ascii" if is_ascii else None
-        size = OVERHEAD + own + _tags_size(tags) + BYTES + len(raw)
+        size = OVERHEAD + own + TUPLE + POINTER * len(tags) + own_size(tags, TEXT) + BYTES + len(raw)
         if content is not raw:
             size += BYTES + len(content)
         self.size: int = size if self.fetched is began else size + FLOAT

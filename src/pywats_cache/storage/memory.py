@@ -149,19 +149,24 @@ class MemoryStorage(HishelFace):
             gone = self.table.put(entry.key, entry)
             if gone is None:
                 return False
-            for key, item in gone:
-                self.tally.left(item)
-                self._left(key, item)
+            if gone:
+                self._went(gone)
             return True
+
+    def _went(self, gone: list[tuple[str, Any]]) -> None:
+        """These were taken out of the table."""
+        for key, item in gone:
+            if item.__class__ is not StoredResponse:
+                self._left(key, item)
+            elif item.hits:
+                self.tally.left(item)
 
     def resize(self, max_entries: int) -> None:
         """Change the bound on entries; if there are more, the policy evicts some. Raises as the constructor does."""
         most = whole("max_entries", max_entries, least=1)
         with self.lock:
             self.max_entries = most
-            for key, item in self.table.resize(most):
-                self.tally.left(item)
-                self._left(key, item)
+            self._went(self.table.resize(most))
 
     def vary_by(self, key: str, names: tuple[str, ...]) -> tuple[str, ...]:
         """Note that answers of `key` vary by these request headers too; returns all names known by now."""
