@@ -54,6 +54,8 @@ MISSING: dict[str, tuple[str, ...]] = {
     ),
     "socket": ("AF_UNIX", "SO_REUSEPORT", "SO_PEERCRED", "CMSG_LEN"),
 }
+OF_LINUX = ("/proc/sys/kernel/random/boot_id",)
+"""What the project asks of Linux."""
 ALLOWED_SIGNALS = ("SIGINT", "SIGTERM", "SIGABRT", "SIGFPE", "SIGILL", "SIGSEGV")
 
 own_doing: Callable[[str], object] | None = None
@@ -260,6 +262,8 @@ def _on_truncate(path: Any, _length: int) -> None:
 
 
 def _on_open(path: Any, _mode: Any, flags: int) -> None:
+    if str(path) in OF_LINUX:
+        raise FileNotFoundError(errno.ENOENT, "The system cannot find the path specified", str(path))
     if not isinstance(flags, int) or not flags & os.O_TRUNC or isinstance(path, int) or path is None:
         return
     name = os.fsdecode(path)
