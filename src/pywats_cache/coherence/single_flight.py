@@ -58,6 +58,8 @@ class Flight(Generic[AnswerT]):
 
     - `epoch`: of the coherence at its begin, `began`: on the transport's clock; `order`: the same, but later than that
       of every flight opened before, which a clock of 15 ms steps does not say.
+    - `clean_at`, `firm_at`: see `epochs.Held`.
+    - `stale`: what its answer may be validated against, so that a sweep marks that too.
     - `shared`: whether it stands in the table, so that others may join.
     - `request`: what it was opened for, or None.
     - `storable`: False inside a settle window.
@@ -77,7 +79,9 @@ class Flight(Generic[AnswerT]):
         "answer",
         "began",
         "body_until",
+        "clean_at",
         "epoch",
+        "firm_at",
         "held",
         "key",
         "landing",
@@ -85,6 +89,7 @@ class Flight(Generic[AnswerT]):
         "owner",
         "request",
         "shared",
+        "stale",
         "standing",
         "storable",
         "tags",
@@ -105,6 +110,9 @@ class Flight(Generic[AnswerT]):
         self.key: str = key
         self.tags: tuple[str, ...] = tags
         self.epoch: int = epoch
+        self.clean_at: int = epoch
+        self.firm_at: int = epoch
+        self.stale: AnswerT | None = None
         self.began: float = began
         self.order: float = began
         self.owner: Owner = owner

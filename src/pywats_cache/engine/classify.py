@@ -231,10 +231,10 @@ class Preparer:
         if decision.kind == "write":
             tags = (*write_tags(origin, path), *(explicit_tag(origin, tag) for tag in decision.tags))
             return Prepared("write", "write", decision.rule, tags=tags, **known)
-        known["only_if_cached"] = asked.only_if_cached
         if decision.kind == "bypass":
             unmatched = decision.rule == "unmatched" and method not in ("GET", "HEAD")
-            return Prepared("bypass", "method" if unmatched else "rule-bypass", decision.rule, **known)
+            why: Reason = "method" if unmatched else "rule-bypass"
+            return Prepared("bypass", why, decision.rule, only_if_cached=asked.only_if_cached, **known)
         reason = _why_not_route(decision, url.query)
         if asked.reason and reason != "query-bypass":  # a rule that bypasses is bent by no header and no directive
             reason = asked.reason
@@ -248,15 +248,19 @@ class Preparer:
             "read" if reason is None else "bypass",
             reason or ("refresh" if asked.refresh else "unknown"),
             decision.rule,
-            key=self._key_of(request, origin, path, partition, representation),
-            ttl=decision.ttl,
-            tags=tags,
-            head=method == "HEAD",
-            refresh=asked.refresh,
-            max_age=asked.max_age,
+            self._key_of(request, origin, path, partition, representation),
+            decision.ttl,
+            tags,
+            path,
+            origin,
+            partition,
+            decision,
+            method == "HEAD",
+            asked.refresh,
+            asked.only_if_cached,
+            asked.max_age,
             body_fields=asked.body_fields,
             representation=representation,
-            **known,
         )
 
     def _key_of(self, request: HttpRequest, origin: str, path: str, partition: str, representation: str) -> str:

@@ -26,8 +26,6 @@ __all__ = [
     "copied",
     "default_encoding",
     "field_lines",
-    "in_front",
-    "like",
     "parsed",
     "parsed_alike",
     "parts",
@@ -382,24 +380,6 @@ def raw_of(stream: object) -> bytes | None:
     """The body that a stream of bytes in memory holds; None of any other stream."""
     raw = getattr(stream, "_stream", None)
     return raw if isinstance(raw, bytes) else None
-
-
-def in_front(response: Any, kind: type[Any]) -> Any:
-    """`response` with the methods that `kind` has in front of those of the library's Response.
-
-    It is the same object, as the library's client hands on what its transport made; or a copy of one of another class.
-    """
-    if response.__class__ is kind.__bases__[-1]:
-        response.__class__ = kind
-        return response
-    return like(response, kind)
-
-
-def like(thing: Any, kind: type[Any]) -> Any:
-    """A copy of `thing` in another class."""
-    copy = object.__new__(kind)
-    copy.__dict__.update(thing.__dict__)
-    return copy
 
 
 def set_elapsed(response: object, seconds: float) -> None:

@@ -104,7 +104,9 @@ class Loading(Departures):
                 answers = self._is_answer(fetch, entry, verdict, view)
                 if answers and not (verdict.refresh and storage.find(key) is not entry):  # else nobody refreshes it
                     return self._found(fetch, entry, verdict, view)
-            if verdict.action in ("fetch", "join", "answer"):
+            if verdict.action == "fetch":
+                fetch.reason = verdict.reason
+            if verdict.action != "refuse":
                 self._ask_about(fetch, entry)
         return None
 

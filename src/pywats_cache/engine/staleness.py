@@ -58,7 +58,7 @@ class Staleness(Core):
             and view.held is None
             and (
                 (entry.valid_at == view.epoch and not prepared.directed)
-                or not coherence.dirtied_since((*entry.tags, *prepared.tags), entry.epoch)
+                or not coherence.is_dirtied(entry, prepared.tags)
             )
         )
 

@@ -12,7 +12,7 @@ from ..protocol.fields import content_length, fields
 from ..protocol.vary import vary_names
 from ..storage.entry import StoredResponse, lasting
 from ..telemetry.outcome import EXTENSION, CacheOutcome, Reason
-from .http_library import content_of, field_lines, in_front, like
+from .http_library import content_of, field_lines
 from .incoming import Incoming
 from .staleness import Staleness
 from .steps import Body, Fetch
@@ -125,10 +125,12 @@ class Arrivals(Staleness):
 
     def incoming(self, fetch: Fetch, response: HttpResponse, kind: type[Any]) -> Incoming:
         """The body of `response` that is still to come, in a Response of `kind` for the caller."""
-        ours = in_front(response, kind)
-        ours.extensions = {**response.extensions}
-        ours.headers = like(response.headers, self.library.headers)
-        self.answers.mark(ours, self._outcome(fetch, fetch.reason))
+        ours, headers = object.__new__(kind), object.__new__(self.library.headers)
+        headers.__dict__.update(response.headers.__dict__)
+        outcome = self._outcome(fetch, fetch.reason)
+        ours.__dict__.update(response.__dict__, headers=headers, extensions={**response.extensions, EXTENSION: outcome})
+        if self.answers.name is not None:
+            self.answers.mark(ours, outcome)
         return Incoming(self, fetch, ours)
 
     def retract(self, entry: StoredResponse, everywhere: bool) -> None:
@@ -234,11 +236,12 @@ class Arrivals(Staleness):
             entry.ahead = prepared.decision.ahead(entry.ttl)
         why_not: Reason | None = None
         with storage.lock:
+            entry.clean_at, entry.firm_at = flight.clean_at, flight.firm_at  # a sweep may have marked the flight since
             if not flight.storable:
                 why_not = fetch.reason
             elif not self.controller.store_empty and is_empty(entry.content):
                 why_not = "empty"
-            elif storage.coherence.dirtied_since(prepared.tags, flight.epoch):
+            elif storage.coherence.is_dirtied(flight):
                 why_not = "overtaken"
             elif not storage.put(entry):
                 why_not = "too-large" if entry.size > storage.max_entry_bytes else "overtaken"

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from math import inf
 from typing import Any
 
-from ..coherence.tags import own_tags
+from ..coherence.tags import own_size
 
 __all__ = ["HeaderItems", "StoredResponse", "header_items", "known_age", "lasting", "text_size"]
 
@@ -70,14 +70,6 @@ def text_size(text: str) -> int:
     return TEXT + len(text) if text.isascii() else 76 + 2 * len(text)
 
 
-def _tags_size(tags: tuple[str, ...]) -> int:
-    """Bytes of `tags` without those that are one object for all that carry them."""
-    size = TUPLE + POINTER * len(tags)
-    for tag in own_tags(tags):
-        size += text_size(tag)
-    return size
-
-
 def lasting(extensions: dict[str, Any]) -> dict[str, Any]:
     """What of a response's extensions is true of its stored answer too; one object for all that are alike."""
     key = ("extensions", extensions.get("http_version", ...), extensions.get("reason_phrase", ...))
@@ -91,7 +83,7 @@ def lasting(extensions: dict[str, Any]) -> dict[str, Any]:
 class StoredResponse:
     """One stored answer, shared by its hits, so nothing here is ever handed out mutable.
 
-    Set once are all but `valid_at`, `hits` and `derived`.
+    Set once are all but `valid_at`, `hits`, `derived`, `clean_at` and `firm_at`.
 
     - `headers`: a tuple is kept as it is; anything else becomes one by `header_items`.
     - `raw`: the body as received; `content`: the body decoded (the same object where it was not encoded).
@@ -100,6 +92,7 @@ class StoredResponse:
       `began` is NaN where that is not known: the wall clock of a machine was wrong. So no age of it is fresh.
     - `own_ttl`: the TTL was set by the caller, for this answer alone.
     - `epoch`: the epoch at which its fetch began; `valid_at`: the last epoch at which it was found valid.
+    - `clean_at`, `firm_at`: see `coherence.epochs.Held`.
     - `vary`: names (lower case) of the request headers that select it; their values are in the key only.
     - `encoding`: of the header fields, once known; finding it out costs more than the rest of a hit.
     - `took`: seconds its fetch took, which every hit saves; `hits`: how often it answered (under the storage's lock).
@@ -110,12 +103,14 @@ class StoredResponse:
     __slots__ = (
         "ahead",
         "began",
+        "clean_at",
         "content",
         "derived",
         "encoding",
         "epoch",
         "extensions",
         "fetched",
+        "firm_at",
         "headers",
         "hits",
         "key",
@@ -162,6 +157,8 @@ class StoredResponse:
         self.tags: tuple[str, ...] = tags
         self.epoch: int = epoch
         self.valid_at: int = epoch
+        self.clean_at: int = epoch
+        self.firm_at: int = epoch
         self.vary: tuple[str, ...] = vary
         self.rule: str = rule
         self.took: float = took
@@ -172,7 +169,7 @@ class StoredResponse:
         self.headers, own, is_ascii = _in_common(headers)
         # What httpx would find out for fields that are all ASCII, which nearly all are.
         self.encoding: str | None = "ascii" if is_ascii else None
-        size = OVERHEAD + own + _tags_size(tags) + BYTES + len(raw)
+        size = OVERHEAD + own + TUPLE + POINTER * len(tags) + own_size(tags, TEXT) + BYTES + len(raw)
         if content is not raw:
             size += BYTES + len(content)
         self.size: int = size if self.fetched is began else size + FLOAT

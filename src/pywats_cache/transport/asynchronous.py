@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.to_thread
 
-from ..engine.http_library import content_of, raw_of
+from ..engine.http_library import content_of, raw_of, set_elapsed
 from ..engine.steps import Body, Fetch, Forward, Join, Stale
 from .background import Tasks
 from .base import Mounted
@@ -100,7 +100,9 @@ class AsyncCache(Mounted):
         if response.__class__ is engine.library.async_incoming_response:
             response._incoming.asked_by(request, began, lookup)
         elif response is not None:
-            engine.answered_request(request, response, time.perf_counter() - began, lookup=lookup)
+            took = time.perf_counter() - began
+            set_elapsed(response, took)
+            engine.answered_request(request, response, took, lookup=lookup)
         return response
 
     async def _follow(self, step: Any) -> Any:

@@ -184,14 +184,19 @@ class IncomingStream(_Stream):
                     body.retract(self._cache._outer is not None)
                 if body.is_whole:
                     self._cache._engine.with_news(body.finish)
-                if body.is_over or body.holds_others:
+                if body.is_over:  # nobody waits for the reader
+                    self._settle()
+                    yield chunk
+                    continue
+                if body.holds_others:
                     self._settle()
                 self._lend(body.lease_in_hand())
                 body.handed_on()
                 yield chunk
                 body.asked_again()
                 self._lend(body.lease_awaited())
-            self._cache._engine.with_news(body.finish)
+            if not body.is_over:
+                self._cache._engine.with_news(body.finish)
         except GeneratorExit:
             self._leave()
             raise
@@ -211,7 +216,7 @@ class IncomingStream(_Stream):
         try:
             self._close_source()
         finally:
-            if not self._is_drained:
+            if not (self._is_drained or self._is_settled):
                 self._leave()
 
     def _close_source(self) -> None:
@@ -313,14 +318,19 @@ class AsyncIncomingStream(_Stream):
                     await self._cache._run(body.retract, self._cache._outer is not None)
                 if body.is_whole:
                     await self._cache._with_news(body.finish)
-                if body.is_over or body.holds_others:
+                if body.is_over:  # nobody waits for the reader
+                    await self._settle()
+                    yield chunk
+                    continue
+                if body.holds_others:
                     await self._settle()
                 await self._lend(body.lease_in_hand())
                 body.handed_on()
                 yield chunk
                 body.asked_again()
                 await self._lend(body.lease_awaited())
-            await self._cache._with_news(body.finish)
+            if not body.is_over:
+                await self._cache._with_news(body.finish)
         except GeneratorExit:
             await self._leave()
             await _closed(chunks)
@@ -342,7 +352,7 @@ class AsyncIncomingStream(_Stream):
         try:
             await self._close_source()
         finally:
-            if not self._is_drained:
+            if not (self._is_drained or self._is_settled):
                 await self._leave()
 
     async def _close_source(self) -> None:

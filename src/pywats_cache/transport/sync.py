@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..engine.http_library import content_of, raw_of
+from ..engine.http_library import content_of, raw_of, set_elapsed
 from ..engine.steps import Body, Fetch, Forward, Join, Stale
 from .background import Threads
 from .base import Mounted
@@ -68,7 +68,9 @@ class SyncCache(Mounted):
         if response.__class__ is engine.library.incoming_response:
             response._incoming.asked_by(request, began, lookup)
         elif response is not None:
-            engine.answered_request(request, response, time.perf_counter() - began, lookup=lookup)
+            took = time.perf_counter() - began
+            set_elapsed(response, took)
+            engine.answered_request(request, response, took, lookup=lookup)
         return response
 
     def _follow(self, step: Any) -> Any:

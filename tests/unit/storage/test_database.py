@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from pywats_cache import StorageError
+from pywats_cache.storage.shared.backend import LaterVersionError
 from pywats_cache.storage.sqlite import database as sqlite_file
 from pywats_cache.storage.sqlite.database import SqliteFile
 
@@ -104,7 +105,7 @@ def test_work_that_fails_is_rolled_back_and_its_error_is_raised(make: Callable[.
         (lambda path: _spoil(path, slice(100, 4096)), "damaged"),
         (lambda path: _spoil(path, slice(20, 60)), "damaged"),
         (lambda path: path.write_bytes(_made(path)[:100]), "damaged"),
-        (lambda path: _sql(path, f"PRAGMA application_id={APPLICATION}; PRAGMA user_version=2"), "of version 2, not 1"),
+        (lambda path: _sql(path, f"PRAGMA application_id={APPLICATION}; PRAGMA user_version=0"), "of version 0, not 1"),
     ],
 )
 def test_what_is_ours_and_cannot_be_used_is_set_aside_untouched(
@@ -225,17 +226,42 @@ def test_a_good_file_that_took_the_place_of_a_damaged_one_is_not_set_aside(
     assert len(asides(path)) == 1
 
 
+def test_a_file_of_a_later_version_is_refused_and_left_as_it_is(
+    make: Callable[..., SqliteFile], path: Path, told: list[str]
+) -> None:
+    add(make(version=3), 2)
+    for _ in range(2):
+        for step in (numbers, lambda file: add(file, 3)):
+            with pytest.raises(LaterVersionError, match="of version 3, not 1: a later pywats-cache wrote it"):
+                step(make())
+    assert numbers(make(version=3)) == [1, 2]
+    assert told == asides(path) == []
+
+
+@pytest.mark.parametrize("reads", [True, False])
+def test_a_file_that_a_later_version_migrates_while_it_is_open_is_refused_too(
+    make: Callable[..., SqliteFile], path: Path, reads: bool
+) -> None:
+    file = make()
+    add(file, 2)
+    _sql(path, "PRAGMA user_version=2")
+    with pytest.raises(LaterVersionError, match="of version 2, not 1"):
+        numbers(file) if reads else add(file, 3)
+    assert numbers(make(version=2)) == [1, 2]
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows renames no open file")
 def test_versions_that_take_turns_do_not_fill_the_disk(
     make: Callable[..., SqliteFile], path: Path, told: list[str]
 ) -> None:
-    old, new = make(), make(version=2)
-    for _ in range(3):
-        add(old, 2)
-        assert numbers(new) == [1]
-    assert len(told) == 5
+    add(make(), 2)
+    assert numbers(make(version=2)) == [1]
+    path.unlink()
+    add(make(), 2)
+    assert numbers(make(version=2)) == [1]
+    assert len(told) == 2
     kept = {name.removesuffix("-wal").removesuffix("-shm") for name in asides(path)}
-    assert kept == {"a.db.aside-version-1", "a.db.aside-version-2"}
+    assert kept == {"a.db.aside-version-1"}
 
 
 def test_a_file_replaced_during_a_write_fails_that_write(make: Callable[..., SqliteFile], path: Path) -> None:

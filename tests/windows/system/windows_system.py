@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import builtins
 import errno
+import importlib
 import math
 import multiprocessing
 import os
@@ -141,9 +142,26 @@ def _is_ours(importer: Any) -> bool:
     return file.startswith(str(TESTS)) and not file.startswith(str(TESTS / "windows" / "system"))
 
 
+def _msvcrt() -> ModuleType:
+    """Its locks of a part of a file, each of which belongs to whoever opened it: here of the whole file."""
+    import fcntl
+
+    module = ModuleType("msvcrt")
+    module.LK_LOCK, module.LK_NBLCK, module.LK_UNLCK = 1, 2, 0  # type: ignore[attr-defined]
+
+    def locking(descriptor: int, mode: int, _length: int) -> None:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB if mode else fcntl.LOCK_UN)
+        except OSError:
+            raise PermissionError(errno.EACCES, "Permission denied") from None
+
+    module.locking = locking  # type: ignore[attr-defined]
+    return module
+
+
 def _divert_imports() -> None:
-    real = builtins.__import__
-    different = _different()
+    real, real_module = builtins.__import__, importlib.import_module
+    different = {**_different(), "msvcrt": _msvcrt()}
 
     def diverted(name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0) -> Any:
         if not level and _is_ours(globals):
@@ -153,7 +171,14 @@ def _divert_imports() -> None:
                 raise ModuleNotFoundError(f"No module named {name!r} under Windows", name=name)
         return real(name, globals, locals, fromlist, level)
 
+    def diverted_module(name: str, package: str | None = None) -> ModuleType:
+        importer = sys._getframe(1).f_globals
+        if _is_ours(importer) and (name in different or name in MISSING_MODULES):
+            return diverted(name, importer)
+        return real_module(name, package)
+
     builtins.__import__ = diverted
+    importlib.import_module = diverted_module
 
 
 # ── files ─────────────────────────────────────────────────────────────────────────────────────────────────────────

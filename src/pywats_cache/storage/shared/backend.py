@@ -5,7 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-__all__ = ["EPOCH", "LOST", "OPEN", "Change", "Delta", "Known", "Ledger", "Row", "Rows", "Window"]
+from ...errors import StorageError
+
+__all__ = ["EPOCH", "LOST", "OPEN", "Change", "Delta", "Known", "LaterVersionError", "Ledger", "Row", "Rows", "Window"]
+
+
+class LaterVersionError(StorageError):
+    """A store that a later version of this package wrote in another format. It was left as it is.
+
+    - `remedy`: what helps, in words.
+    """
+
+    kind = "LaterVersionError"
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.remedy: str = f"{text}; update this one, or use another path, database or prefix"
+
 
 EPOCH, LOST = 0, 1
 """The cells of a ledger: the newest epoch, and a number that is replaced when a bump was lost."""
@@ -34,7 +50,12 @@ class Change(NamedTuple):
 
 
 class Delta(NamedTuple):
-    """What is new since an epoch. `windows`: all that are open, and the seconds they have left."""
+    """What is new since an epoch.
+
+    - `windows`: all that are open, and the seconds they have left.
+    - `compacted`: tags of `dirtied` that stand for all that was written below them, because the table was full.
+    - `floors`: how often the ledger gave up an origin, or a top-level path, as a whole.
+    """
 
     generation: str
     epoch: int
@@ -44,6 +65,8 @@ class Delta(NamedTuple):
     dirtied: list[tuple[str, int]]
     softened: list[tuple[str, int]]
     windows: list[tuple[str, float]]
+    compacted: Sequence[tuple[str, int]] = ()
+    floors: int = 0
 
 
 class Known(NamedTuple):

@@ -16,6 +16,7 @@ from ...errors import MissingStoreError, StorageError
 from ...support.files import patiently, remove, remove_left
 from ...support.fork import close_before_fork
 from ...support.showing import shown_path
+from ..shared.backend import LaterVersionError
 from .files import found_in_place, put_in_place
 from .store_files import DRAFT, LOGS, NotOursError, database_state, sqlite_uri
 
@@ -34,9 +35,10 @@ FORK_PATIENCE = 5.0
 class SqliteFile:
     """The database at `path`, mode 0600, in WAL mode, through one connection that threads take in turn.
 
-    - `application`, `version`: what the file must be. Of ours, a newer or older one and a damaged one are renamed to
-      `<path>.aside-<time or version>` and a new one is made with `schema`; `on_aside` is told the reason. An empty
-      file counts as none. Anything else is left as it is: until it is gone, every call raises NotOursError.
+    - `application`, `version`: what the file must be. Of ours, one of an earlier version and a damaged one are renamed
+      to `<path>.aside-<time or version>` and a new one is made with `schema`; `on_aside` is told the reason. An empty
+      file counts as none. One of a later version is its processes' own: every call raises LaterVersionError. Anything
+      else is left as it is too: until it is gone, every call raises NotOursError.
     - `is_ours`: asked whether a file that says nothing of itself is one of ours.
     - `durable`: a commit is on the disk when it returns (synchronous=FULL); otherwise the newest may be lost with the
       power, never torn.
@@ -126,6 +128,8 @@ class SqliteFile:
         connection = self._open()
         connection.execute(begin)
         try:
+            if self._durable or begin != "BEGIN":  # one that only reads records is told by each of them
+                self._check_version(connection)
             result = work(connection)
             connection.execute("COMMIT")
         except BaseException:
@@ -135,6 +139,11 @@ class SqliteFile:
         if begin != "BEGIN" and not self.is_in_place():
             raise sqlite3.OperationalError("the file was replaced while it was written to")
         return result
+
+    def _check_version(self, connection: sqlite3.Connection) -> None:
+        """Raise LaterVersionError if a later version has migrated the file since it was opened."""
+        if connection.execute("PRAGMA user_version").fetchone()[0] > self._version:
+            _mismatch(connection, self.path, self._application, self._version)
 
     def is_in_place(self) -> bool:
         """Whether the open file is the one at `path`; a closed one is not."""
@@ -167,7 +176,7 @@ class SqliteFile:
         connection = self._connection = self._connect(self.path)
         if not self.is_in_place():
             return self._open()
-        wrong = _mismatch(connection, self._application, self._version)
+        wrong = _mismatch(connection, self.path, self._application, self._version)
         if wrong is not None:
             self._set_aside(*wrong)
             return self._open()
@@ -337,7 +346,7 @@ def reading(path: Path, application: int, version: int, patience: float) -> Iter
             how += "&immutable=1"
         connection = sqlite3.connect(sqlite_uri(path, how), uri=True, timeout=patience)
         try:
-            wrong = _mismatch(connection, application, version)
+            wrong = _mismatch(connection, path, application, version)
             if wrong is not None:
                 raise StorageError(f"{shown_path(path)} {wrong[0]}")
             connection.execute("BEGIN")
@@ -349,13 +358,19 @@ def reading(path: Path, application: int, version: int, patience: float) -> Iter
         raise StorageError(f"{shown_path(path)} {'is damaged' if damaged else 'cannot be read'} ({error})") from error
 
 
-def _mismatch(connection: sqlite3.Connection, application: int, version: int) -> tuple[str, str] | None:
-    """What is wrong with a database of ours of another version, and what marks its kind; None if nothing is."""
+def _mismatch(connection: sqlite3.Connection, path: Path, application: int, version: int) -> tuple[str, str] | None:
+    """What is wrong with a database of ours of an earlier version, and what marks its kind; None if nothing is.
+
+    Raises LaterVersionError for one of a later version: to set it aside would take it from those who use it.
+    """
     marks = tuple(connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version"))
     if marks[0] != application:  # it has been written over since it was looked at
         raise NotOursError("it is another program's SQLite database")
     if marks[1] == version:
         return None
+    if marks[1] > version:
+        name = shown_path(path.name)
+        raise LaterVersionError(f"{name} is of version {marks[1]}, not {version}: a later pywats-cache wrote it")
     # Of one for each version nothing is lost, and processes of two versions that take turns do not fill the disk.
     return f"is of version {marks[1]}, not {version}", f"version-{marks[1]}"
 

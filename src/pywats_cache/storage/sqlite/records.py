@@ -12,6 +12,7 @@ from pathlib import Path
 from ..shared.backend import OPEN, Row
 from .database import SqliteFile
 from .store_files import RECORDS, has_ours
+from .upkeep_clock import past_use
 
 __all__ = ["SqliteRecords"]
 
@@ -61,6 +62,7 @@ class SqliteRecords:
             is_ours=lambda: has_ours(path),
             pause=PAUSE,
         )
+        self._has_noted_clock = False
         # Without a lock: a fork or a signal in the middle would leave one held.
         self._touched: deque[str] = deque(maxlen=MAX_TOUCHED)
 
@@ -92,10 +94,7 @@ class SqliteRecords:
         out: list[tuple[str, int]] = []
         if there is not None and not newer:
             out.append((row.variant, there[0]))
-        out += connection.execute(
-            "SELECT variant, size FROM records WHERE expires <= ? AND variant != ? LIMIT ?",
-            (now, row.variant, UPKEEP_ROWS),
-        ).fetchall()
+        out += self._useless(connection, row.variant, now)
         entries, bytes_ = self._delete(connection, out, entries, bytes_)
         if not newer:
             while entries and (entries >= self.max_entries or bytes_ + size > self.max_bytes):
@@ -111,6 +110,20 @@ class SqliteRecords:
         connection.execute("UPDATE totals SET entries = ?, bytes = ?, clock = ?", (entries, bytes_, clock))
         self._give_back(connection)
         return not newer
+
+    def _useless(self, connection: sqlite3.Connection, but: str, now: float) -> list[tuple[str, int]]:
+        """Some records that are of no use any more, by a clock that can be trusted, but for that of this variant."""
+        of_no_use = connection.execute("SELECT 1 FROM records WHERE expires <= ? LIMIT 1", (now,)).fetchone()
+        if of_no_use is None and self._has_noted_clock:
+            return []
+        self._has_noted_clock = True
+        between = past_use(connection, now)
+        if between is None:
+            return []
+        return connection.execute(
+            "SELECT variant, size FROM records WHERE expires > ? AND expires <= ? AND variant != ? LIMIT ?",
+            (*between, but, UPKEEP_ROWS),
+        ).fetchall()
 
     @staticmethod
     def _delete(
