@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import contextlib
 import errno
 import importlib
 import math
@@ -159,9 +160,27 @@ def _msvcrt() -> ModuleType:
     return module
 
 
+def _winreg() -> ModuleType:
+    """The registry, with what the project reads of it."""
+    module = ModuleType("winreg")
+    values = {"BootId": 57, "MachineGuid": "6f1c0f9e-2d52-4c54-9c5b-0c7f5e0c8a11"}
+
+    def query(_key: Any, name: str) -> tuple[Any, int]:
+        if name not in values:
+            raise FileNotFoundError(errno.ENOENT, "The system cannot find the file specified")
+        return values[name], 1
+
+    for name in ("HKEY_LOCAL_MACHINE", "KEY_READ", "KEY_WOW64_64KEY"):
+        setattr(module, name, 0)
+    module.values = values  # type: ignore[attr-defined]
+    module.OpenKey = lambda *_arguments: contextlib.nullcontext()  # type: ignore[attr-defined]
+    module.QueryValueEx = query  # type: ignore[attr-defined]
+    return module
+
+
 def _divert_imports() -> None:
     real, real_module = builtins.__import__, importlib.import_module
-    different = {**_different(), "msvcrt": _msvcrt()}
+    different = {**_different(), "msvcrt": _msvcrt(), "winreg": _winreg()}
 
     def diverted(name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0) -> Any:
         if not level and _is_ours(globals):
