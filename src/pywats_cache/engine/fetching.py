@@ -54,6 +54,7 @@ class Departures(Staleness):
             request=request,
         )
         with storage.lock:
+            storage.flights.put_in_order(flight)
             if flight.shared:
                 storage.flights.add(flight)
             if not background:

@@ -219,7 +219,7 @@ class Arrivals(Staleness):
             content=content,
             extensions=extensions,
             began=flight.began if fetch.dated is None else fetch.dated,
-            fetched=flight.began,
+            fetched=flight.order,
             ttl=ttl,
             own_ttl=own_ttl,
             tags=prepared.tags,

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -147,3 +148,16 @@ def test_processes_that_it_starts_are_simulated_too(tmp_path: Path) -> None:
     assert found.stdout.split() == ["nt", "False"]
     assert pywats_cache.__name__  # imported, and with it all that a name of the root needs
     assert threading.main_thread().is_alive()
+
+
+def test_a_module_is_imported_by_its_name_as_by_a_statement(path: Path) -> None:
+    with pytest.raises(ImportError):
+        import_module("fcntl")
+    msvcrt = import_module("msvcrt")
+    with path.open("r+b") as one, path.open("r+b") as other:
+        msvcrt.locking(one.fileno(), msvcrt.LK_NBLCK, 1)
+        with pytest.raises(PermissionError):
+            msvcrt.locking(other.fileno(), msvcrt.LK_NBLCK, 1)
+        msvcrt.locking(one.fileno(), msvcrt.LK_UNLCK, 1)
+        msvcrt.locking(other.fileno(), msvcrt.LK_NBLCK, 1)
+    assert import_module("os") is os

@@ -17,7 +17,9 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import contextlib
 import errno
+import importlib
 import math
 import multiprocessing
 import os
@@ -54,6 +56,8 @@ MISSING: dict[str, tuple[str, ...]] = {
     ),
     "socket": ("AF_UNIX", "SO_REUSEPORT", "SO_PEERCRED", "CMSG_LEN"),
 }
+OF_LINUX = ("/proc/sys/kernel/random/boot_id",)
+"""What the project asks of Linux."""
 ALLOWED_SIGNALS = ("SIGINT", "SIGTERM", "SIGABRT", "SIGFPE", "SIGILL", "SIGSEGV")
 
 own_doing: Callable[[str], object] | None = None
@@ -139,9 +143,44 @@ def _is_ours(importer: Any) -> bool:
     return file.startswith(str(TESTS)) and not file.startswith(str(TESTS / "windows" / "system"))
 
 
+def _msvcrt() -> ModuleType:
+    """Its locks of a part of a file, each of which belongs to whoever opened it: here of the whole file."""
+    import fcntl
+
+    module = ModuleType("msvcrt")
+    module.LK_LOCK, module.LK_NBLCK, module.LK_UNLCK = 1, 2, 0  # type: ignore[attr-defined]
+
+    def locking(descriptor: int, mode: int, _length: int) -> None:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB if mode else fcntl.LOCK_UN)
+        except OSError:
+            raise PermissionError(errno.EACCES, "Permission denied") from None
+
+    module.locking = locking  # type: ignore[attr-defined]
+    return module
+
+
+def _winreg() -> ModuleType:
+    """The registry, with what the project reads of it."""
+    module = ModuleType("winreg")
+    values = {"BootId": 57, "MachineGuid": "6f1c0f9e-2d52-4c54-9c5b-0c7f5e0c8a11"}
+
+    def query(_key: Any, name: str) -> tuple[Any, int]:
+        if name not in values:
+            raise FileNotFoundError(errno.ENOENT, "The system cannot find the file specified")
+        return values[name], 1
+
+    for name in ("HKEY_LOCAL_MACHINE", "KEY_READ", "KEY_WOW64_64KEY"):
+        setattr(module, name, 0)
+    module.values = values  # type: ignore[attr-defined]
+    module.OpenKey = lambda *_arguments: contextlib.nullcontext()  # type: ignore[attr-defined]
+    module.QueryValueEx = query  # type: ignore[attr-defined]
+    return module
+
+
 def _divert_imports() -> None:
-    real = builtins.__import__
-    different = _different()
+    real, real_module = builtins.__import__, importlib.import_module
+    different = {**_different(), "msvcrt": _msvcrt(), "winreg": _winreg()}
 
     def diverted(name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0) -> Any:
         if not level and _is_ours(globals):
@@ -151,7 +190,14 @@ def _divert_imports() -> None:
                 raise ModuleNotFoundError(f"No module named {name!r} under Windows", name=name)
         return real(name, globals, locals, fromlist, level)
 
+    def diverted_module(name: str, package: str | None = None) -> ModuleType:
+        importer = sys._getframe(1).f_globals
+        if _is_ours(importer) and (name in different or name in MISSING_MODULES):
+            return diverted(name, importer)
+        return real_module(name, package)
+
     builtins.__import__ = diverted
+    importlib.import_module = diverted_module
 
 
 # ── files ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -260,6 +306,8 @@ def _on_truncate(path: Any, _length: int) -> None:
 
 
 def _on_open(path: Any, _mode: Any, flags: int) -> None:
+    if str(path) in OF_LINUX:
+        raise FileNotFoundError(errno.ENOENT, "The system cannot find the path specified", str(path))
     if not isinstance(flags, int) or not flags & os.O_TRUNC or isinstance(path, int) or path is None:
         return
     name = os.fsdecode(path)

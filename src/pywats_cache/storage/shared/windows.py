@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable
 from functools import lru_cache
 
+from ...support.boot import windows_boot
 from ...support.clock import monotonic
 
 __all__ = ["SeenWindows", "boot", "since_boot"]
@@ -29,7 +30,8 @@ def boot() -> str | None:
             # A container may have an offset of its own.
             return f"{file.read().strip()} {os.readlink('/proc/self/ns/time')}" if _has_clock() else None
     except OSError:
-        return None
+        named = windows_boot()
+        return None if named is None else named.hex()
 
 
 def _has_clock() -> bool:
