@@ -25,13 +25,14 @@ from .recording import Recording
 
 NAMES = (
     "hits", "lookup", "misses", "wats_calls", "stampede", "threads", "loop_blocking", "scenarios", "staleness",
-    "outages", "eviction", "policies", "invalidation", "busy_day", "sharing", "memory", "import_time",
+    "outages", "restarts", "eviction", "policies", "invalidation", "busy_day", "sharing", "memory", "import_time",
 )  # fmt: skip
 PROCESSES = 3
 ALONE = {
     "stampede": "turns of seconds at a server, few of them",
     "scenarios": "the same",
     "outages": "the slowest hundredth of the calls to a server that is away",
+    "restarts": "starts processes of its own",
     "eviction": "the caches of 100 000 entries take longer to fill than the rounds",
     "invalidation": "the same",
     "busy_day": "a million writes, counted",

@@ -24,7 +24,9 @@ WORKER = Path(__file__).with_name("versions_worker.py")
 def earlier(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A directory with the package as it was."""
     try:
-        packed = subprocess.run(["git", "archive", EARLIER, "src"], cwd=ROOT, capture_output=True, check=True).stdout
+        packed = subprocess.run(
+            ["git", "archive", EARLIER, "src"], cwd=ROOT, capture_output=True, check=True, timeout=60
+        ).stdout
     except (OSError, subprocess.CalledProcessError):
         pytest.skip(f"the commit {EARLIER[:7]} is not in this copy of the repository")
     into = tmp_path_factory.mktemp("earlier")
