@@ -117,6 +117,26 @@ def test_what_is_dirtied_again_while_it_is_compacted_stays(
     assert last(make().pull(NOTHING), "/api/unit/SN3") >= delta.epoch
 
 
+def test_no_step_of_a_compaction_is_long(make: Callable[[], RedisLedger], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted in members, for the server is held up by each."""
+    monkeypatch.setattr(ledger_module, "STEP", 16)
+    ledger = make()
+    steps: list[dict[str, Any]] = []
+    script = ledger._compact_script
+
+    def step(*, keys: list[str], args: list[str]) -> Any:
+        steps.append(json.loads(args[0]))
+        return script(keys=keys, args=args)
+
+    monkeypatch.setattr(ledger, "_compact_script", step)
+    delta = ledger.pull(NOTHING)
+    for n in range(BOUND):
+        delta = write(ledger, delta, f"/api/unit/SN{n}")
+    assert len(make().pull(NOTHING).dirtied) <= BOUND
+    assert max(len(step["set"]) + len(step["gone"]) for step in steps) == 16
+    assert not any(step["set"] for step in steps[[bool(step["gone"]) for step in steps].index(True) :])
+
+
 def test_a_floor_is_counted_for_every_process(make: Callable[[], RedisLedger]) -> None:
     ledger = make()
     delta = ledger.pull(NOTHING)

@@ -6,7 +6,7 @@ table has lost members (evicted), or when the server's replication id is another
 took over that may not have everything.
 
 Which tags go when a table is full is computed by the process that finds it full, as everywhere (`compaction`). A second
-script commits that: what takes over is set, and what goes is removed only if nobody has changed it since.
+script commits that in steps: what takes over is set, and what goes is removed only if nobody has changed it since.
 
 The server's clock may jump, after a failover too. So each process counts a settle window from when it saw it first
 (`shared.windows`), and the one that has seen it end takes it out. The score of a window, its end by the server's clock,
@@ -19,7 +19,7 @@ import json
 import logging
 import re
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ...coherence.compaction import compacted
@@ -243,9 +243,10 @@ class RedisLedger:
                 return  # another process does it
             members = {member.decode(): score for member, score in self._client.zrange(key, 0, -1, withscores=True)}
             change = _compacted_windows(members) if table == "windows" else _compacted_tags(members)
-            if change is not None:
-                change = {"table": table, "generation": generation, "max_tags": MAX_TAGS, **change}
-                self._compact_script(keys=self._keys, args=[json.dumps(change)])
+            for step in _steps(change):
+                told = {"table": table, "generation": generation, "max_tags": MAX_TAGS, **step}
+                if not self._compact_script(keys=self._keys, args=[json.dumps(told)]):
+                    break  # it is another ledger by now
             self._client.delete(self._turn)
         except Exception as error:  # noqa: BLE001 - the change itself is committed
             logger.debug("a full table was not compacted: %s", type(error).__name__)
@@ -287,6 +288,8 @@ class RedisLedger:
 _TABLES = ("state", "dirtied", "softened", "windows", "compacted")
 LONGEST = 120.0
 """Seconds that a window of the first version lasts at most; it does not say."""
+STEP = 512
+"""Members that one step of a compaction changes at most: it is atomic, so all other commands wait for it."""
 TURN = 2000
 """Milliseconds for which other processes leave it to one to compact a table."""
 
@@ -324,6 +327,18 @@ def _compacted_windows(members: Mapping[str, float]) -> dict[str, Any] | None:
         "floor": "",
         "floors": change.floors,
     }
+
+
+def _steps(change: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
+    """`change` in parts, of which none holds up the server for long: first what takes over, last what goes."""
+    if change is None:
+        return
+    nothing = {"set": [], "gone": [], "floor": "", "floors": 0}
+    for at in range(0, len(change["set"]), STEP):
+        yield {**nothing, "set": change["set"][at : at + STEP]}
+    yield {**change, "set": [], "gone": []}
+    for at in range(0, len(change["gone"]), STEP):
+        yield {**nothing, "gone": change["gone"][at : at + STEP]}
 
 
 def _delta(answer: Any, lost: int, windows: Callable[[list[tuple[str, str]]], list[tuple[str, float]]]) -> Delta | None:
