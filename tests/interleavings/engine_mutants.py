@@ -144,8 +144,8 @@ MUTANTS: dict[str, tuple[Any, ...]] = {
     "a sweep forgets before it has marked all": (
         Sweep,
         "_look",
-        [(r"if self\._at >= len\(keys\):", "if True:")],
-        (Sweep, "pay", [(r"LEAST \+ SHARE \* tags", "0")]),
+        [(r"if not left:", "if True:")],
+        (Sweep, "_pay", [(r"LEAST \+ SHARE \* tags", "0")]),
     ),
     "a sweep marks what was dirtied": (
         Coherence,
@@ -173,9 +173,9 @@ MUTANTS: dict[str, tuple[Any, ...]] = {
         [(r"storage\.coherence\.mark\(flight\.stale, horizon\)", "pass")],
     ),
     "a sweep overlooks what is stored meanwhile": (
-        MemoryStorage,
-        "put",
-        [(r"if self\._sweep\.is_open:", "if False:")],
+        Sweep,
+        "stored",
+        [(r"if self\.is_open:", "if False:")],
         (Engine, "_keep", [(r"entry\.clean_at, entry\.firm_at = .*", "pass")]),  # else it carries the flight's mark
     ),
     "a new table is begun before the old one is put aside": (

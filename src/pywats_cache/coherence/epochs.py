@@ -220,13 +220,17 @@ class Coherence:
         return max(len(self._dirtied), len(self._softened))
 
     def put_aside(self) -> int:
-        """Begin new tables. Returns the horizon: the epoch up to which those put aside hold everything."""
+        """Begin new tables. Returns the horizon: the epoch up to which those put aside hold everything.
+
+        It is a new one, so that nothing that is held is as clean already.
+        """
         with self._lock:
             # Before: a check that finds the new table empty looks here afterwards.
             self.is_swept = True
             self._aside = self._dirtied
             self._soft_aside = self._softened
             self._dirtied, self._softened = {}, {}
+            self._publish(self.epoch + 1)
             return self.epoch
 
     def mark(self, held: Held, horizon: int) -> bool:
