@@ -133,6 +133,22 @@ MUTANTS: dict[str, tuple[Any, ...]] = {
         "last_dirtied",
         [(r"\n    for tag in tags:", "\n    for tag in reversed(tags):")],
     ),
+    "a check asks for bundles by what it read before the tags": (
+        Coherence,
+        "last_dirtied",
+        [
+            (r"if self\._has_bundles:", "if bundled:"),
+            (r"(dirtied = self\._dirtied)", r"bundled = self._has_bundles\n    \1"),
+        ],
+    ),
+    "a compaction forgets tags before it says that there are bundles": (
+        Coherence,
+        "_compact_table",
+        [
+            (r"if change\.told is not None:", "if False:"),
+            (r"(self\.floors \+= .*)", r"self._has_bundles = True\n    \1"),
+        ],
+    ),
     "a sweep forgets before it raises the floor": (
         Coherence,
         "forget",

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pywats_cache.coherence.tags import explicit_tag, path_tags, write_tags
+from pywats_cache.coherence.tags import bundles_of, explicit_tag, partition_tag, path_tags, write_tags
 from pywats_cache.storage.shared.backend import Change, Delta, Known
 from pywats_cache.storage.sqlite import full_tables as full_tables_module
 from pywats_cache.storage.sqlite import ledger as ledger_module
@@ -169,3 +169,73 @@ def test_a_table_that_nobody_compacts_is_folded(
     assert len(whole.dirtied) <= 2 * BOUND
     assert whole.floors > 0
     assert whole.floor < whole.epoch
+
+
+def carries(delta: Delta, *tags: str) -> int:
+    """The epoch at which who carries `tags` was dirtied last."""
+    dirtied = dict(delta.dirtied)
+    return max(delta.floor, *(dirtied.get(tag, 0) for tag in (*tags, *bundles_of(tags))))
+
+
+def dirty_many(ledger: SqliteLedger, delta: Delta, tag: Callable[[int], str], count: int = 2 * BOUND) -> Delta:
+    for n in range(0, count, 16):
+        delta = ledger.change(Change(dirty=tuple(tag(k) for k in range(n, n + 16))), known(delta))
+    return delta
+
+
+def test_explicit_tags_have_a_floor_of_their_own(make: Callable[..., SqliteLedger], tmp_path: Path) -> None:
+    ledger = make()
+    start = ledger.pull(NOTHING)
+    last = dirty_many(ledger, start, lambda n: explicit_tag(ORIGIN, f"t{n}"))
+    whole = make().pull(NOTHING)
+    assert carries(whole, *path_tags(ORIGIN, "/config/site")) == start.floor
+    assert carries(whole, explicit_tag(ORIGIN, "t0")) > start.epoch
+    assert carries(whole, explicit_tag("http://other.example", "t0")) == start.floor
+    assert whole.floors > 0
+    with sqlite3.connect(tmp_path / "c.db-ledger") as first:  # a process of the first version asks for no bundles
+        (told,) = first.execute("SELECT floor FROM state").fetchone()
+    first.close()
+    assert start.epoch < told <= last.epoch
+
+
+def test_partitions_go_into_buckets(make: Callable[..., SqliteLedger], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger_module, "MAX_TAGS", 4096)
+    monkeypatch.setattr(full_tables_module, "STEP", 512)
+    ledger = make()
+    start = ledger.pull(NOTHING)
+    epochs = [start.epoch]
+    delta = start
+    for n in range(0, 4096, 64):
+        delta = ledger.change(Change(dirty=tuple(partition_tag(f"p{k}") for k in range(n, n + 64))), known(delta))
+        epochs.append(delta.epoch)
+    whole = make().pull(NOTHING)
+    assert len(whole.dirtied) < 4096
+    assert whole.floor == start.floor
+    assert all(carries(whole, partition_tag(f"p{k}")) >= epochs[k // 64 + 1] for k in range(4096))
+    assert carries(whole, *path_tags(ORIGIN, "/config/site")) == start.floor
+
+
+def test_a_floor_that_the_first_version_raises_counts_though_it_was_told_a_higher_one(
+    make: Callable[..., SqliteLedger], tmp_path: Path
+) -> None:
+    ledger = make()
+    start = ledger.change(Change(dirty=write_tags(ORIGIN, "/config/site")), NOTHING)
+    dirty_many(ledger, start, lambda n: explicit_tag(ORIGIN, f"t{n}"))
+    with sqlite3.connect(tmp_path / "c.db-ledger") as first:  # what that version does with a full table
+        middle = start.epoch + 1
+        first.execute("UPDATE state SET floor = max(floor, ?)", (middle,))
+        first.execute("DELETE FROM dirtied WHERE epoch <= ?", (middle,))
+    first.close()
+    for whole in (make().pull(NOTHING), dirty_many(make(), make().pull(NOTHING), lambda n: explicit_tag("o", f"{n}"))):
+        assert carries(whole, *path_tags(ORIGIN, "/config/site")) >= start.epoch
+
+
+def test_what_is_softened_by_explicit_tags_has_a_floor_of_its_own(make: Callable[..., SqliteLedger]) -> None:
+    ledger = make()
+    delta = start = ledger.pull(NOTHING)
+    for n in range(0, 2 * BOUND, 16):
+        tags = tuple(explicit_tag(ORIGIN, f"t{k}") for k in range(n, n + 16))
+        delta = ledger.change(Change(soften=tags), known(delta))
+    whole = make().pull(NOTHING)
+    assert whole.soft_floor == start.soft_floor
+    assert dict(whole.softened)[f"#{ORIGIN}"] > start.epoch

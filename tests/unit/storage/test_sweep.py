@@ -274,6 +274,20 @@ def test_before_another_storage_the_table_is_compacted(tmp_path: Any, origin: Or
     assert transport.stats.floors > 0
 
 
+def test_a_full_table_before_another_storage_forgets_no_explicit_tag_of_another_client(
+    make: Callable[..., CacheTransport],
+) -> None:
+    """What is stored does not carry it, but who asks goes by it."""
+    plain = make()
+    plain.storage.coherence.sweep = None  # as before another storage
+    tagged = make(plain.storage, rules=[Read("/config/**", tags=("config",))])
+    send(plain, "GET", CONFIG[0])
+    tagged.invalidate(tags=("config",))
+    for n in range(100):
+        tagged.invalidate(tags=(f"t{n}",))
+    assert status(tagged, CONFIG[0]) == "miss"
+
+
 def test_a_slice_is_bounded() -> None:
     storage = MemoryStorage()
     sweep = Sweep(storage)

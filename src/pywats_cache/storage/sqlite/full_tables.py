@@ -13,27 +13,31 @@ from functools import partial
 from itertools import islice
 from typing import TypeVar
 
-from ...coherence.compaction import compacted
+from ...coherence.compaction import compacted, over_roots
 from .database import SqliteFile
 
-__all__ = ["STEP", "compact_tags", "compact_windows", "fold"]
+__all__ = ["STEP", "compact_tags", "compact_windows", "fold", "true_floor"]
 
 _Row = TypeVar("_Row")
 STEP = 512
 """Rows that one transaction changes at most."""
 FLOORS = {"dirtied": "floor", "softened": "soft_floor"}
+TOLD = "!"
+"""A tag that nothing carries, at epoch 0. While it is in a table, the floor in `state` is raised above the true one,
+which is in `counted`: for processes of the first version, which ask for no bundles. When such a process raises the
+floor itself, it takes out everything older, and so this tag: then the floor in `state` is the true one again."""
 
 
 def compact_tags(file: SqliteFile, table: str, generation: str, most: int, full: int) -> None:
     """Make `table` as small as `most`, unless it has no more than `full` tags by now. Raises StorageError."""
-    before = file.read(lambda connection: dict(connection.execute(f"SELECT tag, epoch FROM {table}")))  # noqa: S608
+    found = f"SELECT tag, epoch FROM {table} WHERE epoch > 0"  # noqa: S608
+    before = file.read(lambda connection: dict(connection.execute(found)))
     if len(before) <= full:
         return
     change = compacted(before, most)
-    made = {**change.set}
-    for root, epoch in change.roots.items():
-        made[root] = max(epoch, before.get(root, 0), made.get(root, 0))
-    gone = [(tag, before[tag]) for tag in change.gone if tag not in change.roots]
+    gone = [(tag, before[tag]) for tag in change.gone]
+
+    name = FLOORS[table]
 
     def take_over(rows: list[tuple[str, int]], connection: sqlite3.Connection) -> None:
         connection.executemany(
@@ -46,8 +50,12 @@ def compact_tags(file: SqliteFile, table: str, generation: str, most: int, full:
 
     def raise_floor(floors: list[int], connection: sqlite3.Connection) -> None:
         if change.floor is not None:
-            name = FLOORS[table]
             connection.execute(f"UPDATE state SET {name} = max({name}, ?)", (change.floor,))  # noqa: S608
+            connection.execute("UPDATE counted SET number = max(number, ?) WHERE name = ?", (change.floor, name))
+        if change.told is not None:
+            if connection.execute(f"INSERT OR IGNORE INTO {table} VALUES (?, 0)", (TOLD,)).rowcount:  # noqa: S608
+                connection.execute(f"INSERT OR REPLACE INTO counted SELECT ?, {name} FROM state", (name,))  # noqa: S608
+            connection.execute(f"UPDATE state SET {name} = max({name}, ?)", (change.told,))  # noqa: S608
         count_floors(connection, sum(floors))
 
     def go(rows: list[tuple[str, int]], connection: sqlite3.Connection) -> None:
@@ -56,7 +64,7 @@ def compact_tags(file: SqliteFile, table: str, generation: str, most: int, full:
             connection.executemany("DELETE FROM compacted WHERE tag = ? AND epoch = ?", rows)
 
     steps = _Steps(file, generation)
-    steps.each(take_over, made.items())
+    steps.each(take_over, change.set.items())
     steps.each(raise_floor, [change.floors])
     steps.each(go, gone)
 
@@ -76,20 +84,17 @@ def compact_windows(
     left: dict[str, float] = {}
     for _, tag, seconds in found:
         left[tag] = max(seconds, left.get(tag, 0.0))
-    change = compacted(left, most)
-    if change.floor is not None:
+    change = over_roots(compacted(left, most), left)
+    if change is None:
         return
-    made = {**change.set}
-    for root, seconds in change.roots.items():
-        made[root] = max(seconds, left.get(root, 0.0), made.get(root, 0.0))
-    over = {tag for tag in change.gone if tag not in made}
+    over = set(change.gone)
 
     def go(rows: list[tuple[str, str]], connection: sqlite3.Connection) -> None:
         for table in ("windows", "steady"):
             connection.executemany(f"DELETE FROM {table} WHERE id = ? AND tag = ?", rows)  # noqa: S608
 
     steps = _Steps(file, generation)
-    steps.each(lambda rows, connection: open_windows(connection, dict(rows)), made.items())
+    steps.each(lambda rows, connection: open_windows(connection, dict(rows)), change.set.items())
     steps.each(lambda floors, connection: count_floors(connection, sum(floors)), [change.floors])
     steps.each(go, [(id, tag) for id, tag, _ in found if tag in over])
 
@@ -105,6 +110,15 @@ def fold(connection: sqlite3.Connection, table: str, most: int) -> None:
         connection.execute(f"UPDATE state SET {name} = max({name}, ?)", (middle,))  # noqa: S608
         connection.execute(f"DELETE FROM {table} WHERE epoch <= ?", (middle,))  # noqa: S608
         count_floors(connection, 1)
+
+
+def true_floor(connection: sqlite3.Connection, table: str, floor: int, counted: dict[str, int]) -> int:
+    """The floor of `table` for who asks for bundles; `floor` is the one in `state`."""
+    true = counted.get(FLOORS[table])
+    if true is None:
+        return floor
+    told = connection.execute(f"SELECT 1 FROM {table} WHERE tag = ?", (TOLD,)).fetchone()  # noqa: S608
+    return floor if told is None else true
 
 
 def count_floors(connection: sqlite3.Connection, floors: int) -> None:

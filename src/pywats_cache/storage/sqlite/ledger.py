@@ -28,7 +28,7 @@ from ..shared.backend import EPOCH, LOST, Change, Delta, Known
 from ..shared.windows import SeenWindows, boot, since_boot
 from .database import SqliteFile, reading
 from .epoch_file import EpochFile, lost_in
-from .full_tables import compact_tags, compact_windows, fold
+from .full_tables import compact_tags, compact_windows, fold, true_floor
 from .store_files import LEDGER, NotOursError, epoch_state, has_ours, part
 
 __all__ = ["SqliteLedger", "look"]
@@ -270,20 +270,20 @@ class SqliteLedger:
         row = connection.execute("SELECT generation, epoch, floor, soft_floor, lost FROM state").fetchone()
         if row is None:
             return None
-        since = known.epoch if known.generation == row[0] else -1
+        since = max(known.epoch, 0) if known.generation == row[0] else 0
         generation, epoch, floor, soft_floor, lost = row
-        floors = _rows(connection, "SELECT number FROM counted WHERE name = 'floors'")
+        counted = dict(_rows(connection, "SELECT name, number FROM counted"))
         return Delta(
             generation,
             epoch,
-            floor,
-            soft_floor,
+            true_floor(connection, "dirtied", floor, counted),
+            true_floor(connection, "softened", soft_floor, counted),
             lost,
             connection.execute("SELECT tag, epoch FROM dirtied WHERE epoch > ?", (since,)).fetchall(),
             connection.execute("SELECT tag, epoch FROM softened WHERE epoch > ?", (since,)).fetchall(),
             [(tag, left) for _, tag, left in self._windows(connection) if left > 0],
             _rows(connection, "SELECT tag, epoch FROM compacted WHERE epoch > ?", since),
-            floors[0][0] if floors else 0,
+            counted.get("floors", 0),
         )
 
     def _heal(self, cells: memoryview) -> None:
