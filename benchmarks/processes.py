@@ -25,7 +25,7 @@ from .recording import Recording
 
 NAMES = (
     "hits", "lookup", "misses", "wats_calls", "stampede", "threads", "loop_blocking", "scenarios", "staleness",
-    "outages", "restarts", "eviction", "policies", "invalidation", "sharing", "memory", "import_time",
+    "outages", "restarts", "eviction", "policies", "invalidation", "busy_day", "sharing", "memory", "import_time",
 )  # fmt: skip
 PROCESSES = 3
 ALONE = {
@@ -35,6 +35,7 @@ ALONE = {
     "restarts": "starts processes of its own",
     "eviction": "the caches of 100 000 entries take longer to fill than the rounds",
     "invalidation": "the same",
+    "busy_day": "a million writes, counted",
     "policies": "hits, counted",
     "memory": "starts processes of its own",
     "import_time": "the same",

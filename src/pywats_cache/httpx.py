@@ -77,11 +77,11 @@ class CachedHeaders(StoredHeaders, httpx.Headers):
 
 
 class _IncomingStream(IncomingStream, httpx.SyncByteStream):
-    pass
+    __slots__ = ()
 
 
 class _AsyncIncomingStream(AsyncIncomingStream, httpx.AsyncByteStream):
-    pass
+    __slots__ = ()
 
 
 class _Tee(Tee, httpx.SyncByteStream):

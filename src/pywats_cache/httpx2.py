@@ -84,11 +84,11 @@ class CachedHeaders(StoredHeaders, httpx2.Headers):
 
 
 class _IncomingStream(IncomingStream, httpx2.SyncByteStream):
-    pass
+    __slots__ = ()
 
 
 class _AsyncIncomingStream(AsyncIncomingStream, httpx2.AsyncByteStream):
-    pass
+    __slots__ = ()
 
 
 class _Tee(Tee, httpx2.SyncByteStream):

@@ -17,20 +17,28 @@ MARK = "<!-- written by `python tests/docs/cli_page.py` from here on -->\n"
 
 
 def commands() -> dict[str, click.Command]:
-    group = typer.main.get_command(app)
-    return dict(group.commands)  # type: ignore[attr-defined]
+    """By what is typed: `stats`, `config set`."""
+    found: dict[str, click.Command] = {}
+    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+        inner = getattr(command, "commands", {"": command})
+        found |= {f"{name} {below}".strip(): each for below, each in inner.items()}
+    return found
 
 
 def rendered(page: str) -> str:
     """`page` with its commands as they are."""
-    parts = [page.partition(MARK)[0] + MARK, f"{app.info.epilog}\n", *map(_section, commands().values())]
+    parts = [
+        page.partition(MARK)[0] + MARK,
+        f"{app.info.epilog}\n",
+        *(_section(name, each) for name, each in commands().items()),
+    ]
     return "\n".join(parts)
 
 
-def _section(command: click.Command) -> str:
+def _section(name: str, command: click.Command) -> str:
     rows = [_row(each) for each in sorted(command.params, key=lambda each: each.param_type_name)]
     table = "\n".join(["| | default | what it is |", "|---|---|---|", *rows])
-    return f"## {command.name}\n\n{command.help}\n\n{table}\n"
+    return f"## {name}\n\n{command.help}\n\n{table}\n"
 
 
 def _row(parameter: click.Parameter) -> str:

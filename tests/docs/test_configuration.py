@@ -91,8 +91,12 @@ def test_everything_public_that_takes_settings_has_a_section() -> None:
 
 def test_the_stations_fields_are_documented_with_their_defaults() -> None:
     config = pytest.importorskip("pywats_cache.wats.service.config", exc_type=ImportError)
-    fields = {field.name: field.default for field in dataclasses.fields(config.ClientConfig) if "cache" in field.name}
-    assert documented("ClientConfig") == fields
+    from pywats_cache.wats.service.fields import FIELDS
+
+    names = {field.name for field in FIELDS}
+    assert {field.name for field in dataclasses.fields(config.ClientConfig) if "cache" in field.name} <= names
+    assert documented("ClientConfig") == {field.name: field.default for field in FIELDS}
+    assert {name: getattr(config.ClientConfig(), name) for name in names} == documented("ClientConfig")
 
 
 def test_the_stations_parameters_are_documented_with_their_defaults() -> None:

@@ -24,6 +24,7 @@ from pywats_cache.engine.incoming import Incoming
 from pywats_cache.engine.judging import View
 from pywats_cache.storage.bounded_table import BoundedTable
 from pywats_cache.storage.memory import MemoryStorage
+from pywats_cache.storage.sweep import Sweep
 from pywats_cache.transport.sync import SyncCache
 
 Replacement = tuple[str, str]
@@ -35,7 +36,7 @@ MUTANTS: dict[str, tuple[Any, ...]] = {
     "the fence is off: an entry is dated with the epoch at its finish": (
         Engine,
         "_store",
-        [(r"(key, names = .*)", r"\1\n    fetch.flight.epoch = self.storage.coherence.epoch")],
+        [(r"(key, names = .*)", r"\1\n    fetch.flight.epoch = fetch.flight.clean_at = self.storage.coherence.epoch")],
     ),
     "the epoch is published before the table is written": (
         Coherence,
@@ -75,8 +76,8 @@ MUTANTS: dict[str, tuple[Any, ...]] = {
         Engine,
         "_keep",
         [
-            (r"elif storage\.coherence\.dirtied_since\(.*\):", "elif False:"),
-            (r"(why_not: .*)", r"\1\n    entry.epoch = entry.valid_at = storage.coherence.epoch"),
+            (r"elif storage\.coherence\.is_dirtied\(.*\):", "elif False:"),
+            (r"entry\.clean_at, entry\.firm_at = .*", "entry.clean_at = entry.valid_at = storage.coherence.epoch"),
         ],
     ),
     "a bump comes after the answer is visible": (
@@ -105,20 +106,111 @@ MUTANTS: dict[str, tuple[Any, ...]] = {
     ),
     "a fold forgets tags before it raises the floor": (
         Coherence,
-        "_fold",
+        "_compact_table",
         [
-            (r"self\._floor = max\((.*)\)\n", r"floor = max(\1)\n"),
-            (r"epoch <= self\._floor\]", "epoch <= floor]"),
-            (r"(del self\._dirtied\[tag\]\n)", r"\1    self._floor = floor\n"),
+            (r"raise_floor\(change\.floor\)", "pass"),
+            (r"(self\.floors \+= .*)", r"raise_floor(change.floor or 0)\n    \1"),
         ],
     ),
     "a check reads the floor before the tags": (
         Coherence,
-        "dirtied_since",
+        "last_dirtied",
         [
+            (r"floor = self\._floor", "pass"),
             (r"(dirtied = self\._dirtied)", r"floor = self._floor\n    \1"),
-            (r"return self\._floor > epoch", "return floor > epoch"),
         ],
+    ),
+    "a compaction forgets tags before it sets those of subtrees": (
+        Coherence,
+        "_compact_table",
+        [
+            (r"table\.update\(change\.set\)", "pass"),
+            (r"(self\.floors \+= .*)", r"table.update(change.set)\n    \1"),
+        ],
+    ),
+    "a check asks for a subtree before what is below it": (
+        Coherence,
+        "last_dirtied",
+        [(r"\n    for tag in tags:", "\n    for tag in reversed(tags):")],
+    ),
+    "a sweep forgets before it raises the floor": (
+        Coherence,
+        "forget",
+        [
+            (r"self\._floor = max\(self\._floor, horizon\)", "pass"),
+            (r"(self\._aside, self\._soft_aside = .*)", r"\1\n        self._floor = max(self._floor, horizon)"),
+        ],
+    ),
+    "a sweep forgets before it has marked all": (
+        Sweep,
+        "_look",
+        [(r"if self\._at >= len\(keys\):", "if True:")],
+        (Sweep, "pay", [(r"LEAST \+ SHARE \* tags", "0")]),
+    ),
+    "a sweep marks what was dirtied": (
+        Coherence,
+        "mark",
+        [(r"if self\.last_dirtied\(held\.tags\) > held\.clean_at:", "if False:")],
+    ),
+    "a sweep marks with the epoch of the moment": (
+        Coherence,
+        "mark",
+        [(r"held\.clean_at = horizon", "held.clean_at = self.epoch")],
+    ),
+    "a sweep makes firm what was softened": (
+        Coherence,
+        "mark",
+        [(r"if self\.last_softened\(held\.tags\) <= held\.firm_at < horizon:", "if True:")],
+    ),
+    "a sweep does not mark open flights": (
+        Sweep,
+        "_begin",
+        [(r"storage\.coherence\.mark\(flight, horizon\)", "pass")],
+    ),
+    "a sweep does not mark what a fetch may fall back on": (
+        Sweep,
+        "_begin",
+        [(r"storage\.coherence\.mark\(flight\.stale, horizon\)", "pass")],
+    ),
+    "a sweep overlooks what is stored meanwhile": (
+        MemoryStorage,
+        "put",
+        [(r"if self\._sweep\.is_open:", "if False:")],
+        (Engine, "_keep", [(r"entry\.clean_at, entry\.firm_at = .*", "pass")]),  # else it carries the flight's mark
+    ),
+    "a new table is begun before the old one is put aside": (
+        Coherence,
+        "put_aside",
+        [
+            (r"self\._aside = self\._dirtied", "aside = self._dirtied"),
+            (r"(self\._dirtied, self\._softened = .*)", r"\1\n        self._aside = aside"),
+        ],
+    ),
+    "a check reads what was put aside before the new table": (
+        Coherence,
+        "last_dirtied",
+        [
+            (r"aside = self\._aside", "pass"),
+            (r"(dirtied = self\._dirtied)", r"aside = self._aside\n    \1"),
+        ],
+    ),
+    "a check reads the mark before the table": (
+        Coherence,
+        "is_dirtied",
+        [
+            (r"if self\.last_dirtied\(held\.tags\) > held\.clean_at:", "CHECK"),
+            (r"CHECK.*", "clean_at = held.clean_at\n    if self.last_dirtied(held.tags) > clean_at:"),
+        ],
+    ),
+    "a flight older than the horizon is stored": (
+        Engine,
+        "_keep",
+        [(r"elif storage\.coherence\.is_dirtied\(flight\):", "elif not flight.shared and False:")],
+        (
+            Engine,
+            "_entry",
+            [(r"(flight, prepared = .*)", r"\1\n    flight.clean_at = self.storage.coherence.epoch")],
+        ),
     ),
     "a tag is taken out before it is set": (
         Coherence,
@@ -217,12 +309,17 @@ MUTANTS: dict[str, tuple[Any, ...]] = {
     "a flight is joined although its own tags were dirtied": (
         View,
         "may_join",
-        [(r"\(\*flight\.tags, \*self\._prepared\.tags\)", "self._prepared.tags")],
+        [
+            (
+                r"\.is_dirtied\(flight, self\._prepared\.tags\)",
+                ".dirtied_since(self._prepared.tags, flight.epoch)",
+            )
+        ],
     ),
     "a lookup joins a flight that began before a write": (
         View,
         "may_join",
-        [(r"not self\._storage\.coherence\.dirtied_since\(\n.*\n +\)", "True")],
+        [(r"not self\._storage\.coherence\.is_dirtied\(.*\)", "True")],
     ),
     "a lookup waits for itself": (
         judging,
@@ -270,13 +367,13 @@ MUTANTS: dict[str, tuple[Any, ...]] = {
     "what a write has dirtied is served stale": (
         Engine,
         "may_serve_stale",
-        [(r"or not coherence\.dirtied_since\(.*\)", "or True")],
+        [(r"or not coherence\.is_dirtied\(.*\)", "or True")],
         (judging, "judge", [(r"if not drops:", "if True:")]),  # which asks before
     ),
     "a refresh validates what a write has dirtied": (
         Engine,
         "_ask_about",
-        [(r"if not self\.storage\.coherence\.dirtied_since\(.*\):", "if True:")],
+        [(r"if not self\.storage\.coherence\.is_dirtied\(.*\):", "if True:")],
     ),
     "a lookup asks for a flight without the lock": (
         Engine,

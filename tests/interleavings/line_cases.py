@@ -10,6 +10,7 @@ from line_scenarios import (
     cold_readers,
     finish_against,
     folding,
+    folding_all,
     grow,
     hit_against_clear,
     hit_against_eviction,
@@ -32,6 +33,15 @@ from line_scenarios import (
 from line_scheduler import codes, explore_lines
 from line_worlds import BoundsWorld, ClientWorld, LineWorld, Origin, TransportWorld
 from register_world import COLLECTION, ITEM, SIBLING
+from sweep_scenarios import (
+    sweep_against_a_dirtied_entry,
+    sweep_against_a_finish,
+    sweep_against_a_softened_entry,
+    sweep_against_a_stand_in,
+    sweep_against_a_write,
+    sweep_against_an_innocent_entry,
+    sweep_against_an_unknown_flight,
+)
 
 from pywats_cache import MemoryStorage
 from pywats_cache.coherence.epochs import Coherence
@@ -40,6 +50,7 @@ from pywats_cache.engine.engine import Engine
 from pywats_cache.engine.judging import View, judge, judge_fresh
 from pywats_cache.storage.bounded_table import BoundedTable
 from pywats_cache.storage.eviction import PolicyItems
+from pywats_cache.storage.sweep import Sweep
 from pywats_cache.storage.tinylfu import Segments, WTinyLFU
 from pywats_cache.transport import sync as sync_module
 from pywats_cache.transport.fast_path import Door
@@ -66,7 +77,8 @@ def checks_and_bumps() -> Any:
     return codes(
         Engine.found_fresh,
         Engine.why_not_fresh,
-        Coherence.dirtied_since,
+        Coherence.last_dirtied,
+        Coherence.is_dirtied,
         Coherence.bump,
         Coherence._note,
         Coherence._publish,
@@ -78,7 +90,14 @@ def hits_and_bumps() -> Any:
 
 
 def the_core_of_checks_and_bumps() -> Any:
-    return codes(Engine.found_fresh, Engine.why_not_fresh, Coherence.dirtied_since, Coherence._note, Coherence._publish)
+    return codes(
+        Engine.found_fresh,
+        Engine.why_not_fresh,
+        Coherence.last_dirtied,
+        Coherence.is_dirtied,
+        Coherence._note,
+        Coherence._publish,
+    )
 
 
 def codes_of_windows() -> Iterator[Any]:
@@ -123,11 +142,25 @@ def lookup_codes() -> Any:
         Engine._keep,
         Engine._wrote,
         Coherence.bump,
-        Coherence.dirtied_since,
+        Coherence.last_dirtied,
+        Coherence.is_dirtied,
         Flight,
         sync_module.SyncCache._fetch,
         sync_module.SyncCache._wait,
         Origin,
+    )
+
+
+def sweeps() -> Any:
+    """A sweep, and what checks meanwhile."""
+    return codes(
+        Coherence.last_dirtied,
+        Coherence.is_dirtied,
+        Coherence.put_aside,
+        Coherence.mark,
+        Coherence.forget,
+        Sweep._begin,
+        Sweep._look,
     )
 
 
@@ -137,7 +170,15 @@ CASES: dict[str, tuple[Case, int]] = {
     "a dirtied entry and a fold": (
         Case(
             lambda: hit_of_a_dirtied_entry(folding),
-            lambda: codes(Coherence.dirtied_since, Coherence.bump, Coherence._fold, Coherence._publish),
+            lambda: codes(
+                Coherence.last_dirtied,
+                Coherence.is_dirtied,
+                Coherence.bump,
+                Coherence._compact,
+                Coherence._compact_table,
+                Coherence._raise_floor,
+                Coherence._publish,
+            ),
             3,
         ),
         1079,
@@ -156,7 +197,8 @@ CASES: dict[str, tuple[Case, int]] = {
                 Engine._keep,
                 MemoryStorage.clear,
                 Coherence.bump_all,
-                Coherence.dirtied_since,
+                Coherence.last_dirtied,
+                Coherence.is_dirtied,
             ),
             thorough(1, 2),
         ),
@@ -196,7 +238,17 @@ CASES: dict[str, tuple[Case, int]] = {
         100,
     ),
     "a settle window and an overflow of the windows": (
-        Case(settle_against_overflow, lambda: codes(Coherence.settle, Coherence.is_settling), 3),
+        Case(
+            settle_against_overflow,
+            lambda: codes(
+                Coherence.settle,
+                Coherence._forget_ended,
+                Coherence._compact_table,
+                Coherence._settle_all_until,
+                Coherence.is_settling,
+            ),
+            3,
+        ),
         140,
     ),
     "two cold readers": (
@@ -317,4 +369,48 @@ CASES: dict[str, tuple[Case, int]] = {
         Case(lambda: ClientWorld(f"GET {ITEM}", f"GET {ITEM}", f"PUT {ITEM}"), lookup_codes, 1),
         1000,
     ),
+    "a dirtied entry and a fold that reaches all": (
+        Case(
+            lambda: hit_of_a_dirtied_entry(folding_all),
+            lambda: codes(
+                Coherence.last_dirtied,
+                Coherence.is_dirtied,
+                Coherence._compact_table,
+                Coherence._raise_floor,
+            ),
+            3,
+        ),
+        100,
+    ),
+    "a dirtied entry and a sweep": (Case(sweep_against_a_dirtied_entry, sweeps, thorough(2, 3)), 100),
+    "an innocent entry and a sweep": (Case(sweep_against_an_innocent_entry, sweeps, thorough(2, 3)), 100),
+    "a write and a sweep": (
+        Case(sweep_against_a_write, lambda: sweeps() | codes(Coherence.bump, Coherence._note), thorough(2, 3)),
+        100,
+    ),
+    "a finish and a sweep": (
+        Case(sweep_against_a_finish(), lambda: sweeps() | codes(Engine._keep, MemoryStorage.put), thorough(2, 3)),
+        100,
+    ),
+    "a dirtied finish and a sweep": (
+        Case(
+            sweep_against_a_finish(dirtied=True),
+            lambda: sweeps() | codes(Engine._keep, MemoryStorage.put),
+            thorough(2, 3),
+        ),
+        100,
+    ),
+    "a flight that no table knows and a sweep": (
+        Case(sweep_against_an_unknown_flight, lambda: sweeps() | codes(Engine._keep), thorough(2, 3)),
+        100,
+    ),
+    "a softened entry and a sweep": (
+        Case(
+            sweep_against_a_softened_entry,
+            lambda: sweeps() | codes(Coherence.is_softened, Coherence.last_softened),
+            thorough(2, 3),
+        ),
+        100,
+    ),
+    "what a fetch may fall back on and a sweep": (Case(sweep_against_a_stand_in, sweeps, 1), 10),
 }

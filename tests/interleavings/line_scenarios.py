@@ -80,7 +80,15 @@ def hit_of_a_dirtied_entry(make: Callable[[LineWorld], Callable[[], object]]) ->
 
 def folding(world: LineWorld) -> Callable[[], object]:
     world.storage.coherence.max_tags = 2
+    world.storage.coherence.sweep = None
     return world.writer("/b/y")
+
+
+def folding_all(world: LineWorld) -> Callable[[], object]:
+    """So many origins that the common floor is raised."""
+    coherence = world.storage.coherence
+    coherence.max_tags, coherence.sweep = 2, None
+    return lambda: coherence.bump(("^x://x/1", "^y://y/1"))
 
 
 def hit_against_clear() -> Any:
@@ -146,7 +154,8 @@ def settle_against_overflow() -> Any:
     coherence = world.storage.coherence
     world.operations = [
         in_window,
-        lambda: coherence.settle(("=b", "^b"), world.clock(), world.clock() + 10.0),
+        # Of other origins, and longer, so that nothing but the window of all can take over.
+        lambda: coherence.settle(("^x://x/1", "^y://y/1"), world.clock(), world.clock() + 100.0),
     ]
     world.check = in_window  # type: ignore[assignment]
     return world

@@ -244,20 +244,18 @@ def count_twice(self: Core, status: str) -> None:
 MUTANTS: dict[str, tuple[Any, str, Any]] = {
     "what is shared may be past its TTL": (Core, "may_share", lambda self, entry, prepared, age: True),
     "a stale answer is counted twice": (Core, "_count", count_twice),
-    "what is dirtied may be served stale": (Coherence, "dirtied_since", lambda self, tags, epoch: False),
+    "what is dirtied may be served stale": (Coherence, "is_dirtied", lambda self, held, asked=(): False),
     "the window has no end": (
         Staleness,
         "may_serve_stale",
-        lambda self, entry, prepared, view, window: (
-            not self.storage.coherence.dirtied_since((*entry.tags, *prepared.tags), entry.epoch)
-        ),
+        lambda self, entry, prepared, view, window: not self.storage.coherence.is_dirtied(entry, prepared.tags),
     ),
     "who asks for a new answer may get a stale one": (
         Staleness,
         "may_serve_stale",
         lambda self, entry, prepared, view, window: (
             0.0 <= view.now - entry.began < entry.ttl + window
-            and not self.storage.coherence.dirtied_since((*entry.tags, *prepared.tags), entry.epoch)
+            and not self.storage.coherence.is_dirtied(entry, prepared.tags)
         ),
     ),
 }

@@ -176,3 +176,70 @@ def test_load_and_repair_keeps_the_rest(tmp_path: Path) -> None:
     config, repairs = ClientConfig.load_and_repair(path)
     assert (config.station_name, config.cache_ttl_seconds) == ("S1", 300.0)
     assert "cache_ttl_seconds" in repairs[0]
+
+
+def test_what_another_program_has_changed_meanwhile_is_saved_too(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    ClientConfig(station_name="S1", cache_ttl_seconds=60).save(path)
+    mine, theirs = ClientConfig.load(path), ClientConfig.load(path)
+    mine["cache_ttl_seconds"] = 600
+    theirs.station_name = "S2"
+    theirs.save()
+    mine.save()
+    found = ClientConfig.load(path)
+    assert (found.station_name, found.cache_ttl_seconds) == ("S2", 600)
+    theirs["cache_ttl_seconds"] = 5
+    with pytest.raises(ConfigurationError, match=r"another program has changed cache_ttl_seconds in .*: load it"):
+        theirs.save()
+    assert ClientConfig.load(path).cache_ttl_seconds == 600
+    mine["cache_max_size"] = 7
+    mine.save()
+    assert (ClientConfig.load(path).station_name, ClientConfig.load(path).cache_max_size) == ("S2", 7)
+
+
+def test_a_broken_file_is_left_as_it_is_and_repaired_only_on_purpose(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    ClientConfig(station_name="S1").save(path)
+    ClientConfig.load(path).save()
+    backup = path.with_name("config.json.bak")
+    backup.write_bytes(path.read_bytes())
+    path.write_text('{"api_token": "hunter2", half', "utf-8")
+    with pytest.raises(ConfigurationError, match=r"is no JSON \(line 1, column \d+") as refused:
+        ClientConfig.load(path)
+    assert "hunter2" not in str(refused.value)
+    assert path.read_text("utf-8") == '{"api_token": "hunter2", half'
+    config, repairs = ClientConfig.load_and_repair(path)
+    assert config.station_name == "S1"
+    assert repairs[0].startswith("Took the backup")
+    assert ClientConfig.load(path) == config
+    assert path.with_name("config.json.broken").read_text("utf-8") == '{"api_token": "hunter2", half'
+
+
+def test_a_file_that_is_gone_is_read_from_its_backup(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    with pytest.raises(FileNotFoundError, match="config sample"):
+        ClientConfig.load(path)
+    ClientConfig(station_name="S1").save(tmp_path / "config.json.bak")
+    assert ClientConfig.load(path).station_name == "S1"
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("web_hosts", "station7.example", "must be a list of host names"),
+        ("web_hosts", ["a:8080"], "without a port"),
+        ("web_hosts", ["*"], "without a port"),
+        ("web_hosts", [5], "5 is no string"),
+        ("web_prefix", "station7", "such as /station7"),
+        ("web_prefix", "/a/../b", "such as /station7"),
+        ("web_prefix", "//evil.example", "such as /station7"),
+        ("web_prefix", 7, "such as /station7"),
+    ],
+)
+def test_the_way_to_the_page_is_checked(field: str, value: Any, says: str) -> None:
+    config = ClientConfig()
+    with pytest.raises((ValueError, TypeError), match=says):
+        config[field] = value
+    config["web_hosts"], config["web_prefix"] = ["Proxy.example", "10.0.0.1", "::1"], "/stations/7/"
+    assert config.validate() == []

@@ -29,10 +29,13 @@ MUTANTS: dict[str, Any] = {
     "patient": be_patient,
     "short-lease": lambda: setattr(writes, "write_lease", lambda timeout: 3.0),
     "short-claim": lambda: setattr(sharing, "CLAIM_SECONDS", 0.2),
+    "long-claim": lambda: setattr(sharing, "CLAIM_SECONDS", 59.0),
+    "endless-patience": lambda: globals().update(TIMEOUT=1000.0, JOIN_TIMEOUT=1000.0),
     "check-always": lambda: setattr(shared_coherence, "CHECK", 0.0),
     "check-never": lambda: setattr(shared_coherence, "CHECK", float("inf")),
 }
 TIMEOUT = 20.0
+JOIN_TIMEOUT = 30.0
 
 
 def client_of(storage: str, base_url: str) -> httpx.Client:
@@ -40,7 +43,7 @@ def client_of(storage: str, base_url: str) -> httpx.Client:
     if storage.startswith("unix://"):
         socket, _, max_lag = storage.partition("?max_lag=")
         store = RedisSharedStorage(socket, max_lag=float(max_lag))
-    transport = CacheTransport(controller=Controller(ttl=600.0), storage=store)
+    transport = CacheTransport(controller=Controller(ttl=600.0, join_timeout=JOIN_TIMEOUT), storage=store)
     return httpx.Client(
         transport=transport, base_url=base_url, timeout=TIMEOUT, headers={"Authorization": "Bearer t0k3n"}
     )
@@ -67,6 +70,16 @@ def closed_early(client: httpx.Client, method: str, path: str) -> dict[str, Any]
     with client.stream(method, path) as response:
         chunk = next(response.iter_raw())
         return {"text": chunk.decode(), "code": response.status_code}
+
+
+def read_slowly(client: httpx.Client, method: str, path: str) -> dict[str, Any]:
+    """Take the first chunk of the answer, say so, and the rest only when told to."""
+    with client.stream(method, path) as response:
+        chunks = response.iter_raw()
+        first = next(chunks)
+        print(json.dumps("in hand"), flush=True)
+        sys.stdin.readline()
+        return {"text": b"".join((first, *chunks)).decode(), "code": response.status_code}
 
 
 def in_fork(client: httpx.Client, method: str, path: str) -> dict[str, Any]:
@@ -112,6 +125,8 @@ def main() -> None:
             answer = in_fork(client, method, path)
         elif how == ["closed early"]:
             answer = closed_early(client, method, path)
+        elif how == ["slowly"]:
+            answer = read_slowly(client, method, path)
         elif how == ["spawn"]:
             answer = in_spawn(storage, base_url, method, path)
         else:

@@ -219,6 +219,42 @@ def test_a_body_closed_early_is_fetched_by_another_at_once(
     assert registers.fetches["/stream"] == 2
 
 
+@pytest.fixture(params=["sqlite", "valkey"])
+def url(request: pytest.FixtureRequest, sqlite_url: str) -> Iterator[str]:
+    if request.param == "sqlite":
+        yield sqlite_url
+        return
+    server = start_valkey()
+    yield f"redis://127.0.0.1:{server.port}/0"
+    server.stop()
+
+
+def test_who_waits_in_another_process_leaves_a_reader_who_keeps_his_first_chunk(
+    registers: Registers, url: str, start: Callable[..., Worker]
+) -> None:
+    leader, other = (start(url, "long-claim", "endless-patience") for _ in range(2))
+    held, go_on = threading.Event(), threading.Event()
+
+    def hold(path: str) -> None:  # the end of the first body, so that the leader has a chunk and no more
+        if not held.is_set():
+            held.set()
+            assert go_on.wait(LONG)
+
+    registers.end = hold
+    leader.send("GET", "/stream", "slowly")
+    assert leader.receive() == "in hand"
+    other.send("GET", "/stream")
+    answers: list[Any] = []
+    waiting = threading.Thread(target=lambda: answers.append(other.receive()), daemon=True)
+    waiting.start()
+    waiting.join(LONG / 2)
+    assert [answer["stored"] for answer in answers] == [True]
+    assert registers.fetches["/stream"] == 2
+    go_on.set()
+    leader.send("GET", "go on")
+    assert leader.receive()["code"] == 200
+
+
 class Chunks(httpx.AsyncByteStream):
     """A body of unknown length."""
 
@@ -252,6 +288,7 @@ class SyncChunks(httpx.SyncByteStream):
 async def test_an_async_body_that_is_not_stored_holds_nobody_up(make_storage: Callable[[], Any], how: str) -> None:
     storage = make_storage()
     storage.memory.max_entry_bytes = 5
+    storage.lend = lambda *_: None  # it ends by the real clock
     first = b"123" if how == "closed early" else b"123456"
     transport = AsyncCacheTransport(
         httpx.MockTransport(lambda request: httpx.Response(200, stream=Chunks(first, b"rest"))),
@@ -275,6 +312,7 @@ async def test_an_async_body_that_is_not_stored_holds_nobody_up(make_storage: Ca
 def test_a_reader_who_takes_his_time_holds_no_other_process_up(make_storage: Callable[[], Any]) -> None:
     storage, now = make_storage(), [0.0]
     storage.memory.flights.monotonic = lambda: now[0]
+    storage.lend = lambda *_: None  # it ends by the real clock
     origin = httpx.MockTransport(lambda request: httpx.Response(200, stream=SyncChunks(b"1", b"2", b"3")))
     transport = CacheTransport(origin, storage=storage, controller=PATIENT)
     response = transport.handle_request(httpx.Request("GET", "http://origin/a"))
@@ -377,3 +415,48 @@ async def test_tasks_wait_without_a_thread(
         await fetching.wait()
         group.start_soon(ask, other)
     assert answers == ["1", "1"]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("kind", ["sync", "async"])
+async def test_how_long_others_wait_is_short_in_the_hands_of_the_reader_and_long_for_the_server(
+    make_storage: Callable[[], Any], kind: str
+) -> None:
+    storage, now = make_storage(), [0.0]
+    storage.memory.flights.monotonic = lambda: now[0]
+    leases: list[float] = []
+    storage.lend = lambda fetch, seconds: leases.append(round(seconds, 3))
+
+    class Transport(httpx.BaseTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            return httpx.Response(200, stream=SyncChunks(b"1", b"2", b"3", b"4", b"5"))
+
+    class AsyncTransport(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            return httpx.Response(200, stream=Chunks(b"1", b"2", b"3", b"4", b"5"))
+
+    request = httpx.Request("GET", "http://origin/a")
+    if kind == "sync":
+        chunks: Any = iter(CacheTransport(Transport(), storage=storage).handle_request(request).stream)
+    else:
+        response = await AsyncCacheTransport(AsyncTransport(), storage=storage).handle_async_request(request)
+        chunks = response.stream.__aiter__()
+
+    async def ask_again(after: float) -> list[float]:
+        now[0] += after
+        del leases[:]
+        if kind == "sync":
+            next(chunks)
+        else:
+            await chunks.__anext__()
+        return leases[:]
+
+    assert await ask_again(0.5) == [0.05]
+    assert await ask_again(0.03) == [0.47, 0.02]  # its body may take 1 s in all
+    assert await ask_again(0.01) == []  # prolonged a moment ago
+    assert await ask_again(0.005) == []
+    assert await ask_again(0.1) == []  # the reader has had them for too long
+    if kind == "sync":
+        chunks.close()
+    else:
+        await chunks.aclose()

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from .._version import __version__
 from ..support.showing import printable, without_arguments
 from . import local, running
+from .configuring import config
 
 __all__ = ["app"]
 
@@ -48,8 +49,9 @@ app: typer.Typer = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Look into a running cache, or a store on disk or in Redis; invalidate what is stored; choose settings.",
-    epilog="Exit codes: 0 all is well; 1 something was found (doctor, warm); 2 bad input; 3 no service answers, or "
-    "there is no store; 4 the service refused, or the store is damaged, locked or of another version.",
+    epilog="Exit codes: 0 all is well; 1 something was found (doctor, warm, config check); 2 bad input; 3 no service "
+    "answers, or there is no store or file; 4 the service refused, or the store or file is damaged, locked or of "
+    "another version.",
 )
 
 
@@ -75,3 +77,4 @@ for _command in (
     local.demo,
 ):
     app.command()(_command)
+app.add_typer(config, name="config")

@@ -119,6 +119,10 @@ def serve(
     token: Annotated[
         str, typer.Option(envvar="PYWATS_CACHE_TOKEN", help="The token that changes need; made up if not given.")
     ] = "",
+    allow_host: Annotated[
+        list[str] | None, typer.Option(help="A name under which a proxy offers the page; may be repeated.")
+    ] = None,
+    prefix: Annotated[str, typer.Option(help="The path under which a proxy offers it, such as /station7.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Serve the page of a cache, its figures, /metrics and operations on it, until Ctrl+C or SIGTERM.
@@ -134,15 +138,16 @@ def serve(
         from .demonstration import traffic
 
         with traffic() as client:
-            _listen(web, client, host, port, given, as_json)
+            _listen(web, client, as_json, host=host, port=port, token=given, hosts=allow_host or (), prefix=prefix)
     else:
         client = load(target or "", "target must be module:name, such as station:client")
-        _listen(web, client, host, port, given, as_json)
+        _listen(web, client, as_json, host=host, port=port, token=given, hosts=allow_host or (), prefix=prefix)
 
 
-def _listen(web: Any, client: Any, host: str, port: int, token: str, as_json: bool) -> None:
+def _listen(web: Any, client: Any, as_json: bool, **options: Any) -> None:
+    host, port, token = options["host"], options["port"], options["token"]
     try:
-        listener = web.serve(client, host=host, port=port, token=token)
+        listener = web.serve(client, **options)
     except (OSError, UnicodeError) as error:  # the latter for what is no name of a host
         why = getattr(error, "strerror", None) or "it is no address"
         fail(f"cannot listen on {shown(host)}, port {port}: {why}", USAGE)
@@ -155,14 +160,17 @@ def _listen(web: Any, client: Any, host: str, port: int, token: str, as_json: bo
         else f"listening; the page is at {listener.url}/cache#token={token} (Ctrl+C ends it)"
     )
     print(text, flush=True)
-    # As Ctrl+C, which does nothing where a shell started this in the background.
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # As Ctrl+C, which does nothing where a shell started this in the background. SIGBREAK: Ctrl+Break under Windows,
+    # and a console that is closed.
+    ends = [getattr(signal, name) for name in ("SIGTERM", "SIGBREAK") if hasattr(signal, name)]
+    before = [(number, signal.signal(number, signal.default_int_handler)) for number in ends]
     try:
         listener.join()
     except KeyboardInterrupt:
         pass
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before:
+            signal.signal(number, handler)
         listener.stop_thread()
 
 

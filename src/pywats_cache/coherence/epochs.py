@@ -11,19 +11,31 @@ The order matters, because checks take no lock:
 - a check reads the epoch *before* the table, and stamps the value it read.
 
 So whoever sees the new epoch sees the table that belongs to it. The other way round, a check between the two would
-stamp an old entry as valid at the new epoch. For the same reason a fold sets the floor before it forgets tags, and
-a check reads the tags before the floor.
+stamp an old entry as valid at the new epoch.
+
+The table is bounded, so tags must be forgotten; `floor` says that before it everything may have been dirtied. Where all
+that is stored can be visited, a *sweep* (`storage.sweep`) loses nothing by that. It puts the table aside at an epoch,
+the horizon; marks everything stored, and every open flight, that was not dirtied up to there, as clean at the horizon;
+raises the floor to it; and forgets. Elsewhere the table is *compacted* along the paths (`compaction`). The order
+matters again:
+
+- a sweep makes its marks, then raises the floor, then forgets; a compaction sets the tags of subtrees, then raises the
+  floor, then forgets;
+- a check reads the new tags before those put aside, a tag before those of the subtrees above it, the floor after all
+  tags, and the mark of what it checks last.
+
+So whoever does not see a tag any more sees what took its place; and whoever sees the floor of a sweep sees its marks.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol, TypeVar
 
-__all__ = [
-    "Coherence",
-]
+from .compaction import Number, compacted
+
+__all__ = ["Coherence", "Held"]
 
 _T = TypeVar("_T")
 MAX_TAGS = 8192
@@ -31,24 +43,51 @@ MAX_TAGS = 8192
 MAX_ORIGINS = 256
 
 
+class Held(Protocol):
+    """What carries tags, since the epoch at which its fetch began: what is stored, or a flight.
+
+    - `clean_at`: none of its tags was dirtied up to then; `firm_at`: none was softened. Raised by sweeps alone.
+    """
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """All that it carries."""
+
+    @property
+    def epoch(self) -> int:
+        """Read before its request was sent."""
+
+    clean_at: int
+    firm_at: int
+
+
 class Coherence:
     """The epoch and the dirtied tags of one storage.
 
-    `bump`, `fold` and `settle` are guarded by `_lock` (several writers); checks are lock-free and rely on the order
-    described in the module.
+    What writes is guarded by `_lock` (several writers); checks are lock-free and rely on the order described in the
+    module.
     """
 
     __slots__ = (
+        "_aside",
+        "_cleared",
+        "_compacted",
         "_dirtied",
         "_floor",
         "_lock",
+        "_named",
+        "_named_floor",
         "_origins",
         "_settle_all",
         "_settling",
+        "_soft_aside",
         "_soft_floor",
         "_softened",
         "epoch",
+        "floors",
+        "is_swept",
         "max_tags",
+        "sweep",
     )
 
     blocks = False
@@ -59,10 +98,22 @@ class Coherence:
     def __init__(self, max_tags: int = MAX_TAGS) -> None:
         self.max_tags: int = max_tags
         self.epoch: int = 0
-        self._floor = 0
-        self._soft_floor = 0
-        self._softened: dict[str, int] = {}
+        self.floors: int = 0
+        """How often a full table made responses invalid whose own first two segments no write had reached."""
+        self.sweep: Callable[[int], object] | None = None
+        """Told of each bump how many tags it dirtied, once half the table is full; None: nothing can be swept."""
+        self.is_swept: bool = False
+        """A sweep is under way, so that each bump pays for a part of it."""
+        self._floor = self._soft_floor = self._named_floor = self._cleared = 0
         self._dirtied: dict[str, int] = {}
+        self._softened: dict[str, int] = {}
+        self._named: dict[str, int] = {}
+        """Explicit tags once more: a request may ask by one that what is stored does not carry."""
+        self._aside: dict[str, int] = {}
+        """What is asked after the table: what a sweep has put aside; or roots of origins that took over other tags."""
+        self._soft_aside: dict[str, int] = {}
+        self._compacted: dict[str, int] = {}
+        """What a compaction has set, and the epoch of that; for explanations."""
         self._settling: dict[str, float] = {}
         self._settle_all = float("-inf")
         self._origins: dict[str, None] = {}
@@ -70,17 +121,20 @@ class Coherence:
 
     def bump(self, tags: Iterable[str]) -> int:
         """Dirty `tags`: whatever carries one of them and began its fetch before now is invalid. Returns the epoch."""
+        tags = tuple(tags)
         with self._lock:
             epoch = self.epoch + 1
             self._note(tags, epoch)
             self._publish(epoch)
-            if len(self._dirtied) > self.max_tags:
-                self._fold()
-            return epoch
+        if len(self._dirtied) > self.max_tags >> 1 or self.is_swept:
+            self._relieve(len(tags))
+        return epoch
 
     def _note(self, tags: Iterable[str], epoch: int) -> None:
         for tag in tags:
             self._dirtied[tag] = epoch  # in place: a tag taken out for a moment would be missed by a check
+            if tag[:1] == "#":
+                self._named[tag] = epoch
 
     def _publish(self, epoch: int) -> None:
         self.epoch = epoch
@@ -89,65 +143,216 @@ class Coherence:
         """Make everything that began before now invalid."""
         with self._lock:
             epoch = self.epoch + 1
-            self._floor = epoch
+            self._floor = self._named_floor = self._cleared = epoch
             self._publish(epoch)
             self._dirtied.clear()
+            self._named.clear()
             return epoch
 
     def bump_all_soon(self) -> None:
         """`bump_all` without I/O here: nothing that began before now is valid from now on."""
         self.bump_all()
 
-    def _fold(self) -> None:
-        """Fold the older half of the table into the floor: what began before it counts as dirtied."""
-        epochs = sorted(self._dirtied.values())
-        self._floor = max(self._floor, epochs[len(epochs) // 2])
-        for tag in [tag for tag, epoch in self._dirtied.items() if epoch <= self._floor]:
-            del self._dirtied[tag]
-
     def soften(self, tags: Iterable[str]) -> int:
         """Make what carries one of `tags` and began before now stale, but not invalid. Returns the epoch."""
+        tags = tuple(tags)
         with self._lock:
             epoch = self.epoch + 1
             for tag in tags:
                 self._softened[tag] = epoch
-            if len(self._softened) > self.max_tags:
-                self._soft_floor = epoch
-                self._softened.clear()
             self._publish(epoch)
-            return epoch
+        if len(self._softened) > self.max_tags >> 1 or self.is_swept:
+            self._relieve(len(tags))
+        return epoch
 
-    def softened_since(self, tags: Iterable[str], epoch: int) -> bool:
-        """Whether one of `tags` was softened after `epoch`. The order of reading is that of `dirtied_since`."""
-        softened = self._softened
-        if softened and any(softened.get(tag, 0) > epoch for tag in tags):
-            return True
-        return self._soft_floor > epoch
+    # ── full tables ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    def dirtied_since(self, tags: Iterable[str], epoch: int) -> bool:
-        """Whether one of `tags` was dirtied after `epoch`. Read `self.epoch` before, and stamp only that value."""
+    def _relieve(self, tags: int) -> None:
+        if self.sweep is not None:
+            self.sweep(tags)
+        else:
+            with self._lock:
+                self._compact()
+
+    def _compact(self) -> None:
+        """Make full tables half as large, along the paths: more counts as dirtied, or softened, than was."""
+        if len(self._dirtied) > self.max_tags:
+            self._note_compacted(self._compact_table(self._dirtied, self._aside, self._raise_floor).items())
+            self._named = {tag: epoch for tag, epoch in self._named.items() if tag in self._dirtied}
+        if len(self._softened) > self.max_tags:
+            self._compact_table(self._softened, self._soft_aside, self._raise_soft_floor)
+
+    def _compact_table(
+        self, table: dict[str, Number], roots: dict[str, Number] | None, raise_floor: Callable[[Number], object]
+    ) -> dict[str, Number]:
+        """Compact `table`. What takes over explicit tags goes into `roots`, which is asked after it, or the floor.
+
+        Returns what it has set.
+        """
+        change = compacted(table, self.max_tags >> 1)
+        table.update(change.set)
+        over = {} if roots is None else roots
+        for root, number in change.roots.items():
+            over[root] = max(number, over.get(root, number))
+        if change.floor is not None:
+            raise_floor(change.floor)
+        if over and (roots is None or len(roots) > MAX_ORIGINS):
+            raise_floor(max(over.values()))
+            over.clear()
+        for tag in change.gone:
+            del table[tag]
+        self.floors += change.floors
+        return {**change.set, **change.roots}
+
+    def _note_compacted(self, tags: Iterable[tuple[str, int]]) -> None:
+        if len(self._compacted) > self.max_tags:
+            self._compacted.clear()  # explanations say less then
+        self._compacted.update(tags)
+
+    def _raise_floor(self, floor: int) -> None:
+        self._floor = self._named_floor = max(self._floor, floor)
+
+    def _raise_soft_floor(self, floor: int) -> None:
+        self._soft_floor = max(self._soft_floor, floor)
+
+    def fullness(self) -> int:
+        """Tags in the fuller table, without those put aside."""
+        return max(len(self._dirtied), len(self._softened))
+
+    def put_aside(self) -> int:
+        """Begin new tables. Returns the horizon: the epoch up to which those put aside hold everything."""
+        with self._lock:
+            # Before: a check that finds the new table empty looks here afterwards.
+            self.is_swept = True
+            self._aside = self._dirtied
+            self._soft_aside = self._softened
+            self._dirtied, self._softened = {}, {}
+            return self.epoch
+
+    def mark(self, held: Held, horizon: int) -> bool:
+        """Mark what none of the tables has dirtied as clean at the horizon, so that they may be forgotten for it.
+
+        Returns whether it was not dirtied. What comes after the horizon stays to be found.
+        """
+        if self.last_dirtied(held.tags) > held.clean_at:
+            return False
+        if self.last_softened(held.tags) <= held.firm_at < horizon:
+            held.firm_at = horizon
+        if held.clean_at < horizon:
+            held.clean_at = horizon
+        return True
+
+    def forget(self, horizon: int) -> tuple[dict[str, int], dict[str, int]]:
+        """Forget what was put aside: what was not marked counts as dirtied, and as softened.
+
+        Returns the tables, at which nobody looks any more; to free them at once would take long.
+        """
+        with self._lock:
+            self._floor = max(self._floor, horizon)
+            self._soft_floor = max(self._soft_floor, horizon)
+            gone = self._aside, self._soft_aside
+            self._aside, self._soft_aside = {}, {}
+            if len(self._named) > self.max_tags >> 1:
+                self._named_floor = max(self._named_floor, horizon)
+                self._named = {tag: epoch for tag, epoch in self._named.items() if epoch > horizon}
+        return gone
+
+    # ── checks ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def last_dirtied(self, tags: Sequence[str]) -> int:
+        """The epoch at which one of `tags` was dirtied last, or may have been. Read `self.epoch` before."""
         dirtied = self._dirtied
+        last = 0
         for tag in tags:
-            if dirtied.get(tag, 0) > epoch:
-                return True
-        return self._floor > epoch
+            epoch = dirtied.get(tag, 0)
+            if epoch > last:
+                last = epoch
+        aside = self._aside
+        if aside:
+            last = max(last, *[aside.get(tag, 0) for tag in tags])
+        floor = self._floor
+        return floor if floor > last else last
+
+    def last_softened(self, tags: Sequence[str]) -> int:
+        """The epoch at which one of `tags` was softened last, or may have been; the order is that of `last_dirtied`."""
+        softened = self._softened
+        last = max([softened.get(tag, 0) for tag in tags], default=0) if softened else 0
+        aside = self._soft_aside
+        if aside:
+            last = max(last, *[aside.get(tag, 0) for tag in tags])
+        floor = self._soft_floor
+        return floor if floor > last else last
+
+    def is_dirtied(self, held: Held, asked: tuple[str, ...] = ()) -> bool:
+        """Whether `held` was dirtied since its fetch began. Read `self.epoch` before, and stamp only that value.
+
+        - `asked`: the tags of who asks, which may be others than `held` carries.
+        """
+        if self.last_dirtied(held.tags) > held.clean_at:  # which is read after the tables
+            return True
+        if asked is held.tags or asked == held.tags:
+            return False
+        others = [tag for tag in asked if tag not in held.tags]
+        return bool(others) and self._last_of_others(others) > held.epoch
+
+    def _last_of_others(self, tags: list[str]) -> int:
+        """`last_dirtied` of explicit tags, of which no sweep makes a mark."""
+        if any(tag[:1] != "#" for tag in tags):
+            return self.last_dirtied(tags)
+        named = self._named
+        last = max(named.get(tag, 0) for tag in tags)
+        return max(last, self._named_floor)
+
+    def is_softened(self, held: Held) -> bool:
+        """Whether `held` was softened since its fetch began."""
+        return self.last_softened(held.tags) > held.firm_at
+
+    def dirtied_since(self, tags: Sequence[str], epoch: int) -> bool:
+        """Whether one of `tags` was dirtied after `epoch`, or may have been."""
+        return self.last_dirtied(tags) > epoch
+
+    def softened_since(self, tags: Sequence[str], epoch: int) -> bool:
+        """Whether one of `tags` was softened after `epoch`, or may have been."""
+        return self.last_softened(tags) > epoch
+
+    def cleared_since(self, epoch: int) -> bool:
+        """Whether everything was made invalid after `epoch`."""
+        return self._cleared > epoch
 
     def dirtiest(self, tags: Iterable[str]) -> tuple[str | None, int]:
         """The tag of `tags` that was dirtied last, and the epoch of that; for explanations."""
-        table = dict(self._dirtied)
-        best = max(((table.get(tag, 0), tag) for tag in tags), default=(0, ""))
+        tables = {**self._aside, **self._dirtied}
+        best = max(((tables.get(tag, 0), tag) for tag in tags), default=(0, ""))
         return (best[1], best[0]) if best[0] > self._floor else (None, self._floor)
+
+    def is_compacted(self, tag: str | None, epoch: int) -> bool:
+        """Whether `tag` was not dirtied itself at `epoch`, but stands for all that was below it: the table was full."""
+        return tag is not None and self._compacted.get(tag) == epoch
 
     def settle(self, tags: Iterable[str], now: float, until: float) -> None:
         """Until `until` (on the clock of `now`) reads of `tags` are neither stored nor joined."""
         with self._lock:
-            for tag in [t for t, end in self._settling.items() if end <= now]:
-                del self._settling[tag]
+            self._forget_ended(now)
             for tag in tags:
                 self._settling[tag] = max(until, self._settling.get(tag, until))
             if len(self._settling) > self.max_tags:
-                self._settle_all = max(self._settle_all, *self._settling.values())
-                self._settling.clear()
+                self._forget_ended(now, all=True)
+                if len(self._settling) > self.max_tags:
+                    self._compact_table(self._settling, None, self._settle_all_until)
+
+    def _forget_ended(self, now: float, *, all: bool = False) -> None:
+        """Forget windows that have ended: those at the front, as most end in their order, or all."""
+        ended = []
+        for tag, end in self._settling.items():
+            if end <= now:
+                ended.append(tag)
+            elif not all:
+                break
+        for tag in ended:
+            del self._settling[tag]
+
+    def _settle_all_until(self, end: float) -> None:
+        self._settle_all = max(self._settle_all, end)
 
     def is_settling(self, tags: Iterable[str], now: float) -> bool:
         """Whether a write to one of `tags` may still be taking effect at `now`."""

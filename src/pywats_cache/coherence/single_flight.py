@@ -25,6 +25,10 @@ __all__ = ["Flight", "FlightTable", "Landing"]
 MAX_SOLITARY = 4096
 SOLITARY_SECONDS = 10.0
 """How long a key whose answer turned out uncacheable is not collapsed."""
+ORDER_STEP = 1e-6
+"""Seconds between the `order` of two flights that the clock gave the same time."""
+STANDING_STILL = 1.0
+"""Seconds that `order` may be ahead of the clock; a clock that is further behind was set back, or is another one."""
 LOST_SECONDS = 600.0
 """How long a flight counts as under way. Who drops a streamed response and never closes it lands none."""
 
@@ -52,7 +56,10 @@ class Landing(Enum):
 class Flight(Generic[AnswerT]):
     """One fetch under way. The fields that describe it are set once; `landing` is guarded by `_lock`.
 
-    - `epoch`: of the coherence at its begin, `began`: on the transport's clock.
+    - `epoch`: of the coherence at its begin, `began`: on the transport's clock; `order`: the same, but later than that
+      of every flight opened before, which a clock of 15 ms steps does not say.
+    - `clean_at`, `firm_at`: see `epochs.Held`.
+    - `stale`: what its answer may be validated against, so that a sweep marks that too.
     - `shared`: whether it stands in the table, so that others may join.
     - `request`: what it was opened for, or None.
     - `storable`: False inside a settle window.
@@ -72,13 +79,17 @@ class Flight(Generic[AnswerT]):
         "answer",
         "began",
         "body_until",
+        "clean_at",
         "epoch",
+        "firm_at",
         "held",
         "key",
         "landing",
+        "order",
         "owner",
         "request",
         "shared",
+        "stale",
         "standing",
         "storable",
         "tags",
@@ -99,7 +110,11 @@ class Flight(Generic[AnswerT]):
         self.key: str = key
         self.tags: tuple[str, ...] = tags
         self.epoch: int = epoch
+        self.clean_at: int = epoch
+        self.firm_at: int = epoch
+        self.stale: AnswerT | None = None
         self.began: float = began
+        self.order: float = began
         self.owner: Owner = owner
         self.shared: bool = shared
         self.storable: bool = storable
@@ -186,12 +201,13 @@ class FlightTable(Generic[AnswerT]):
     - `monotonic`: the clock of those who wait, in seconds.
     """
 
-    __slots__ = ("_solitary", "monotonic", "open", "promised")
+    __slots__ = ("_latest", "_solitary", "monotonic", "open", "promised")
 
     def __init__(self) -> None:
         self.open: dict[str, Flight[AnswerT]] = {}
         self.promised: dict[str, object] = {}
         self._solitary: dict[str, float] = {}
+        self._latest = float("-inf")
         self.monotonic: Callable[[], float] = time.monotonic
 
     def get(self, key: str, now: float) -> Flight[AnswerT] | None:
@@ -207,6 +223,13 @@ class FlightTable(Generic[AnswerT]):
             return False
         now = self.monotonic()
         return flight.leave_at(now) <= now
+
+    def put_in_order(self, flight: Flight[AnswerT]) -> None:
+        """Let it count as opened after all before it, also while the clock stands still."""
+        now, latest = flight.began, self._latest
+        if now <= latest < now + STANDING_STILL:
+            flight.order = now = latest + ORDER_STEP
+        self._latest = now
 
     def add(self, flight: Flight[AnswerT]) -> None:
         """Open `flight`; one of the same key that began earlier goes on for its own joiners, out of the table."""

@@ -15,8 +15,8 @@ __all__ = [
     "at_any_origin",
     "exact_tags",
     "explicit_tag",
-    "is_shared_tag",
     "own_path_tags",
+    "own_size",
     "partition_tag",
     "path_tags",
     "shared_above",
@@ -64,13 +64,14 @@ def _carried(origin: str, segments: Sequence[str]) -> tuple[str, ...]:
     if not segments:
         return (exact, f"^{origin}/")
     depth = len(segments)
-    above = [shared_tag(f"^{origin}/")]
+    root = f"^{origin}/"
+    above = [_shared.get(root) or shared_tag(root)]
     if depth <= MAX_DEPTH and len(path) < LONG:  # as nearly all are
         tag = f"^{origin}"
-        for level, segment in enumerate(segments[:-1], 1):
-            tag = f"{tag}/{segment}"
-            above.append(shared_tag(tag) if level < NEAR else tag)
-        above.append("^" + exact[1:])
+        for level in range(1, depth):
+            tag = f"{tag}/{segments[level - 1]}"
+            above.append((_shared.get(tag) or shared_tag(tag)) if level < NEAR else tag)
+        above.append(f"^{origin}/{path}")
     else:
         whole = ""
         for level, segment in enumerate(segments[:MAX_DEPTH], 1):
@@ -117,9 +118,16 @@ def own_path_tags(tags: Sequence[str]) -> list[str]:
     ]
 
 
-def is_shared_tag(tag: str) -> bool:
-    """Whether this very object is what all that carry the tag have."""
-    return _shared.get(tag) is tag
+def own_size(tags: Sequence[str], text: int) -> int:
+    """Bytes of those of `tags` that are not the very objects which all that carry them have.
+
+    - `text`: bytes of an ASCII string on top of its characters.
+    """
+    size = 0
+    for tag in tags:
+        if _shared.get(tag) is not tag:
+            size += text + (len(tag) if tag.isascii() else 27 + 2 * len(tag))
+    return size
 
 
 def write_tags(origin: str, path: str) -> tuple[str, ...]:

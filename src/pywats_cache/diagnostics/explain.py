@@ -39,6 +39,7 @@ class Explanation:
     - `tags`: what the answer carries, or what the write would dirty.
     - `stored`: whether there is a stored answer; then `age`, `ttl`, `left` (seconds) and its `validators`.
     - `dirtied_by`: the tag that was dirtied after it was fetched, if any; `softened`: a soft invalidation applies.
+      `compacted`: that tag stands for writes somewhere below it, because the table of tags was full.
     - `settling`: a write to one of the tags may still be taking effect; `in_flight`: a fetch is in progress.
     - `memory_only`: only memory was asked; the storage behind it may know more.
     """
@@ -63,6 +64,7 @@ class Explanation:
     settling: bool = False
     in_flight: bool = False
     memory_only: bool = False
+    compacted: bool = False
 
     def __str__(self) -> str:
         lines = [f"{self.status}: {self.reason}"]
@@ -77,7 +79,8 @@ class Explanation:
                 lines.append(f"  stored: age {self.age:.1f} s, TTL {self.ttl:.1f} s, {self.left:.1f} s left")
             lines.append(f"  validators: {', '.join(self.validators) or 'none'}")
         if self.dirtied_by is not None:
-            lines.append(f"  dirtied by a write to {printable(self.dirtied_by)}")
+            below = "writes below (the table of tags was full) " if self.compacted else "a write to "
+            lines.append(f"  dirtied by {below}{printable(self.dirtied_by)}")
         lines.append(f"  tags: {', '.join(map(printable, self.tags)) or 'none'}")
         if self.memory_only:
             lines.append("  the storage behind the memory was not asked")
@@ -160,9 +163,10 @@ def _details(engine: Engine, entry: StoredResponse, now: float) -> dict[str, Any
         "validators": validators,
     }
     tag, epoch = coherence.dirtiest(entry.tags)
-    if epoch > entry.epoch:
+    if epoch > entry.clean_at:
         details["dirtied_by"] = tag or "invalidate or clear"
-    details["softened"] = coherence.softened_since(entry.tags, entry.epoch)
+        details["compacted"] = coherence.is_compacted(tag, epoch)
+    details["softened"] = coherence.is_softened(entry)
     return details
 
 

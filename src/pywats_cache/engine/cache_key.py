@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from base64 import urlsafe_b64encode
+from binascii import b2a_base64
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from urllib.parse import unquote_plus
@@ -24,6 +24,7 @@ _CREDENTIAL = re.compile(
     r"|(?:api|subscription|access|functions|app|application|client|account|service|user|private|master)[-_]?key"
 )
 _NOT_CREDENTIAL = frozenset({":authority"})
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
 def is_credential(name: str) -> bool:
@@ -68,11 +69,14 @@ def sorted_query(query: str) -> str:
 
 def entry_key(secret: bytes, *parts: bytes | str) -> str:
     """A keyed digest of the parts (method, URL, partition, body …): it names an answer and tells nothing of them."""
-    data = [part.encode("utf-8", "surrogatepass") if part.__class__ is str else part for part in parts]
-    lengths = b",".join([b"%d" % len(part) for part in data])  # so that no two lists of parts look alike
+    data, lengths = [], []  # with the lengths no two lists of parts look alike
+    for part in parts:
+        raw = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
+        data.append(raw)
+        lengths.append(b"%d" % len(raw))
     # 120 bits: two of a million answers share a key once in 10^24 times. In base64, for each letter is a byte an entry.
-    digest = blake2b(b"".join([lengths, b":", *data]), key=secret, digest_size=15)  # type: ignore[list-item]
-    return urlsafe_b64encode(digest.digest()).decode("ascii")
+    digest = blake2b(b"%b:%b" % (b",".join(lengths), b"".join(data)), key=secret, digest_size=15).digest()
+    return b2a_base64(digest, newline=False).translate(_URL_SAFE).decode("ascii")
 
 
 def variant_key(secret: bytes, key: str, values: Iterable[bytes | str | None]) -> str:

@@ -13,8 +13,7 @@ from ..errors import ConfigurationTypeError
 from ..policy.controller import Controller, Decision, Read
 from ..policy.directives import Directives
 from ..protocol.cache_control import parse_cache_control, seconds_of
-from ..protocol.fields import lowered
-from ..protocol.targets import addressed, origin_of
+from ..protocol.targets import addressed, asked_origin
 from ..storage.entry import HeaderItems
 from ..support.memo import Alone, Bounds, Memo
 from .asked import DECISIVE, OVERRIDES, Asked, Fields, wants_new, why_not
@@ -31,7 +30,6 @@ __all__ = ["Prepared", "Preparer"]
 
 MAX_MEMO = 4096
 MAX_NAMES = 1024
-_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 class Prepared(NamedTuple):
@@ -162,7 +160,8 @@ class Preparer:
         # Most requests of a client share header fields, scheme and host: keep one object of each, not one for each key.
         fields, asked = self._asked(fields)
         prepared = self._work_out(request, asked, None)
-        url = url._replace(scheme=intern(url.scheme), host=intern(url.host))
+        scheme, userinfo, host, *rest = url
+        url = url._make((intern(scheme), userinfo, intern(host), *rest))
         self._memo.remember((method, url, fields), prepared, MAX_MEMO, self._bounds)
         return prepared
 
@@ -220,14 +219,9 @@ class Preparer:
     def _work_out(self, request: HttpRequest, asked: Asked, computed: str | None) -> Prepared:
         url = parsed(request.url)
         method = request.method
-        origin = origin_of(url)
+        origin = asked_origin(url.scheme, url.host, url.port, asked.host)
         path = url.path or "/"
         decision = self._controller.decide(method, path)
-        if asked.host is not None:
-            site = lowered(asked.host.decode("latin-1")).removesuffix(_DEFAULT_PORTS.get(url.scheme, ""))
-            if site != request.url.netloc.decode("latin-1"):
-                # An address with a Host header of its own, be it empty, asks another site than the address alone.
-                origin = f"{origin} ({site})"
         if asked.overridden:
             decision = _overridden(decision)
         partition = asked.partition
@@ -237,15 +231,15 @@ class Preparer:
         if decision.kind == "write":
             tags = (*write_tags(origin, path), *(explicit_tag(origin, tag) for tag in decision.tags))
             return Prepared("write", "write", decision.rule, tags=tags, **known)
-        known["only_if_cached"] = asked.only_if_cached
         if decision.kind == "bypass":
             unmatched = decision.rule == "unmatched" and method not in ("GET", "HEAD")
-            return Prepared("bypass", "method" if unmatched else "rule-bypass", decision.rule, **known)
+            why: Reason = "method" if unmatched else "rule-bypass"
+            return Prepared("bypass", why, decision.rule, only_if_cached=asked.only_if_cached, **known)
         reason = _why_not_route(decision, url.query)
         if asked.reason and reason != "query-bypass":  # a rule that bypasses is bent by no header and no directive
             reason = asked.reason
         representation = asked.representations.get(decision.vary, "")
-        tags = path_tags(intern(origin), path)
+        tags = path_tags(origin, path)
         if decision.tags:
             tags += tuple(shared_tag(explicit_tag(origin, tag)) for tag in decision.tags)
         if 401 in self._controller.drop_on:
@@ -254,15 +248,19 @@ class Preparer:
             "read" if reason is None else "bypass",
             reason or ("refresh" if asked.refresh else "unknown"),
             decision.rule,
-            key=self._key_of(request, origin, path, partition, representation),
-            ttl=decision.ttl,
-            tags=tags,
-            head=method == "HEAD",
-            refresh=asked.refresh,
-            max_age=asked.max_age,
+            self._key_of(request, origin, path, partition, representation),
+            decision.ttl,
+            tags,
+            path,
+            origin,
+            partition,
+            decision,
+            method == "HEAD",
+            asked.refresh,
+            asked.only_if_cached,
+            asked.max_age,
             body_fields=asked.body_fields,
             representation=representation,
-            **known,
         )
 
     def _key_of(self, request: HttpRequest, origin: str, path: str, partition: str, representation: str) -> str:

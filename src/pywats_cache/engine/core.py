@@ -22,7 +22,7 @@ from ..telemetry.outcome import EXTENSION, Reason, Status
 from ..telemetry.stats import CacheStats, Counters
 from .cache_key import variant_key
 from .classify import Prepared, Preparer
-from .http_library import content_of, field_lines, set_elapsed
+from .http_library import content_of, field_lines
 from .responses import Answers
 
 if TYPE_CHECKING:
@@ -133,10 +133,10 @@ class Core:
         """
         known = True
         if entry.valid_at != epoch or prepared.directed:
-            coherence, tags = self.storage.coherence, entry.tags
-            if coherence.dirtied_since(tags if tags is prepared.tags else (*tags, *prepared.tags), entry.epoch):
+            coherence = self.storage.coherence
+            if coherence.is_dirtied(entry, prepared.tags):
                 return "dirtied"
-            if coherence.softened_since(tags, entry.epoch):
+            if coherence.is_softened(entry):
                 return "softened"
             known = epoch >= 0  # else nothing was known then; noted, it would be valid whenever nothing is known
         if not 0.0 <= age < entry.ttl:
@@ -265,7 +265,6 @@ class Core:
         self, request: HttpRequest, response: HttpResponse, took: float, *, lookup: bool = False
     ) -> None:
         """A request, or a lookup, got its answer after `took` seconds, by another way than as a plain hit."""
-        set_elapsed(response, took)
         self.journal.answered(request, response, took)
 
     def dirtied(self, tags: Iterable[str] | None, reason: str, rule: str = "") -> None:
@@ -329,6 +328,7 @@ class Core:
                 size_bytes=storage.size_bytes,
                 saved_bytes=storage.saved_bytes,
                 remembered_bytes=self.remembered_bytes,
+                floors=storage.coherence.floors,
             )
 
 

@@ -115,7 +115,7 @@ class Engine(Lookups, Loading, Arrivals, Writes):
         storage = self.storage
         with storage.lock:
             # Again, under the lock: a flight stores its answer and leaves the table in one step.
-            entry = storage.find(key)
+            entry = storage.table.items.get(key)
             view = View(storage, prepared, key, now, self._owner)
             verdict = judge(self, request, prepared, entry, view)
             if entry is not None:

@@ -54,12 +54,12 @@ class Departures(Staleness):
             request=request,
         )
         with storage.lock:
+            storage.flights.put_in_order(flight)
             if flight.shared:
                 storage.flights.add(flight)
             if not background:
-                self._count("miss")
-                self.diary.missed(prepared.rule, parsed(request.url).query)
-                self.diary.noted(cause or reason)
+                self.counters.miss += 1
+                self.diary.missed(prepared.rule, parsed(request.url).query, cause or reason)
         return Fetch(request, prepared, flight, reason, background=background)
 
     def _ask_about(self, fetch: Fetch, entry: StoredResponse) -> None:
@@ -67,8 +67,8 @@ class Departures(Staleness):
 
         A later write makes the flight old too, so it need not be looked for.
         """
-        if not self.storage.coherence.dirtied_since((*entry.tags, *fetch.prepared.tags), entry.epoch):
-            fetch.stale = entry
+        if not self.storage.coherence.is_dirtied(entry, fetch.prepared.tags):
+            fetch.stale = fetch.flight.stale = entry
             self.ask(fetch)
 
     def _brought(self, join: Join, now: float) -> tuple[StoredResponse, Status, Reason, float | None] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ..coherence.single_flight import READER_SECONDS
 from ..protocol.fields import fields
 from ..telemetry.outcome import EXTENSION
 from .http_library import field_lines
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["Incoming"]
 
 _ENCODING = frozenset({b"content-encoding"})
+LEASE_PAUSE = 0.02
+"""Seconds between two times that the claim of a body read as a stream is prolonged, for each costs I/O."""
+LEAST_LEASE = 0.001
 
 
 class Receiver(Protocol):
@@ -60,7 +64,7 @@ class Incoming:
 
     - read whole: `add` for each chunk, then `whole` or `broke_off`;
     - read as a stream: `add` for each chunk, `handed_on` and `asked_again` around it, then `finish`, `close` or
-      `broke_off`.
+      `broke_off`. Where other processes wait for it, what `lease_in_hand` and `lease_awaited` say is told them.
 
     Then `tell`. It has one reader at a time, for the library's responses have.
 
@@ -74,6 +78,8 @@ class Incoming:
         "_chunks",
         "_engine",
         "_entry",
+        "_is_lease_short",
+        "_prolonged",
         "_received",
         "asked",
         "fetch",
@@ -88,6 +94,8 @@ class Incoming:
         self._chunks: list[bytes] = []
         self._received = 0
         self._entry: StoredResponse | None = None
+        self._is_lease_short = False
+        self._prolonged = float("-inf")
         self.asked: tuple[Any, ...] | None = None
         self.is_handed_on: bool = False
         self.is_over: bool = False
@@ -136,6 +144,29 @@ class Incoming:
         """Whether other processes have to wait for this reader, who takes his time."""
         fetch = self.fetch
         return fetch.claim is not None and self._engine.storage.flights.must_leave(fetch.flight)
+
+    def lease_in_hand(self) -> float | None:
+        """Before a chunk is handed on: in how many seconds other processes are to be let go; None: as it is."""
+        fetch = self.fetch
+        if fetch.claim is None or self._is_lease_short:
+            return None
+        self._is_lease_short = True
+        return max(LEAST_LEASE, READER_SECONDS - fetch.flight.held)
+
+    def lease_awaited(self) -> float | None:
+        """After the caller has asked again: for how many seconds other processes may wait for the next chunk.
+
+        None: as it is, because that was said a moment ago, or they need not wait any more.
+        """
+        fetch = self.fetch
+        if fetch.claim is None:
+            return None
+        flights = self._engine.storage.flights
+        now, until = flights.monotonic(), fetch.flight.body_until
+        if until is None or now - self._prolonged < LEASE_PAUSE or flights.must_leave(fetch.flight):
+            return None
+        self._prolonged, self._is_lease_short = now, False
+        return max(LEAST_LEASE, until - now)
 
     def handed_on(self) -> None:
         """The caller gets a chunk."""

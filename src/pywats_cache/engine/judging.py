@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 from ..protocol.ranges import ByteRange
 
 if TYPE_CHECKING:
-    from ..coherence.single_flight import Flight, Owner
+    from ..coherence.single_flight import Flight, FlightTable, Owner
     from ..policy.controller import Controller
     from ..storage.entry import StoredResponse
     from ..storage.memory import MemoryStorage
@@ -79,11 +79,12 @@ class View:
     - `epoch`: of the coherence. It is read first, as the module `coherence.epochs` says: windows and tables come after
       it, so a write that comes in between makes a flight of this epoch old.
     - `held`: the reason code of why a response that is fetched now may be neither stored nor shared, or None.
-    - `flight`: the open flight under `key`, or None; `is_fetched`: there is one, or one is promised in the background.
+    - `flight`: the open flight of `flights` under `key`, or None.
+    - `is_fetched`: there is one, or one is promised in the background.
     - `who`: says which thread and task asks.
     """
 
-    __slots__ = ("_prepared", "_storage", "epoch", "flight", "held", "is_fetched", "key", "now", "who")
+    __slots__ = ("_prepared", "_storage", "epoch", "flight", "flights", "held", "is_fetched", "key", "now", "who")
 
     def __init__(
         self, storage: MemoryStorage, prepared: Prepared, key: str, now: float, who: Callable[[], Owner]
@@ -99,6 +100,7 @@ class View:
         self.key: str = key
         self.now: float = now
         self.who: Callable[[], Owner] = who
+        self.flights: FlightTable[StoredResponse] = flights
         self._storage = storage
         self._prepared = prepared
 
@@ -108,19 +110,12 @@ class View:
             self.flight = None
             self.is_fetched = self.key in self._storage.flights.promised
 
-    @property
-    def solitary(self) -> bool:
-        """Whether the key is not collapsed for a while."""
-        return self._storage.flights.is_solitary(self.key, self.now)
-
     def may_join(self, flight: Flight[StoredResponse]) -> bool:
         """Whether a flight may answer a read that begins now.
 
         The window has been asked before: a write opens it before it dirties, so one that comes in between is seen here.
         """
-        return self.held is None and not self._storage.coherence.dirtied_since(
-            (*flight.tags, *self._prepared.tags), flight.epoch
-        )
+        return self.held is None and not self._storage.coherence.is_dirtied(flight, self._prepared.tags)
 
 
 class Semantics(Protocol):
@@ -186,7 +181,7 @@ def judge(
         return _verdict("refuse", "miss", "offline", expired=expired, drops=drops)
     if prepared.head:
         return _verdict("forward", "miss", "head", expired=expired, drops=drops)
-    solo = view.solitary
+    solo = view.flights.is_solitary(view.key, view.now)
     flight = view.flight
     if flight is not None and not solo and not prepared.refresh:
         if flight.is_held_by(view.who()):

@@ -122,7 +122,7 @@ class RfcStaleness(Staleness):
             and not prepared.refresh
             and prepared.max_age is None
             and view.held is None
-            and not self.storage.coherence.dirtied_since((*entry.tags, *prepared.tags), entry.epoch)
+            and not self.storage.coherence.is_dirtied(entry, prepared.tags)
         )
 
     def may_serve_stale(self, entry: StoredResponse, prepared: Prepared, view: View, window: float) -> bool:

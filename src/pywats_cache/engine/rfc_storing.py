@@ -7,8 +7,9 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING
 
 from ..protocol.conditional import selects, speaks_of_caller
-from ..protocol.fields import fields
+from ..protocol.fields import content_length, fields
 from ..protocol.freshness import Freshness, freshness, initial_age, stored_items, unstorable_by_rfc
+from ..protocol.vary import vary_names
 from .http_library import field_lines
 from .rfc_staleness import RfcStaleness
 from .storability import unkeepable
@@ -28,10 +29,11 @@ Items = list[tuple[bytes, bytes, bytes]]
 class RfcArrivals(RfcStaleness, Arrivals):
     """The questions about an answer that came in, answered by what it says."""
 
-    looks_at: frozenset[bytes] | None = None
-
-    def why_unstorable(self, fetch: Fetch, status: int, headers: dict[str, list[str]]) -> Reason | None:
-        """The reason code of an answer that is not stored (RFC 9111 §3), or None."""
+    def read_head(self, fetch: Fetch, status: int, items: Items) -> Reason | None:
+        """Note in `fetch` what the header fields of its answer say. The reason code if it is not stored, or None."""
+        headers = fields(items)
+        fetch.length, fetch.vary = content_length(headers), vary_names(headers)
+        fetch.encoded = "content-encoding" in headers
         return self._why_not(fetch, status, headers, headers)
 
     def _why_not(

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from ..coherence.single_flight import Flight
 from ..coherence.tags import exact_tags
 from ..protocol.conditional import updated_items
-from ..protocol.fields import content_length, fields
+from ..protocol.fields import fields
 from ..protocol.freshness import freshness
 from ..protocol.methods import head_effect, invalidated, usable_for_get
 from ..protocol.vary import vary_names
@@ -49,7 +49,8 @@ class RfcWrites(RfcArrivals, Writes):
             return None
         if self.storage.coherence.is_settling(fetch.prepared.tags, self.now()):
             return None
-        fetch.flight.epoch = forward.dirtied
+        flight = fetch.flight
+        flight.epoch = flight.clean_at = flight.firm_at = forward.dirtied
         return fetch, self._gathering(fetch, response)
 
     def named(self, forward: Forward, response: HttpResponse) -> tuple[str, ...]:
@@ -68,13 +69,14 @@ class RfcWrites(RfcArrivals, Writes):
         """A HEAD tells of the stored GET that it is the same, and so fresh again, or that it is another."""
         prepared, coherence = forward.prepared, self.storage.coherence
         entry = self.storage.find(self.variant(forward.request, prepared.key))
-        if entry is None or entry.own_ttl or coherence.dirtied_since(entry.tags, entry.epoch):
+        if entry is None or entry.own_ttl or coherence.is_dirtied(entry):
             return
         received = fields(field_lines(response.headers))
         effect = head_effect(response.status_code, received, fields(entry.headers))
         if effect == "update":
             # The body is as old as before, so it keeps the epoch of its fetch, and its tags.
             fetch = self._fetch_of(forward, forward.request, entry.epoch, entry.tags)
+            fetch.flight.clean_at, fetch.flight.firm_at = entry.clean_at, entry.firm_at
             items = updated_items(entry.headers, self.kept(field_lines(response.headers)))
             headers = fields(items)
             may_stay = self.why_not_renewed(fetch, entry, received, headers) is None
@@ -126,9 +128,7 @@ class RfcWrites(RfcArrivals, Writes):
         prepared = fetch.prepared
         if prepared.kind != "read" or self.storage.coherence.dirtied_since(prepared.tags, forward.epoch):
             return None
-        fetch.length, fetch.vary = content_length(headers), vary_names(headers)
-        fetch.encoded = "content-encoding" in headers
-        return fetch if self.why_unstorable(fetch, response.status_code, headers) is None else None
+        return fetch if self.read_head(fetch, response.status_code, field_lines(response.headers)) is None else None
 
     def _fetch_of(
         self, forward: Forward, request: HttpRequest, epoch: int, tags: tuple[str, ...] | None = None

@@ -37,16 +37,11 @@ class Asked(Protocol):
 
 def prepared_size(key: tuple[str, Any, HeaderItems], prepared: Remembered) -> int:
     """Bytes of a request in the memo, with the tags, which what is stored of it counts too."""
-    url = key[1]
-    tags = prepared.tags
-    size = REQUEST + POINTER * len(tags) + len(url.path) + len(prepared.origin)
-    for part in (url.query, url.fragment, url.userinfo):
-        if part:
-            size += len(part)
+    url, tags = key[1], prepared.tags
+    texts = len(url.path) + len(prepared.origin) + len(url.query or "") + len(url.fragment or "") + len(url.userinfo)
     # Of a short path only the first two are its own.
-    for tag in tags[:2] if len(tags) <= NEAR + 2 else own_path_tags(tags):
-        size += TEXT + len(tag)
-    return size
+    own = tags[:2] if len(tags) <= NEAR + 2 else own_path_tags(tags)
+    return REQUEST + POINTER * len(tags) + texts + TEXT * len(own) + len("".join(own))
 
 
 def asked_size(items: HeaderItems, known: tuple[HeaderItems, Asked]) -> int:

@@ -58,7 +58,7 @@ class Staleness(Core):
             and view.held is None
             and (
                 (entry.valid_at == view.epoch and not prepared.directed)
-                or not coherence.dirtied_since((*entry.tags, *prepared.tags), entry.epoch)
+                or not coherence.is_dirtied(entry, prepared.tags)
             )
         )
 
@@ -226,7 +226,3 @@ class Staleness(Core):
         """Whether a refresh may be started: the last one did not just fail."""
         until, wait = self._backoff.get(key, (now, 0.0))
         return not now < until <= now + wait
-
-    def refreshed(self, key: str) -> None:
-        """A refresh worked."""
-        self._backoff.pop(key, None)

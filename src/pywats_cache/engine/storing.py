@@ -10,13 +10,13 @@ from ..coherence.single_flight import Landing
 from ..protocol.conditional import selects, updated_items
 from ..protocol.fields import content_length, fields
 from ..protocol.vary import vary_names
-from ..storage.entry import StoredResponse, header_items, lasting
+from ..storage.entry import StoredResponse, lasting
 from ..telemetry.outcome import EXTENSION, CacheOutcome, Reason
 from .http_library import content_of, field_lines
 from .incoming import Incoming
 from .staleness import Staleness
 from .steps import Body, Fetch
-from .storability import DECISIVE, NEGATIVE, is_empty, unstorable
+from .storability import NEGATIVE, head_in, head_of, is_empty, unstorable
 
 if TYPE_CHECKING:
     from ..support.http_types import HttpResponse
@@ -32,9 +32,6 @@ _new = tuple.__new__  # the constructor of a NamedTuple costs twice as much
 
 class Arrivals(Staleness):
     """The part of the engine between the next transport's answer and the caller's."""
-
-    looks_at: frozenset[bytes] | None = DECISIVE
-    """The header fields of an answer that decide; None: all."""
 
     def arrived(self, fetch: Fetch, response: HttpResponse) -> Body:
         """What to do with the body of `response`: hand it on, let it be stored as it is read, or look at it now."""
@@ -52,20 +49,19 @@ class Arrivals(Staleness):
         if self.fails_over(fetch, status):
             return Body.REPLACE
         fetch.supersedes = status < 500 and status not in SAYS_NOTHING
-        headers = fields(field_lines(response.headers), self.looks_at)
-        fetch.length, fetch.vary = content_length(headers), vary_names(headers)
-        fetch.encoded = "content-encoding" in headers
-        reason = self.why_unstorable(fetch, status, headers)
+        reason = self.read_head(fetch, status, field_lines(response.headers))
         if reason is not None:
             self.release(fetch)
             self.answers.mark(response, self._outcome(fetch, reason))
             return Body.HAND_ON
         return Body.STREAM if content_of(response) is None else Body.READ
 
-    def why_unstorable(self, fetch: Fetch, status: int, headers: dict[str, list[str]]) -> Reason | None:
-        """The reason code of an answer that is not stored, or None."""
+    def read_head(self, fetch: Fetch, status: int, items: list[tuple[bytes, bytes, bytes]]) -> Reason | None:
+        """Note in `fetch` what the header fields of its answer say. The reason code if it is not stored, or None."""
         assert fetch.prepared.decision is not None
-        return unstorable(status, headers, fetch.prepared.decision, self.storage.max_entry_bytes)
+        head, fetch.length = head_of(items)
+        fetch.vary, fetch.encoded = head.vary, head.is_encoded
+        return unstorable(status, head, fetch.length, fetch.prepared.decision, self.storage.max_entry_bytes)
 
     def kept(self, items: list[tuple[bytes, bytes, bytes]]) -> list[tuple[bytes, bytes, bytes]]:
         """The header fields of an answer that are stored."""
@@ -129,13 +125,12 @@ class Arrivals(Staleness):
 
     def incoming(self, fetch: Fetch, response: HttpResponse, kind: type[Any]) -> Incoming:
         """The body of `response` that is still to come, in a Response of `kind` for the caller."""
-        ours = object.__new__(kind)
-        ours.__dict__.update(response.__dict__)
-        ours.extensions = {**response.extensions}
-        headers: Any = object.__new__(self.library.headers)
+        ours, headers = object.__new__(kind), object.__new__(self.library.headers)
         headers.__dict__.update(response.headers.__dict__)
-        ours.headers = headers
-        self.answers.mark(ours, self._outcome(fetch, fetch.reason))
+        outcome = self._outcome(fetch, fetch.reason)
+        ours.__dict__.update(response.__dict__, headers=headers, extensions={**response.extensions, EXTENSION: outcome})
+        if self.answers.name is not None:
+            self.answers.mark(ours, outcome)
         return Incoming(self, fetch, ours)
 
     def retract(self, entry: StoredResponse, everywhere: bool) -> None:
@@ -219,12 +214,12 @@ class Arrivals(Staleness):
         return StoredResponse(
             key=key,
             status=status,
-            headers=header_items(headers),
+            headers=headers,
             raw=raw,
             content=content,
             extensions=extensions,
             began=flight.began if fetch.dated is None else fetch.dated,
-            fetched=flight.began,
+            fetched=flight.order,
             ttl=ttl,
             own_ttl=own_ttl,
             tags=prepared.tags,
@@ -241,11 +236,12 @@ class Arrivals(Staleness):
             entry.ahead = prepared.decision.ahead(entry.ttl)
         why_not: Reason | None = None
         with storage.lock:
+            entry.clean_at, entry.firm_at = flight.clean_at, flight.firm_at  # a sweep may have marked the flight since
             if not flight.storable:
                 why_not = fetch.reason
             elif not self.controller.store_empty and is_empty(entry.content):
                 why_not = "empty"
-            elif storage.coherence.dirtied_since(prepared.tags, flight.epoch):
+            elif storage.coherence.is_dirtied(flight):
                 why_not = "overtaken"
             elif not storage.put(entry):
                 why_not = "too-large" if entry.size > storage.max_entry_bytes else "overtaken"
@@ -255,7 +251,7 @@ class Arrivals(Staleness):
         if why_not is None:
             storage.represent(prepared.representation)
             fetch.stored = entry
-            self.refreshed(flight.key)
+            self._backoff.pop(flight.key, None)  # if it was a refresh, it worked
         flight.land(Landing.ANSWERED, entry)
         return why_not
 
@@ -312,7 +308,9 @@ class Arrivals(Staleness):
 
         - `received`: the fields of the 304 alone.
         """
-        return self.why_unstorable(fetch, stale.status, headers)
+        assert fetch.prepared.decision is not None
+        length, bound = content_length(headers), self.storage.max_entry_bytes
+        return unstorable(stale.status, head_in(headers), length, fetch.prepared.decision, bound)
 
     def lifetime(self, fetch: Fetch, status: int, unchanged: bool | None) -> tuple[float, bool]:
         """The TTL of a new answer in seconds, and whether it is its own rather than the rule's.

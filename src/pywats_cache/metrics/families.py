@@ -121,6 +121,13 @@ OF_STORAGE: tuple[Family, ...] = (
         (),
         _stat("invalidations"),
     ),
+    Family(
+        "pywats_cache_floors",
+        "counter",
+        "Origins, or top-level paths, given up as a whole by a full table of invalidated tags.",
+        (),
+        _stat("floors"),
+    ),
     Family("pywats_cache_storage_errors", "counter", "Failures of an outer storage.", (), _stat("storage_errors")),
     Family(
         "pywats_cache_saved_seconds",

@@ -176,7 +176,9 @@ class Controller:
         """
         decision = self._decide(method, path)
         plain = plain_path(path)
-        for spelling in (plain, plain + "/") if plain != path and path.endswith("/") else (plain,):
+        if plain == path:
+            return decision
+        for spelling in (plain, plain + "/") if path.endswith("/") else (plain,):
             if spelling != path:
                 decision = _widened(decision, self._decide(method, spelling))
         return decision
@@ -192,13 +194,13 @@ class Controller:
 
     def _decide(self, method: str, path: str) -> Decision:
         matches = self._table.find(path, "GET" if method == "HEAD" else method)
-        first = matches[0] if matches else None
+        if not matches:
+            return self._without_rule(method)
+        first = matches[0]
         if isinstance(first, Bypass):
             return Decision("bypass", first.pattern)
         if isinstance(first, Read):
             return self._reads[id(first)]
-        if first is None:
-            return self._without_rule(method)
         writes = [rule for rule in matches if isinstance(rule, Write)]
         dirties = tuple(dict.fromkeys(tag for rule in writes for tag in rule.dirties))
         settles = [rule.settle for rule in writes if rule.settle is not None]

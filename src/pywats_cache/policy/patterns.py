@@ -113,5 +113,7 @@ class RouteTable(Generic[_T]):
             child = node.literal.get(segment)
             if child is not None:  # last in, so first out
                 nodes.append((child, at + 1))
-        rest.sort(key=lambda found: -found[0])
-        return whole + [value for _, value in rest]
+        if rest:
+            rest.sort(key=lambda found: -found[0])
+            whole += [value for _, value in rest]
+        return whole

@@ -9,10 +9,10 @@ Text of header fields here is decoded as latin-1, which is lossless, and encoded
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from string import ascii_lowercase, ascii_uppercase
 
-__all__ = ["OWS", "TOKEN", "combined", "content_length", "fields", "listed_names", "lowered"]
+__all__ = ["OWS", "TOKEN", "combined", "content_length", "fields", "length_of", "listed_names", "lowered"]
 
 OWS = " \t"
 """All that is white space around a value (RFC 9110 §5.6.3); `str.strip` also takes away bytes of the value."""
@@ -54,8 +54,12 @@ def fields(items: Iterable[tuple[bytes, bytes, bytes]], only: frozenset[bytes] |
 
 def content_length(headers: Mapping[str, list[str]]) -> int | None:
     """The announced length of the body in bytes, or None where there is none to rely on (RFC 9112 §6.3)."""
-    values = headers.get("content-length", ())
-    if "transfer-encoding" in headers or len(values) != 1 or not (values[0].isascii() and values[0].isdigit()):
+    return None if "transfer-encoding" in headers else length_of(headers.get("content-length", ()))
+
+
+def length_of(values: Sequence[str]) -> int | None:
+    """The length that these lines of Content-Length announce together, or None."""
+    if len(values) != 1 or not (values[0].isascii() and values[0].isdigit()):
         return None
     # Python refuses to read a number of more than 4300 digits; a body of 10^18 bytes is too large in any case.
     significant = values[0].lstrip("0") or "0"

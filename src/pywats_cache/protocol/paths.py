@@ -18,13 +18,12 @@ def normal_path(path: str) -> tuple[str, ...]:
 
     Servers differ in whether they tell `/A%20/` or `//a` from `/a`; taking all for one invalidates too much at worst.
     """
-    segments = path.split("/")[1:]
-    if "%" not in path and path.isascii():  # nothing to decode
-        plain = [segment.lower().rstrip(" ") for segment in segments]
+    if "%" not in path and " " not in path and path.isascii():  # nothing to decode or to strip
+        plain = path.lower().split("/")[1:]
     else:
         plain = [
             unicodedata.normalize("NFC", unquote(segment)).casefold().rstrip(" ").replace("/", "%2f")
-            for segment in segments
+            for segment in path.split("/")[1:]
         ]
     return tuple([segment for segment in plain if segment and segment != "."])
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
+
+from .fields import lowered
 
 if TYPE_CHECKING:
     from ..support.http_types import ParsedUrl
 
-__all__ = ["Target", "addressed", "origin_of"]
+__all__ = ["Target", "addressed", "asked_origin"]
 
 # What servers read alike: no fragment, no backslash, no space, ASCII only.
 _ORIGIN_FORM = re.compile(r"(/[!-\"$-\[\]-~]*)")
@@ -17,6 +20,7 @@ _ABSOLUTE_FORM = re.compile(
     r"([A-Za-z][A-Za-z0-9+.-]*://(?:[^@/?#\[\]]*@)?(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?)"
     r"((?:[/?][!-\"$-\[\]-~]*)?)"
 )
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 class Target(NamedTuple):
@@ -26,10 +30,21 @@ class Target(NamedTuple):
     origin: str | None = None
 
 
-def origin_of(url: ParsedUrl) -> str:
-    """Scheme, host and port of a parsed URL as tags and keys have them."""
-    host = f"[{url.host}]" if ":" in url.host else url.host
-    return f"{url.scheme}://{host}" if url.port is None else f"{url.scheme}://{host}:{url.port}"
+@lru_cache(maxsize=256)
+def asked_origin(scheme: str, host: str, port: int | None, named: bytes | None) -> str:
+    """The origin that a request to this address asks, as one object for all that ask it.
+
+    - `named`: its Host header, or None. One of its own, be it empty, asks another site than the address alone.
+    """
+    netloc = f"[{host}]" if ":" in host else host
+    if port is not None:
+        netloc = f"{netloc}:{port}"
+    origin = f"{scheme}://{netloc}"
+    if named is not None:
+        site = lowered(named.decode("latin-1")).removesuffix(_DEFAULT_PORTS.get(scheme, ""))
+        if site != netloc:
+            origin = f"{origin} ({site})"
+    return origin
 
 
 def addressed(target: object, parse: Callable[[str], ParsedUrl]) -> Target | None:
@@ -47,7 +62,8 @@ def addressed(target: object, parse: Callable[[str], ParsedUrl]) -> Target | Non
     if absolute is None:
         return None
     try:
-        origin = origin_of(parse(absolute[1]))
+        url = parse(absolute[1])
+        origin = asked_origin(url.scheme, url.host, url.port, None)
     except Exception:  # noqa: BLE001 - not a URL to the library, so who knows what a server makes of it
         return None
     return Target(absolute[2].partition("?")[0] or "/", origin)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from math import inf
 from typing import Any
 
-from ..coherence.tags import is_shared_tag
+from ..coherence.tags import own_size
 
 __all__ = ["HeaderItems", "StoredResponse", "header_items", "known_age", "lasting", "text_size"]
 
@@ -30,30 +30,34 @@ _OFTEN_UNIQUE = frozenset({b"date", b"content-length"})
 
 def header_items(items: Iterable[tuple[bytes, bytes, bytes]]) -> HeaderItems:
     """`items` with the parts that many responses have in common made one object, which halves an entry's size."""
+    return _in_common(items)[0]
+
+
+def _in_common(items: Iterable[tuple[bytes, bytes, bytes]]) -> tuple[HeaderItems, int, bool]:
+    """`header_items`, the bytes of those that are no others' objects, and whether all are ASCII."""
     if len(_shared) > _MAX_SHARED:
         _shared.clear()
-    result = []
+    result, size, is_ascii = [], TUPLE, True
     for item in items:
-        shared = _shared.get(item)
-        if shared is None:
-            raw, lower, value = item
-            shared = (_shared.setdefault(raw, raw), _shared.setdefault(lower, lower), value)
-            if lower not in _UNIQUE and len(value) <= 64:
-                _shared[item] = shared
+        shared, own, plain = _shared.get(item) or _shared_item(item)
         result.append(shared)
-    return tuple(result)
+        size += own
+        if not plain:
+            is_ascii = False
+    return items if isinstance(items, tuple) else tuple(result), size, is_ascii
 
 
-def _headers_size(items: HeaderItems) -> int:
-    """Bytes of header fields without those that many responses have in common."""
-    size = TUPLE
-    for _, lower, value in items:
-        size += POINTER
-        if lower in _UNIQUE or len(value) > 64:
-            size += FIELD + len(value)
-        elif lower in _OFTEN_UNIQUE:
-            size += (FIELD + len(value)) // 2
-    return size
+def _shared_item(item: tuple[bytes, bytes, bytes]) -> tuple[tuple[bytes, bytes, bytes], int, bool]:
+    raw, lower, value = item
+    shared = (_shared.setdefault(raw, raw), _shared.setdefault(lower, lower), value)
+    is_own = lower in _UNIQUE or len(value) > 64
+    size = FIELD + len(value) if is_own else 0
+    if lower in _OFTEN_UNIQUE and not is_own:
+        size = (FIELD + len(value)) // 2
+    known = (shared, POINTER + size, raw.isascii() and value.isascii())
+    if not is_own:
+        _shared[item] = known
+    return known
 
 
 def known_age(age: float) -> float | None:
@@ -66,28 +70,29 @@ def text_size(text: str) -> int:
     return TEXT + len(text) if text.isascii() else 76 + 2 * len(text)
 
 
-def _tags_size(tags: tuple[str, ...]) -> int:
-    """Bytes of `tags` without those that are one object for all that carry them."""
-    return TUPLE + sum([POINTER if is_shared_tag(tag) else POINTER + text_size(tag) for tag in tags])
-
-
 def lasting(extensions: dict[str, Any]) -> dict[str, Any]:
     """What of a response's extensions is true of its stored answer too; one object for all that are alike."""
-    kept = {name: extensions[name] for name in ("http_version", "reason_phrase") if name in extensions}
-    return _shared.setdefault(("extensions", *kept.items()), kept)  # type: ignore[no-any-return]
+    key = ("extensions", extensions.get("http_version", ...), extensions.get("reason_phrase", ...))
+    there: dict[str, Any] | None = _shared.get(key)
+    if there is None:
+        kept = {name: extensions[name] for name in ("http_version", "reason_phrase") if name in extensions}
+        there = _shared.setdefault(key, kept)
+    return there
 
 
 class StoredResponse:
     """One stored answer, shared by its hits, so nothing here is ever handed out mutable.
 
-    Set once are all but `valid_at`, `hits` and `derived`.
+    Set once are all but `valid_at`, `hits`, `derived`, `clean_at` and `firm_at`.
 
+    - `headers`: a tuple is kept as it is; anything else becomes one by `header_items`.
     - `raw`: the body as received; `content`: the body decoded (the same object where it was not encoded).
     - `began`: when its request was sent, on the transport's clock; `ttl`: seconds it stays fresh from then.
       What came with an Age is older than that, so `began` is earlier then; `fetched` is when its request was sent.
       `began` is NaN where that is not known: the wall clock of a machine was wrong. So no age of it is fresh.
     - `own_ttl`: the TTL was set by the caller, for this answer alone.
     - `epoch`: the epoch at which its fetch began; `valid_at`: the last epoch at which it was found valid.
+    - `clean_at`, `firm_at`: see `coherence.epochs.Held`.
     - `vary`: names (lower case) of the request headers that select it; their values are in the key only.
     - `encoding`: of the header fields, once known; finding it out costs more than the rest of a hit.
     - `took`: seconds its fetch took, which every hit saves; `hits`: how often it answered (under the storage's lock).
@@ -98,12 +103,14 @@ class StoredResponse:
     __slots__ = (
         "ahead",
         "began",
+        "clean_at",
         "content",
         "derived",
         "encoding",
         "epoch",
         "extensions",
         "fetched",
+        "firm_at",
         "headers",
         "hits",
         "key",
@@ -124,7 +131,7 @@ class StoredResponse:
         *,
         key: str,
         status: int,
-        headers: HeaderItems,
+        headers: Iterable[tuple[bytes, bytes, bytes]],
         raw: bytes,
         content: bytes,
         extensions: dict[str, Any],
@@ -140,7 +147,6 @@ class StoredResponse:
     ) -> None:
         self.key: str = key
         self.status: int = status
-        self.headers: HeaderItems = headers
         self.raw: bytes = raw
         self.content: bytes = content
         self.extensions: dict[str, Any] = extensions
@@ -151,16 +157,19 @@ class StoredResponse:
         self.tags: tuple[str, ...] = tags
         self.epoch: int = epoch
         self.valid_at: int = epoch
+        self.clean_at: int = epoch
+        self.firm_at: int = epoch
         self.vary: tuple[str, ...] = vary
         self.rule: str = rule
         self.took: float = took
         self.hits: int = 0
         self.ahead: float = inf
         self.derived: Any = None
+        self.headers: HeaderItems
+        self.headers, own, is_ascii = _in_common(headers)
         # What httpx would find out for fields that are all ASCII, which nearly all are.
-        text = b"".join([part for name, _, value in headers for part in (name, value)])
-        self.encoding: str | None = "ascii" if text.isascii() else None
-        size = OVERHEAD + _headers_size(headers) + _tags_size(tags) + BYTES + len(raw)
+        self.encoding: str | None = "ascii" if is_ascii else None
+        size = OVERHEAD + own + TUPLE + POINTER * len(tags) + own_size(tags, TEXT) + BYTES + len(raw)
         if content is not raw:
             size += BYTES + len(content)
         self.size: int = size if self.fetched is began else size + FLOAT

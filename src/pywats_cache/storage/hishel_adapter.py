@@ -89,7 +89,7 @@ class HishelFace(BaseStorage):
             item.expires = self._expires_at(deadline, tti, self._now())
             with self.lock:
                 # A clear() while the body was read must not be undone by its end.
-                if not self.coherence.dirtied_since((), epoch):
+                if not self.coherence.cleared_since(epoch):
                     gone = self.table.put(_name(item.id), item) if item.size <= self.max_entry_bytes else None
                     if gone is not None:
                         self._groups.setdefault(key, {})[item.id] = None

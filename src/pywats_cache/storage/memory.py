@@ -21,6 +21,7 @@ from .entry import POINTER, StoredResponse, text_size
 from .eviction import Policy, items_by
 from .hishel_adapter import AsyncFace, HishelFace
 from .rule_usage import Tally
+from .sweep import Sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,6 +84,7 @@ class MemoryStorage(HishelFace):
         self.policy = policy
         self._clock = clock
         self._new_coherence: Callable[[], Coherence] = Coherence
+        self._holds_all = True
         self.secret: bytes = os.urandom(32)
         """Keys the digests of credentials and URLs; lives and dies with this storage."""
         self._start()
@@ -91,7 +93,7 @@ class MemoryStorage(HishelFace):
     def _start(self) -> None:
         self.table: BoundedTable[Any] = BoundedTable(self.max_entries, self.max_bytes, items_by(self.policy))
         self.lock: RLock = self.table.lock
-        self.coherence: Coherence = self._new_coherence()
+        self._begin_coherence()
         self.flights: FlightTable[StoredResponse] = FlightTable()
         self.varying: Memo = Memo(lambda _, names: VARYING + sum([text_size(name) + POINTER for name in names]))
         self.representations: tuple[str, ...] = ()
@@ -119,7 +121,20 @@ class MemoryStorage(HishelFace):
         if self._clock is not None and self.latest > float("-inf"):
             raise ConfigurationError("memory must be a MemoryStorage that nothing uses yet")
         self._new_coherence = new_coherence
-        self.coherence = new_coherence()
+        self._holds_all = False
+        self._begin_coherence()
+
+    def put_before_another(self) -> None:
+        """What is stored here is not all: the storage behind it cannot be swept."""
+        self._holds_all = False
+        self._sweep.end()
+        self.coherence.sweep = None
+
+    def _begin_coherence(self) -> None:
+        self.coherence: Coherence = self._new_coherence()
+        self._sweep = Sweep(self)
+        if self._holds_all:
+            self.coherence.sweep = self._sweep.pay
 
     def use_clock(self, clock: Clock | None, default: Clock) -> Clock:
         """Settle on one clock for all transports of this storage. Raises ConfigurationError for a second one."""
@@ -155,19 +170,26 @@ class MemoryStorage(HishelFace):
             gone = self.table.put(entry.key, entry)
             if gone is None:
                 return False
-            for key, item in gone:
-                self.tally.left(item)
-                self._left(key, item)
+            if self._sweep.is_open:
+                self._sweep.stored(entry.key)
+            if gone:
+                self._went(gone)
             return True
+
+    def _went(self, gone: list[tuple[str, Any]]) -> None:
+        """These were taken out of the table."""
+        for key, item in gone:
+            if item.__class__ is not StoredResponse:
+                self._left(key, item)
+            elif item.hits:
+                self.tally.left(item)
 
     def resize(self, max_entries: int) -> None:
         """Change the bound on entries; if there are more, the policy evicts some. Raises as the constructor does."""
         most = whole("max_entries", max_entries, least=1)
         with self.lock:
             self.max_entries = most
-            for key, item in self.table.resize(most):
-                self.tally.left(item)
-                self._left(key, item)
+            self._went(self.table.resize(most))
 
     def vary_by(self, key: str, names: tuple[str, ...]) -> tuple[str, ...]:
         """Note that answers of `key` vary by these request headers too; returns all names known by now."""

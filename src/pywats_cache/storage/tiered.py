@@ -58,6 +58,7 @@ class TieredStorage:
         if isinstance(outer, MemoryStorage) or not isinstance(outer, (hishel.BaseStorage, hishel.AsyncBaseStorage)):
             raise ConfigurationTypeError(f"outer must be a hishel storage such as SqliteStorage, not {shown(outer)}")
         self.memory = memory
+        memory.put_before_another()
         self.outer: Any = outer
         self.is_async: bool = isinstance(outer, hishel.AsyncBaseStorage)
         self._generation = uuid.uuid4().hex

@@ -62,7 +62,8 @@ def storage_from_url(
     - `memory://`: a `MemoryStorage`; `max_entries`, `max_bytes`, `max_entry_bytes` and `policy` are its own.
     - `sqlite:///cache.db`: a `SharedStorage` at that path, relative to the working directory; an absolute path begins
       with a fourth slash (`sqlite:////var/cache/pywats.db`), a drive (`sqlite:///C:/cache.db`) or a `~`
-      (`sqlite:///~/cache.db`). `max_entries` and `max_bytes` bound the file, `revalidate_for` is in seconds.
+      (`sqlite:///~/cache.db`). A shared folder of Windows (`sqlite://///server/share/cache.db`) is refused.
+      `max_entries` and `max_bytes` bound the file, `revalidate_for` is in seconds.
     - `redis://host:6379/0`, `rediss://…`: a `RedisSharedStorage`; `max_lag`, `on_unreachable`, `prefix` and
       `revalidate_for` are its own, the other parameters redis-py's. Its digest key comes from the environment.
 

@@ -68,15 +68,15 @@ class Memo(dict[Any, Any]):
                 return
             most = most_items(most, bounds)
             while self and (len(self) >= most or self.size_bytes + size > limit):
-                for oldest in list(islice(self, (len(self) + 3) // 4)):
-                    self._forget(oldest)
+                self._forget(*list(islice(self, (len(self) + 3) // 4)))
             self[key] = value
             self.size_bytes += size
 
-    def _forget(self, key: Any) -> None:
-        value = self.pop(key, _NOTHING)
-        if value is not _NOTHING:
-            self.size_bytes -= self._sizeof(key, value)
+    def _forget(self, *keys: Any) -> None:
+        for key in keys:
+            value = self.pop(key, _NOTHING)
+            if value is not _NOTHING:
+                self.size_bytes -= self._sizeof(key, value)
 
     def clear(self) -> None:
         """Forget all."""

@@ -38,6 +38,7 @@ _MARKS = re.escape("""@:;=&%?#"'<>\\|""")
 _WORDS = re.compile(r"[\w .,+*{}()!$^~-]{0,80}")
 _NAME = re.compile(rf"(?!.*//)[^{_MARKS}]{{1,400}}")
 _DRIVE = re.compile(r"(?s)[A-Za-z]:[\\/].*")
+_SHARE = re.compile(r"(?s)\\\\[\w.$-]+\\(?!\\).*")
 _PIECES = re.compile(r"[!-~]{4,}")
 _START_OF_URL = re.compile(
     rf"[^\w/]{{0,3}}(?:{'|'.join(one for one in _KNOWN if one not in ('file', 'ftp'))})\s*\S", re.IGNORECASE
@@ -100,7 +101,8 @@ def _shown_text(text: str) -> str:
 
 def _is_path(text: str) -> bool:
     """Whether `text` can be shown as a path: no part of a URL with a password looks like it."""
-    plain = unicodedata.normalize("NFKC", _DRIVE.sub(_slashes, text))
+    share = text[1:].replace("\\", "/") if _SHARE.fullmatch(text) else None
+    plain = unicodedata.normalize("NFKC", share or _DRIVE.sub(_slashes, text))
     return "/" in plain and plain.isprintable() and bool(_NAME.fullmatch(plain)) and not _START_OF_URL.match(plain)
 
 

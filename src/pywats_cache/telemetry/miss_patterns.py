@@ -28,12 +28,15 @@ class Diary:
         self.values: dict[tuple[str, str], tuple[int, set[int]]] = {}
         self.gaps: dict[str, tuple[float, float]] = {}
 
-    def missed(self, rule: str, query: str | None) -> None:
+    def missed(self, rule: str, query: str | None, reason: Reason) -> None:
         """A read was not answered from the storage."""
+        self.reasons[reason] += 1
         if rule not in self.rules and len(self.rules) >= MAX_RULES:
             return
         self.rules[rule] += 1
-        for part in (query or "").split("&")[:MAX_PARAMETERS]:
+        if not query:
+            return
+        for part in query.split("&")[:MAX_PARAMETERS]:
             name, _, value = part.partition("=")
             if len(name) > MAX_NAME:
                 continue

@@ -40,6 +40,9 @@ class CacheStats(NamedTuple):
     """Bytes that compression saved in everything written to an outer storage."""
     remembered_bytes: int = 0
     """Bytes counted for what this transport, and the clients made on it, remember of requests beside what is stored."""
+    floors: int = 0
+    """How often a full table of tags made responses invalid whose own first two path segments no write had reached: one
+    for each origin, or top-level path, that it gave up. In memory alone never; see *Coherence* in the docs."""
 
     @property
     def requests(self) -> int:

@@ -25,6 +25,7 @@ from typing import Any
 
 from ..errors import ConfigurationTypeError
 from ..support.checks import whole
+from ..support.files import patiently
 from ..support.fork import renew_in_child
 from ..support.showing import shown
 
@@ -51,13 +52,15 @@ class Recorder:
 
     - `max_bytes`: the file and its older half `<name>.1` together are never larger, so the newest is kept.
 
-    A failure to write is logged once and ends the recording. A forked child goes on by itself, into the same files.
+    A failure to write is logged once and ends the recording, but for this: while Windows does not let the file be
+    renamed, because somebody has it open, the lines wait, at most `BACKLOG` of them. A forked child goes on by itself,
+    into the same files.
     Guarded by `_writing`: the file; the queue needs no lock.
     """
 
     def __init__(self, path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> None:
         self._start()
-        self._broken = False
+        self._broken = self._is_held = False
         if not isinstance(path, (str, os.PathLike)):
             raise ConfigurationTypeError(f"record must be the path of a file, not {shown(path)}")
         self.path: Path = Path(path)
@@ -108,25 +111,38 @@ class Recorder:
     def flush(self) -> None:
         """Write all that waits."""
         with self._writing:
-            lines = []
+            taken: list[dict[str, Any]] = []
             while self._queue:
-                lines.append(json.dumps(self._queue.popleft(), separators=(",", ":")) + "\n")
-            if lines and not self._broken:
+                taken.append(self._queue.popleft())
+            if taken and not self._broken:
+                text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in taken)
                 try:
-                    self._append("".join(lines))
+                    if not self._append(text):
+                        self._queue.extendleft(reversed(taken))
                 except OSError as error:
                     self._broken = True
                     logger.warning("recording ends: %s", error.strerror)
 
-    def _append(self, text: str) -> None:
+    def _append(self, text: str) -> bool:
+        """False where the file is full and cannot be renamed now."""
         data = text.encode()
         size = self.path.stat().st_size if self.path.exists() else 0
         if size and size + len(data) > self._half:
-            os.replace(self.path, rotated(self.path))
+            try:
+                patiently(os.replace, self.path, rotated(self.path))
+            except PermissionError:
+                if os.name != "nt":
+                    raise
+                if not self._is_held:
+                    self._is_held = True
+                    logger.warning("recording waits: another program has the file open, so that it cannot be renamed")
+                return False
+            self._is_held = False
             size = 0
         with self.path.open("ab") as file:
             # One burst larger than the bound keeps its end.
             file.write(data if size else HEADER.encode() + data[-(self._half - len(HEADER)) :])
+        return True
 
 
 def _write_on(reference: weakref.ref[Recorder]) -> None:

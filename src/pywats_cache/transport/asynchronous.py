@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.to_thread
 
-from ..engine.http_library import content_of, raw_of
+from ..engine.http_library import content_of, raw_of, set_elapsed
 from ..engine.steps import Body, Fetch, Forward, Join, Stale
 from .background import Tasks
 from .base import Mounted
@@ -100,7 +100,9 @@ class AsyncCache(Mounted):
         if response.__class__ is engine.library.async_incoming_response:
             response._incoming.asked_by(request, began, lookup)
         elif response is not None:
-            engine.answered_request(request, response, time.perf_counter() - began, lookup=lookup)
+            took = time.perf_counter() - began
+            set_elapsed(response, took)
+            engine.answered_request(request, response, took, lookup=lookup)
         return response
 
     async def _follow(self, step: Any) -> Any:
@@ -184,16 +186,16 @@ class AsyncCache(Mounted):
                 body = await self._run(engine.arrived, fetch, response)
             else:
                 body = await self._with_news(engine.arrived, fetch, response)
-            save = self._saver(fetch)
-            if body is Body.HAND_ON:
-                if save is not None:
-                    await save()
-                return response
             if body is Body.STREAM:
                 library = engine.library
                 incoming = engine.incoming(fetch, response, library.async_incoming_response)
                 library.async_incoming_stream(response.stream, incoming, self)
                 return incoming.response
+            save = self._saver(fetch)
+            if body is Body.HAND_ON:
+                if save is not None:
+                    await save()
+                return response
             raw = await self._read(response)
             if body is Body.READ:
                 answer = await self._with_news(engine.finished, fetch, response, raw)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from ..storage.url import is_shared
 from .cached_response import QuickAnswers
 
 if TYPE_CHECKING:
@@ -98,7 +99,12 @@ class AsyncIncomingResponse(_Response):
 
 
 class _Stream:
-    """What the sync and the async stream have in common."""
+    """What the sync and the async stream have in common.
+
+    - `again`: the whole body once it was drained, in case it is read a second time.
+    """
+
+    __slots__ = ("_body", "_cache", "_is_closed", "_is_drained", "_is_settled", "_source", "again", "library")
 
     def __init__(self, source: Any, incoming: Incoming, cache: Any) -> None:
         self._source = source
@@ -107,7 +113,6 @@ class _Stream:
         self._is_closed = False
         self._is_drained = False
         self.again: bytes | None = None
-        """The whole body once it was drained, in case it is read a second time."""
         self._is_settled = False
         self.library: Library = cache._library
         response = incoming.response
@@ -127,6 +132,7 @@ class _Stream:
 class IncomingStream(_Stream):
     """The stream of an `IncomingResponse`. It stores nothing of a body that breaks off or is closed early."""
 
+    __slots__ = ()
     _cache: SyncCache
 
     def drain(self, response: Any) -> tuple[bytes, bytes | None]:
@@ -178,12 +184,19 @@ class IncomingStream(_Stream):
                     body.retract(self._cache._outer is not None)
                 if body.is_whole:
                     self._cache._engine.with_news(body.finish)
-                if body.is_over or body.holds_others:
+                if body.is_over:  # nobody waits for the reader
                     self._settle()
+                    yield chunk
+                    continue
+                if body.holds_others:
+                    self._settle()
+                self._lend(body.lease_in_hand())
                 body.handed_on()
                 yield chunk
                 body.asked_again()
-            self._cache._engine.with_news(body.finish)
+                self._lend(body.lease_awaited())
+            if not body.is_over:
+                self._cache._engine.with_news(body.finish)
         except GeneratorExit:
             self._leave()
             raise
@@ -203,7 +216,7 @@ class IncomingStream(_Stream):
         try:
             self._close_source()
         finally:
-            if not self._is_drained:
+            if not (self._is_drained or self._is_settled):
                 self._leave()
 
     def _close_source(self) -> None:
@@ -226,6 +239,11 @@ class IncomingStream(_Stream):
             self._settle(error if stand_in is None else None)
         return stand_in
 
+    def _lend(self, seconds: float | None) -> None:
+        """Let other processes wait so long for this reader."""
+        if seconds is not None and is_shared(self._cache._outer):
+            self._cache._outer.lend(self._body.fetch, seconds)
+
     def _settle(self, error: BaseException | None = None) -> None:
         """Write what was stored to the outer storage, and let other processes fetch; tell of it once it is decided.
 
@@ -244,6 +262,7 @@ class IncomingStream(_Stream):
 class AsyncIncomingStream(_Stream):
     """The stream of an `AsyncIncomingResponse`. A reader who is cancelled hands its flight over."""
 
+    __slots__ = ()
     _cache: AsyncCache
 
     async def drain(self, response: Any) -> tuple[bytes, bytes | None]:
@@ -299,12 +318,19 @@ class AsyncIncomingStream(_Stream):
                     await self._cache._run(body.retract, self._cache._outer is not None)
                 if body.is_whole:
                     await self._cache._with_news(body.finish)
-                if body.is_over or body.holds_others:
+                if body.is_over:  # nobody waits for the reader
                     await self._settle()
+                    yield chunk
+                    continue
+                if body.holds_others:
+                    await self._settle()
+                await self._lend(body.lease_in_hand())
                 body.handed_on()
                 yield chunk
                 body.asked_again()
-            await self._cache._with_news(body.finish)
+                await self._lend(body.lease_awaited())
+            if not body.is_over:
+                await self._cache._with_news(body.finish)
         except GeneratorExit:
             await self._leave()
             await _closed(chunks)
@@ -326,7 +352,7 @@ class AsyncIncomingStream(_Stream):
         try:
             await self._close_source()
         finally:
-            if not self._is_drained:
+            if not (self._is_drained or self._is_settled):
                 await self._leave()
 
     async def _close_source(self) -> None:
@@ -350,6 +376,11 @@ class AsyncIncomingStream(_Stream):
         finally:
             await self._settle(error if stand_in is None else None)
         return stand_in
+
+    async def _lend(self, seconds: float | None) -> None:
+        """Let other processes wait so long for this reader."""
+        if seconds is not None and is_shared(self._cache._outer):
+            await self._cache._outer.alend(self._body.fetch, seconds)
 
     async def _settle(self, error: BaseException | None = None) -> None:
         """Write what was stored to the outer storage, and let other processes fetch; tell of it once it is decided.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..engine.http_library import content_of, raw_of
+from ..engine.http_library import content_of, raw_of, set_elapsed
 from ..engine.steps import Body, Fetch, Forward, Join, Stale
 from .background import Threads
 from .base import Mounted
@@ -68,7 +68,9 @@ class SyncCache(Mounted):
         if response.__class__ is engine.library.incoming_response:
             response._incoming.asked_by(request, began, lookup)
         elif response is not None:
-            engine.answered_request(request, response, time.perf_counter() - began, lookup=lookup)
+            took = time.perf_counter() - began
+            set_elapsed(response, took)
+            engine.answered_request(request, response, took, lookup=lookup)
         return response
 
     def _follow(self, step: Any) -> Any:
@@ -126,16 +128,16 @@ class SyncCache(Mounted):
                 return engine.nothing_found(fetch)
             response = self.next_transport.handle_request(fetch.to_send)
             body = engine.with_news(engine.arrived, fetch, response)
-            save = self._saver(fetch)
-            if body is Body.HAND_ON:
-                if save is not None:
-                    save()
-                return response
             if body is Body.STREAM:
                 library = engine.library
                 incoming = engine.incoming(fetch, response, library.incoming_response)
                 library.incoming_stream(response.stream, incoming, self)
                 return incoming.response
+            save = self._saver(fetch)
+            if body is Body.HAND_ON:
+                if save is not None:
+                    save()
+                return response
             raw = self._read(response)
             if body is Body.READ:
                 answer = engine.with_news(engine.finished, fetch, response, raw)

@@ -19,6 +19,7 @@ from ..telemetry.outcome import meaning
 from .documents import stats_document, vendor_document
 from .guard import Guard
 from .page import FILES, page_file
+from .settings import Settings, SettingsError
 from .subject import Subject
 
 __all__ = ["build_app"]
@@ -43,12 +44,14 @@ def build_app(
     health: Health | None = None,
     summary: Callable[[], dict[str, Any]] = dict,
     exposition: Callable[[], bytes | None] = lambda: None,
+    settings: Settings | None = None,
 ) -> Starlette:
     """The application over whatever `subject` returns at the time; None: there is no client yet.
 
     - `health`: for the probes; None: it is healthy and ready while there is a client.
     - `summary`: more parts of the JSON statistics.
     - `exposition`: the Prometheus text; None: there is none, so `/metrics` answers in JSON.
+    - `settings`: what can be set from the page; None: nothing.
     """
 
     def current() -> Subject:
@@ -90,7 +93,8 @@ def build_app(
 
     async def stats(request: Request) -> Response:
         found = subject()
-        return _json(stats_document(found.name if found else "", found.figures() if found else None))
+        document = stats_document(found.name if found else "", found.figures() if found else None)
+        return _json({**document, "settings": settings is not None})
 
     async def entries(request: Request) -> Response:
         asked = request.query_params
@@ -135,7 +139,22 @@ def build_app(
             raise _Refused(400, f"urls must be a list of strings, not {shown(urls)}")
         return _json(asdict(await current().warm(urls, given.get("concurrency", 4))))
 
+    async def set_up(request: Request) -> Response:
+        if settings is None:
+            raise _Refused(404, "the settings of this program are in its code")
+        if request.method != "POST":
+            return _json(await settings.document())
+        given = await _body(request)
+        changes, version = given.get("changes"), given.get("version")
+        if not isinstance(changes, dict):
+            raise _Refused(400, f"changes must be an object of fields and values, not {shown(changes)}")
+        if version is not None and not isinstance(version, str):
+            raise _Refused(400, f"version must be a string, not {shown(version)}")
+        return _json(await settings.change(changes, version))
+
     reads = {
+        "/": to_page,
+        "/cache/": to_page,
         "/metrics": metrics,
         "/health": healthy,
         "/health/live": alive,
@@ -154,7 +173,18 @@ def build_app(
         Route(path, _guarded(handler, guard.against_reading, guard.against_change), methods=["POST"])
         for path, handler in changes.items()
     ]
-    return Starlette(routes=routes)
+    guards = (guard.against_reading, guard.against_change)  # who may see the settings may change them
+    routes.append(Route("/cache/settings", _guarded(set_up, *guards), methods=["GET", "POST"]))
+    app = Starlette(routes=routes)
+    app.router.redirect_slashes = False  # it would redirect to its own address, not to the proxy's
+    return app
+
+
+async def to_page(request: Request) -> Response:
+    """Lead to the page, by a path that is right below any prefix."""
+    start = request.scope.get("pywats_cache.from")
+    to = f"{start}/cache" if start else "../cache" if request.scope["path"] == "/cache/" else "cache"
+    return Response(status_code=307, headers={"Location": to, **_FRESH})
 
 
 def _guarded(handler: Handler, *refusals: Callable[[Request], str | None]) -> Handler:
@@ -164,11 +194,15 @@ def _guarded(handler: Handler, *refusals: Callable[[Request], str | None]) -> Ha
         for refusal in refusals:
             why = refusal(request)
             if why is not None:
-                return _json({"error": why}, 403)
+                return _json(
+                    {"error": why, **({"field": "token"} if refusal.__name__ == "against_change" else {})}, 403
+                )
         try:
             return await handler(request)
         except _Refused as refused:
             return _json({"error": str(refused)}, refused.status)
+        except SettingsError as refused:
+            return _json({"error": str(refused), "field": refused.field}, refused.status)
         except (CachingError, ValueError, TypeError) as error:
             return _json({"error": str(error)}, 400)
         except LookupError as error:

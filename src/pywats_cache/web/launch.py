@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from ..errors import ConfigurationError, ConfigurationTypeError
+from ..support.addresses import host_names, path_prefix
 from ..support.checks import text, whole
 from ..support.showing import shown
 from .app import build_app
-from .guard import LOOPBACK, Guard
+from .guard import LOOPBACK, Guard, allowed_hosts
+from .prefix import Prefixed
 from .serving import Listener
 from .subject import Subject
 
@@ -16,7 +19,14 @@ __all__ = ["serve"]
 
 
 def serve(
-    client: Any, *, port: int = 8080, host: str = LOOPBACK[0], name: str = "default", token: str | None = None
+    client: Any,
+    *,
+    port: int = 8080,
+    host: str = LOOPBACK[0],
+    name: str = "default",
+    token: str | None = None,
+    hosts: Iterable[str] = (),
+    prefix: str = "",
 ) -> Listener:
     """Serve the figures of `client`, and with `token` the operations on it, from a thread; `.stop_thread()` ends it.
 
@@ -25,6 +35,7 @@ def serve(
     - `host`: the address to listen on; a loopback address answers only to its own names.
     - `name`: what the page and the metrics call the cache.
     - `token`: what a request that changes something must bring; None or "": changes are off.
+    - `hosts`, `prefix`: the names and the path, such as /station7, under which a proxy offers it.
 
     `/metrics` is Prometheus text where prometheus-client is installed, else JSON.
 
@@ -37,10 +48,9 @@ def serve(
     if token is not None and not isinstance(token, str):
         raise ConfigurationTypeError(f"token must be a string, not a {type(token).__name__}")  # not shown: a secret
     subject = Subject(client, name, elsewhere=True)
-    app = build_app(
-        lambda: subject, Guard(LOOPBACK if host in LOOPBACK else None, token), exposition=_exposition(subject)
-    )
-    listener = Listener(app, port, host)
+    named, below = host_names("hosts", hosts), path_prefix("prefix", prefix)
+    app = build_app(lambda: subject, Guard(allowed_hosts(host, named), token), exposition=_exposition(subject))
+    listener = Listener(Prefixed(app, lambda: below), port, host)
     listener.start_thread()
     return listener
 

@@ -1,4 +1,4 @@
-"""The page: three files that ask the service they come from, and nobody else."""
+"""The page: files that ask the service they come from, and nobody else."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ FILES = {
     "/cache": ("page.html", "text/html; charset=utf-8"),
     "/cache/page.css": ("page.css", "text/css; charset=utf-8"),
     "/cache/page.js": ("page.js", "text/javascript; charset=utf-8"),
+    "/cache/settings.js": ("settings.js", "text/javascript; charset=utf-8"),
     "/cache/plot.js": ("plot.js", "text/javascript; charset=utf-8"),
 }
 _HEADERS = {
@@ -27,6 +28,6 @@ _HEADERS = {
 
 async def page_file(request: Request) -> Response:
     """One of the files."""
-    name, kind = FILES[request.url.path]
+    name, kind = FILES[request.scope["path"]]
     content = files(__package__).joinpath("static").joinpath(name).read_bytes()
     return Response(content, headers={"Content-Type": kind, **_HEADERS})

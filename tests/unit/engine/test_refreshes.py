@@ -64,7 +64,7 @@ def test_mutant_that_validates_what_was_dirtied_is_found(
 ) -> None:
     client, held = stale
     client.cache.invalidate("/a")
-    monkeypatch.setattr(type(client.cache.storage.coherence), "dirtied_since", lambda self, tags, epoch: False)
+    monkeypatch.setattr(type(client.cache.storage.coherence), "is_dirtied", lambda self, held, asked=(): False)
     held.go()
     assert "If-None-Match" in origin.requests[-1].headers
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pywats_cache.engine.storability import is_empty, unstorable
+from pywats_cache.engine import storability
+from pywats_cache.engine.storability import head_in, head_of, is_empty, unstorable
 from pywats_cache.engine.writing import default_settle
 from pywats_cache.policy.controller import Decision
 from pywats_cache.protocol.fields import content_length, fields
@@ -15,7 +18,7 @@ READ = Decision("read", "/x", 60.0)
 
 def reason(status: int = 200, decision: Decision = READ, bound: int = 1000, **headers: str) -> str | None:
     named = {name.replace("_", "-"): [value] for name, value in headers.items()}
-    return unstorable(status, named, decision, bound)
+    return unstorable(status, head_in(named), content_length(named), decision, bound)
 
 
 def test_a_plain_200_is_stored() -> None:
@@ -122,3 +125,32 @@ def test_empty_is_nothing_or_null(content: bytes, empty: bool) -> None:
 )
 def test_the_settle_window_is_the_timeout_from_5_to_30(timeout: dict[str, float | None] | None, seconds: float) -> None:
     assert default_settle(timeout) == seconds
+
+
+NAMES = [
+    "Vary",
+    "vary",
+    "Content-Type",
+    "Content-Length",
+    "Transfer-Encoding",
+    "Set-Cookie",
+    "Cache-Control",
+    "X-Other",
+]
+VALUES = ["", "*", "accept", "1", "5", "-1", "gzip", "no-store", "text/event-stream", "\xe9", "v" * 300]
+
+
+@given(st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(VALUES)), max_size=6))
+def test_header_lines_say_what_their_fields_say(lines: list[tuple[str, str]]) -> None:
+    items = [(name.encode(), name.lower().encode(), value.encode("latin-1")) for name, value in lines]
+    headers = fields(items)
+    assert head_of(items) == head_of(items) == (head_in(headers), content_length(headers))
+
+
+def test_what_differs_from_response_to_response_takes_no_place_in_the_memo_of_heads() -> None:
+    storability._read_once.cache_clear()
+    for n in range(10):
+        own = [(b"Content-Length", b"content-length", b"%d" % n), (b"Set-Cookie", b"set-cookie", b"secret=%d" % n)]
+        head_of([*own, (b"Content-Type", b"content-type", b"text/plain"), (b"ETag", b"etag", b"%d" % n)])
+        head_of([(b"Cache-Control", b"cache-control", b"%d" % n * 300)])
+    assert storability._read_once.cache_info().currsize == 1

@@ -14,9 +14,12 @@ from typing import Any
 import pytest
 
 from pywats_cache import StorageError
+from pywats_cache.coherence.tags import path_tags, write_tags
+from pywats_cache.storage.shared import windows as windows_module
 from pywats_cache.storage.shared.backend import EPOCH, LOST, Change, Delta, Known, Window
+from pywats_cache.storage.sqlite import ledger as ledger_module
 from pywats_cache.storage.sqlite.database import SqliteFile
-from pywats_cache.storage.sqlite.ledger import MAX_TAGS, SqliteLedger
+from pywats_cache.storage.sqlite.ledger import SqliteLedger
 
 NOTHING = Known(None, -1)
 
@@ -79,38 +82,190 @@ def test_a_window_lasts_until_it_is_closed_or_ends(
     make: Callable[..., SqliteLedger], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ledger = make()
-    wall = [1000.0]
+    wall, steady = [1000.0], [77.0]
     monkeypatch.setattr(time, "time", lambda: wall[0])
+    monkeypatch.setattr(ledger_module, "since_boot", lambda: steady[0])
     delta = ledger.change(Change(open=Window("w", ("a", "b"), 10.0)), NOTHING)
     assert sorted(delta.windows) == [("a", 10.0), ("b", 10.0)]
     ledger.change(Change(open=Window("v", ("a",), 30.0)), NOTHING)
     delta = ledger.change(Change(close="w"), NOTHING)
     assert delta.windows == [("a", 30.0)]
-    wall[0] += 29.0
+    steady[0] += 29.0
     assert ledger.pull(NOTHING).windows == [("a", 1.0)]
-    wall[0] -= 500.0  # set back: never more than it was opened for
+    for jump in (-500.0, 1e7):
+        wall[0] += jump
+        assert ledger.pull(NOTHING).windows == [("a", 1.0)]
+    steady[0] -= 500.0  # a machine restored from a snapshot: never more than it was opened for
     assert ledger.pull(NOTHING).windows == [("a", 30.0)]
-    wall[0] += 501.0
+    steady[0] += 501.0
     assert ledger.pull(NOTHING).windows == []
 
 
-def test_a_clock_set_back_ends_no_window(make: Callable[..., SqliteLedger], monkeypatch: pytest.MonkeyPatch) -> None:
+HOUR, DAYS = 3600.0, 10 * 86400.0
+JUMPS = [-DAYS, -HOUR, -1.0, 1.0, HOUR, DAYS]
+
+
+@pytest.mark.parametrize("jump", JUMPS)
+@pytest.mark.parametrize("has_clock", [True, False])
+def test_a_wall_clock_that_jumps_ends_no_window_and_prolongs_none(
+    make: Callable[..., SqliteLedger], monkeypatch: pytest.MonkeyPatch, jump: float, has_clock: bool
+) -> None:
     one, other = make(), make()
-    wall = [1000.0]
+    wall, steady = [1e9], [77.0]
     monkeypatch.setattr(time, "time", lambda: wall[0])
+    monkeypatch.setattr(ledger_module, "since_boot", lambda: steady[0])
+    monkeypatch.setattr(windows_module, "monotonic", lambda: steady[0])
+    if not has_clock:
+        monkeypatch.setattr(ledger_module, "boot", lambda: None)
     one.change(Change(open=Window("w", ("a",), 30.0)), NOTHING)
-    wall[0] -= 500.0
+    wall[0] += jump
     assert other.change(Change(all=True), NOTHING).windows == [("a", 30.0)]  # what a storage does then
-    wall[0] += 31.0
-    assert other.pull(NOTHING).windows == []
+    assert one.pull(NOTHING).windows == [("a", 30.0)]
+    steady[0] += 29.0
+    wall[0] -= 2 * jump
+    assert other.change(Change(), NOTHING).windows == [("a", 1.0)]
+    steady[0] += 2.0
+    assert one.pull(NOTHING).windows == []
+    assert other.change(Change(), NOTHING).windows == []
 
 
-def test_a_full_table_is_folded_into_the_floor(make: Callable[..., SqliteLedger]) -> None:
+@pytest.mark.parametrize("jump", JUMPS)
+def test_after_another_boot_a_window_begins_anew(
+    make: Callable[..., SqliteLedger], monkeypatch: pytest.MonkeyPatch, jump: float
+) -> None:
+    wall, steady = [1e9], [5e6]
+    monkeypatch.setattr(time, "time", lambda: wall[0])
+    monkeypatch.setattr(ledger_module, "since_boot", lambda: steady[0])
+    monkeypatch.setattr(windows_module, "monotonic", lambda: steady[0])
+    monkeypatch.setattr(ledger_module, "boot", lambda: "before")
+    make().change(Change(open=Window("w", ("a",), 30.0)), NOTHING)
+    monkeypatch.setattr(ledger_module, "boot", lambda: "after")
+    wall[0] += jump
+    steady[0] = 3.0
+    after = make()
+    assert after.pull(NOTHING).windows == [("a", 30.0)]
+    steady[0] += 20.0
+    assert after.change(Change(), NOTHING).windows == [("a", 10.0)]
+    steady[0] += 11.0
+    assert after.pull(NOTHING).windows == []
+    after.change(Change(), NOTHING)
+    assert make().pull(NOTHING).windows == []  # taken out by who has seen it long enough
+
+
+def test_a_window_of_the_first_version_lasts_its_length_from_when_it_is_seen(
+    make: Callable[..., SqliteLedger], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = make()
+    steady = [77.0]
+    monkeypatch.setattr(windows_module, "monotonic", lambda: steady[0])
+    ledger.pull(NOTHING)
+    with sqlite3.connect(tmp_path / "c.db-ledger") as old:
+        old.execute("INSERT INTO windows VALUES ('old', 'a', ?, 30.0)", (time.time() - DAYS,))
+    old.close()
+    assert ledger.pull(NOTHING).windows == [("a", 30.0)]
+    steady[0] += 31.0
+    assert ledger.pull(NOTHING).windows == []
+
+
+def test_a_window_that_the_first_version_took_out_by_its_clock_stays_open(
+    make: Callable[..., SqliteLedger], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = make()
+    ledger.change(Change(open=Window("w", ("a",), 30.0)), NOTHING)
+    with sqlite3.connect(tmp_path / "c.db-ledger") as old:
+        old.execute("DELETE FROM windows WHERE ends <= ?", (time.time() + DAYS,))
+    old.close()
+    assert [tag for tag, _ in ledger.pull(NOTHING).windows] == ["a"]
+    assert ledger.change(Change(close="w"), NOTHING).windows == []
+
+
+_FIRST_SCHEMA_TABLES = ("state", "dirtied", "softened", "windows")
+
+
+def test_a_ledger_of_the_first_version_is_used_as_it_is(
+    make: Callable[..., SqliteLedger], tmp_path: Path, told: list[str]
+) -> None:
+    first = make()
+    before = first.change(Change(dirty=("a",), open=Window("w", ("a",), 30.0)), NOTHING)
+    first.close()
+    with sqlite3.connect(tmp_path / "c.db-ledger") as old:
+        tables = [name for (name,) in old.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        for table in tables:
+            if table not in _FIRST_SCHEMA_TABLES:
+                old.execute(f"DROP TABLE {table}")
+    old.close()
+    after = make().pull(known(before))
+    assert after.generation == before.generation
+    assert [tag for tag, _ in after.windows] == ["a"]
+    assert make().change(Change(dirty=("b",)), known(before)).dirtied == [("b", before.epoch + 1)]
+    assert told == []
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Bound of the tables."""
+    monkeypatch.setattr(ledger_module, "MAX_TAGS", 256)
+    monkeypatch.setattr(ledger_module, "since_boot", lambda: 77.0)
+    return 256
+
+
+def test_what_a_full_table_is_compacted_to_is_ordinary_rows(
+    make: Callable[..., SqliteLedger], tmp_path: Path, small: int
+) -> None:
+    ledger = make()
+    delta = ledger.pull(NOTHING)
+    config = path_tags("http://o.example", "/config/site/1")
+    for n in range(0, 3 * small, 32):
+        paths = [f"/api/unit/SN{k}/steps/{k}" for k in range(n, n + 32)]
+        tags = tuple(tag for path in paths for tag in write_tags("http://o.example", path))
+        delta = ledger.change(Change(dirty=tags), known(delta))
+    other = make().pull(NOTHING)
+    assert len(other.dirtied) <= small
+    assert other.floors == 0
+    assert other.floor < other.epoch
+    dirtied = dict(other.dirtied)
+    assert not [tag for tag in config if tag in dirtied]
+    unit = path_tags("http://o.example", "/api/unit/SN17/steps/17")
+    assert max(dirtied.get(tag, 0) for tag in unit) > other.floor
+    assert "^http://o.example/api/unit" in dict(other.compacted)
+    with sqlite3.connect(tmp_path / "c.db-ledger") as old:  # as the first version reads
+        rows = dict(old.execute("SELECT tag, epoch FROM dirtied WHERE epoch > -1"))
+    old.close()
+    assert rows == dirtied
+
+
+def test_floors_are_counted_for_every_process(make: Callable[..., SqliteLedger], small: int) -> None:
+    ledger = make()
+    delta = ledger.pull(NOTHING)
+    for n in range(0, small + 64, 64):
+        tags = tuple(tag for k in range(n, n + 64) for tag in write_tags("http://o.example", f"/{k}"))
+        delta = ledger.change(Change(dirty=tags), known(delta))
+    assert make().pull(NOTHING).floors == delta.floors == 1
+
+
+def test_a_full_table_of_windows_is_compacted_too(make: Callable[..., SqliteLedger], small: int) -> None:
+    ledger = make()
+    delta = ledger.pull(NOTHING)
+    for n in range(0, 2 * small, 64):
+        tags = tuple(tag for k in range(n, n + 64) for tag in write_tags("http://o.example", f"/api/unit/{k}"))
+        delta = ledger.change(Change(open=Window(f"w{n}", tags, 100.0 + n)), known(delta))
+    left: dict[str, float] = {}
+    for tag, seconds in delta.windows:
+        left[tag] = max(seconds, left.get(tag, 0.0))
+    assert len(left) <= small
+    assert left["^http://o.example/api/unit"] > 100.0
+    for k in range(2 * small):
+        tags = path_tags("http://o.example", f"/api/unit/{k}")
+        assert max(left.get(tag, 0.0) for tag in tags) > 99.0 + k // 64 * 64
+    assert not [tag for tag in path_tags("http://o.example", "/config/site") if tag in left]
+
+
+def test_a_full_table_is_folded_into_the_floor(make: Callable[..., SqliteLedger], small: int) -> None:
     ledger = make()
     start = ledger.pull(NOTHING)
-    first = ledger.change(Change(dirty=tuple(f"a{n}" for n in range(MAX_TAGS))), NOTHING)
+    first = ledger.change(Change(dirty=tuple(f"a{n}" for n in range(small))), NOTHING)
     assert first.floor == start.floor
-    second = ledger.change(Change(dirty=("b",), soften=tuple(f"s{n}" for n in range(MAX_TAGS + 1))), NOTHING)
+    second = ledger.change(Change(dirty=("b",), soften=tuple(f"s{n}" for n in range(small + 1))), NOTHING)
     assert second.floor == first.epoch
     assert second.dirtied == [("b", second.epoch)]
     assert second.soft_floor == second.epoch

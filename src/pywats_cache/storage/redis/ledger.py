@@ -4,26 +4,38 @@ One script does every change and every question, so each is one atomic step. The
 number. A new generation begins, and everything older is invalid, when the state is missing (flushed, evicted), when a
 table has lost members (evicted), or when the server's replication id is another one: it was restarted, or a replica
 took over that may not have everything.
+
+Which tags go when a table is full is computed by the process that finds it full, as everywhere (`compaction`). A second
+script commits that: what takes over is set, and what goes is removed only if nobody has changed it since.
+
+The server's clock may jump, after a failover too. So each process counts a settle window from when it saw it first
+(`shared.windows`), and the one that has seen it end takes it out. The score of a window, its end by the server's clock,
+is for processes of the first version, which also left no length in it.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ...coherence.compaction import compacted
 from ...errors import StorageError
 from ...support.clock import monotonic
 from ...support.showing import printable
 from ..shared.backend import LOST, Change, Delta, Known, LaterVersionError
+from ..shared.windows import SeenWindows
 from .feed import Feed
 
 __all__ = ["RedisLedger", "failure"]
 
+logger: logging.Logger = logging.getLogger("pywats_cache.storage.redis")
+
 SCRIPT = """
-local state, dirtied, softened, windows = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local state, dirtied, softened, windows, compacted = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local asked = cjson.decode(ARGV[1])
 local info = redis.call('INFO', 'replication')
 if string.match(info, 'role:(%a+)') ~= 'master' then return redis.error_reply('READONLY not a master') end
@@ -57,14 +69,16 @@ if asked.change or not whole or other then
         floor = epoch
         redis.call('DEL', dirtied)
     end
-    redis.call('ZREMRANGEBYSCORE', windows, '-inf', now)
-    if asked.close ~= '' then
-        for _, member in ipairs(redis.call('ZRANGE', windows, 0, -1)) do
-            if cjson.decode(member)[1] == asked.close then redis.call('ZREM', windows, member) end
+    for _, member in ipairs(asked.ended) do redis.call('ZREM', windows, member) end
+    local there = redis.call('ZRANGE', windows, 0, -1, 'WITHSCORES')
+    for i = 1, #there, 2 do
+        local window = cjson.decode(there[i])
+        if window[1] == asked.close or (not window[3] and tonumber(there[i + 1]) <= now) then
+            redis.call('ZREM', windows, there[i])
         end
     end
     for _, tag in ipairs(asked.open_tags) do
-        redis.call('ZADD', windows, now + asked.open_seconds, cjson.encode({asked.open_id, tag}))
+        redis.call('ZADD', windows, now + asked.open_seconds, cjson.encode({asked.open_id, tag, asked.open_seconds}))
     end
     for _, tag in ipairs(asked.dirty) do redis.call('ZADD', dirtied, text(epoch), tag) end
     for _, tag in ipairs(asked.soften) do redis.call('ZADD', softened, text(epoch), tag) end
@@ -72,10 +86,12 @@ if asked.change or not whole or other then
         local middle = redis.call('ZRANGE', dirtied, asked.max_tags / 2, asked.max_tags / 2, 'WITHSCORES')[2]
         floor = math.max(floor, tonumber(middle))
         redis.call('ZREMRANGEBYSCORE', dirtied, '-inf', middle)
+        redis.call('HINCRBY', state, 'floors', 1)
     end
     if redis.call('ZCARD', softened) > asked.max_tags then
         soft = epoch
         redis.call('DEL', softened)
+        redis.call('HINCRBY', state, 'floors', 1)
     end
     redis.call('HSET', state, 'generation', generation, 'epoch', text(epoch), 'floor', text(floor), 'soft', text(soft),
         'replid', replid, 'dirtied', redis.call('ZCARD', dirtied), 'softened', redis.call('ZCARD', softened),
@@ -84,16 +100,53 @@ if asked.change or not whole or other then
 end
 local since = '(' .. text(asked.generation == generation and asked.epoch or -1)
 local left = {}
-local open = redis.call('ZRANGEBYSCORE', windows, '(' .. string.format('%.6f', now), '+inf', 'WITHSCORES')
+local open = redis.call('ZRANGE', windows, 0, -1, 'WITHSCORES')
 for i = 1, #open, 2 do
-    left[#left + 1] = cjson.decode(open[i])[2]
+    left[#left + 1] = open[i]
     left[#left + 1] = string.format('%.6f', tonumber(open[i + 1]) - now)
 end
 return {generation, text(epoch), text(floor), text(soft),
     redis.call('ZRANGEBYSCORE', dirtied, since, '+inf', 'WITHSCORES'),
-    redis.call('ZRANGEBYSCORE', softened, since, '+inf', 'WITHSCORES'), left}
+    redis.call('ZRANGEBYSCORE', softened, since, '+inf', 'WITHSCORES'), left,
+    redis.call('ZRANGEBYSCORE', compacted, since, '+inf', 'WITHSCORES'), redis.call('HGET', state, 'floors') or '0',
+    redis.call('ZCARD', dirtied), redis.call('ZCARD', softened), redis.call('ZCARD', windows)}
+"""
+COMPACT = """
+local state, tables, compacted = KEYS[1], {dirtied = KEYS[2], softened = KEYS[3], windows = KEYS[4]}, KEYS[5]
+local asked = cjson.decode(ARGV[1])
+local tags = tables[asked.table]
+local info = redis.call('INFO', 'replication')
+local s = redis.call('HMGET', state, 'generation', 'replid', asked.table, 'floor', 'soft')
+if s[1] ~= asked.generation or s[2] ~= string.match(info, 'master_replid:(%w+)')
+    or tonumber(s[3]) ~= redis.call('ZCARD', tags) then return 0 end
+local function raise(member, score, key)
+    local there = redis.call('ZSCORE', key, member)
+    if not there or tonumber(there) < tonumber(score) then redis.call('ZADD', key, score, member) end
+end
+for _, pair in ipairs(asked.set) do raise(pair[1], pair[2], tags) end
+if asked.floor ~= '' then
+    local name, was = 'floor', s[4]
+    if asked.table == 'softened' then name, was = 'soft', s[5] end
+    if tonumber(asked.floor) > tonumber(was) then redis.call('HSET', state, name, asked.floor) end
+end
+for _, pair in ipairs(asked.gone) do
+    local there = redis.call('ZSCORE', tags, pair[1])
+    if there and tonumber(there) == tonumber(pair[2]) then redis.call('ZREM', tags, pair[1]) end
+end
+if asked.table == 'dirtied' then
+    for _, pair in ipairs(asked.set) do raise(pair[1], pair[2], compacted) end
+    redis.call('ZREMRANGEBYRANK', compacted, 0, -asked.max_tags - 1)
+end
+redis.call('HSET', state, asked.table, redis.call('ZCARD', tags))
+redis.call('HINCRBY', state, 'floors', asked.floors)
+return 1
 """
 MAX_TAGS = 4096
+"""Bound of each table. A process of the first version folds a table with more."""
+FULL = MAX_TAGS * 7 // 8
+"""Tags from which on a table is compacted to half of the bound."""
+LIMIT = 2 * MAX_TAGS
+"""Tags at which the script folds the older half into the common floor, because nobody has compacted the table."""
 
 
 class RedisLedger:
@@ -105,9 +158,14 @@ class RedisLedger:
 
     def __init__(self, client: Any, prefix: str, max_lag: float) -> None:
         # The braces keep the keys of a ledger on one node of a cluster.
-        self._keys = [f"{prefix}:{{ledger}}:{name}" for name in ("state", "dirtied", "softened", "windows")]
+        self._keys = [f"{prefix}:{{ledger}}:{name}" for name in _TABLES]
+        self._turn = f"{prefix}:{{ledger}}:turn"
         self._channel = f"{prefix}:bumps"
+        self._client = client
         self._script = client.register_script(SCRIPT)
+        self._compact_script = client.register_script(COMPACT)
+        self._seen = SeenWindows()
+        self._ended: list[str] = []
         self.feed: Feed = Feed(client, self._channel, max_lag)
         self._renewable = (client, max_lag)
         self._owed = 0
@@ -139,7 +197,7 @@ class RedisLedger:
 
     def look(self) -> Delta | None:
         """The whole ledger, which is not changed; None if there is none. What `pull` would drop is invalid in it."""
-        return _delta(self._answer(None, Known(None, -1), look=True), 0)
+        return _delta(self._answer(None, Known(None, -1), look=True), 0, self._windows)
 
     def lose(self) -> bool:
         """A change may not have reached the server: this process owes everyone a full invalidation."""
@@ -153,10 +211,44 @@ class RedisLedger:
     def _ask(self, change: Change | None, known: Known) -> Delta:
         feed = self.feed
         doubts, asked, lost = feed.doubts, monotonic(), feed.cells[LOST]
-        delta = _delta(self._answer(change, known), lost)
+        answer = self._answer(change, known)
+        delta = _delta(answer, lost, self._windows)
         assert delta is not None
         feed.learned(delta, asked, doubts)
+        for table, size in zip(_TABLES[1:4], answer[9:12], strict=True):
+            if change is not None and size > FULL:
+                self._compact(table, delta.generation)
         return delta
+
+    def _windows(self, found: Sequence[tuple[str, str]]) -> list[tuple[str, float]]:
+        """The tags of windows and the seconds that they have left; those that have ended are taken out later."""
+        windows = [(member, json.loads(member), float(left)) for member, left in found]
+        open: list[tuple[str, float]] = []
+        ended: list[str] = []
+        for member, (id, tag, *length), by_server in windows:
+            left = self._seen.left((id, tag), float(length[0])) if length else by_server
+            if left > 0:
+                open.append((tag, left))
+            elif length:
+                ended.append(member)
+        self._seen.keep([(window[0], window[1]) for _, window, _ in windows])
+        self._ended = ended
+        return open
+
+    def _compact(self, table: str, generation: str) -> None:
+        """Make a full table half as large. If that fails the next change tries it again."""
+        key = self._keys[_TABLES.index(table)]
+        try:
+            if not self._client.set(self._turn, "1", nx=True, px=TURN):
+                return  # another process does it
+            members = {member.decode(): score for member, score in self._client.zrange(key, 0, -1, withscores=True)}
+            change = _compacted_windows(members) if table == "windows" else _compacted_tags(members)
+            if change is not None:
+                change = {"table": table, "generation": generation, "max_tags": MAX_TAGS, **change}
+                self._compact_script(keys=self._keys, args=[json.dumps(change)])
+            self._client.delete(self._turn)
+        except Exception as error:  # noqa: BLE001 - the change itself is committed
+            logger.debug("a full table was not compacted: %s", type(error).__name__)
 
     def _answer(self, change: Change | None, known: Known, *, look: bool = False) -> Any:
         told = change or Change()
@@ -173,7 +265,8 @@ class RedisLedger:
             "open_seconds": told.open.seconds if told.open else 0,
             "dirty": list(told.dirty),
             "soften": list(told.soften),
-            "max_tags": MAX_TAGS,
+            "ended": self._ended,
+            "max_tags": LIMIT,
             "channel": self._channel,
         }
         try:
@@ -191,7 +284,49 @@ class RedisLedger:
         self.feed.doubt()
 
 
-def _delta(answer: Any, lost: int) -> Delta | None:
+_TABLES = ("state", "dirtied", "softened", "windows", "compacted")
+LONGEST = 120.0
+"""Seconds that a window of the first version lasts at most; it does not say."""
+TURN = 2000
+"""Milliseconds for which other processes leave it to one to compact a table."""
+
+
+def _compacted_tags(tags: Mapping[str, float]) -> dict[str, Any]:
+    """What the second script is to commit, for a table of epochs."""
+    change = compacted({tag: int(epoch) for tag, epoch in tags.items()}, MAX_TAGS // 2)
+    return {
+        "set": [[tag, str(epoch)] for tag, epoch in (*change.set.items(), *change.roots.items())],
+        "gone": [[tag, str(int(tags[tag]))] for tag in change.gone if tag not in change.roots],
+        "floor": "" if change.floor is None else str(change.floor),
+        "floors": change.floors,
+    }
+
+
+def _compacted_windows(members: Mapping[str, float]) -> dict[str, Any] | None:
+    """The same for windows, with the latest end; None: nothing can take over those that have no path in common."""
+    ends: dict[str, float] = {}
+    longest = 0.0
+    parsed = {member: json.loads(member) for member in members}
+    for member, (_, tag, *length) in parsed.items():
+        ends[tag] = max(members[member], ends.get(tag, members[member]))
+        longest = max(longest, float(length[0]) if length else LONGEST)
+    change = compacted(ends, MAX_TAGS // 2)
+    if change.floor is not None:
+        return None
+    made = {**change.roots, **change.set}
+    for tag, end in change.roots.items():
+        made[tag] = max(end, made[tag], ends.get(tag, end))
+    gone = {tag for tag in change.gone if tag not in made}
+    id = uuid.uuid4().hex
+    return {
+        "set": [[json.dumps([id, tag, longest]), repr(end)] for tag, end in made.items()],
+        "gone": [[member, repr(members[member])] for member, window in parsed.items() if window[1] in gone],
+        "floor": "",
+        "floors": change.floors,
+    }
+
+
+def _delta(answer: Any, lost: int, windows: Callable[[list[tuple[str, str]]], list[tuple[str, float]]]) -> Delta | None:
     """What the script said; None: nothing is there. Raises StorageError for an answer of another shape."""
     if not answer:
         return None
@@ -205,7 +340,9 @@ def _delta(answer: Any, lost: int) -> Delta | None:
             lost,
             [(tag, int(float(score))) for tag, score in _pairs(answer[4])],
             [(tag, int(float(score))) for tag, score in _pairs(answer[5])],
-            [(tag, float(left)) for tag, left in _pairs(answer[6])],
+            windows(_pairs(answer[6])),
+            [(tag, int(float(score))) for tag, score in _pairs(answer[7])],
+            int(answer[8]),
         )
     except (TypeError, ValueError, AttributeError, IndexError) as error:
         raise failure(error, f"{type(error).__name__}: {_short(error)}") from None

@@ -26,6 +26,10 @@ redis.call('HSET', KEYS[1], 'd' .. ARGV[1], ARGV[3], 'o' .. ARGV[1], ARGV[2])
 if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[4]) then redis.call('PEXPIRE', KEYS[1], ARGV[4]) end
 return 1
 """
+_PROLONG = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+return 0
+"""
 _RELEASE = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 if ARGV[3] == '0' then return redis.call('DEL', KEYS[1]) end
@@ -44,6 +48,7 @@ class RedisRows:
         self._client = client
         self._prefix = prefix
         self._put = client.register_script(_PUT)
+        self._prolong = client.register_script(_PROLONG)
         self._release = client.register_script(_RELEASE)
 
     def _name(self, key: str) -> str:
@@ -101,6 +106,13 @@ class RedisRows:
             if self._client.set(name, token, nx=True, px=int(seconds * 1000)):
                 return token
             return OPEN if self._client.get(name) == OPEN.encode() else None
+        except Exception as error:  # noqa: BLE001 - and not as the cause: see `failure`
+            raise failure(error, type(error).__name__) from None
+
+    def prolong(self, key: str, token: str, seconds: float) -> None:
+        """Let the right end then; see `Rows`."""
+        try:
+            self._prolong(keys=[f"{self._prefix}:claim:{key}"], args=[token, max(1, int(seconds * 1000))])
         except Exception as error:  # noqa: BLE001 - and not as the cause: see `failure`
             raise failure(error, type(error).__name__) from None
 

@@ -50,7 +50,12 @@ class Change(NamedTuple):
 
 
 class Delta(NamedTuple):
-    """What is new since an epoch. `windows`: all that are open, and the seconds they have left."""
+    """What is new since an epoch.
+
+    - `windows`: all that are open, and the seconds they have left.
+    - `compacted`: tags of `dirtied` that stand for all that was written below them, because the table was full.
+    - `floors`: how often the ledger gave up an origin, or a top-level path, as a whole.
+    """
 
     generation: str
     epoch: int
@@ -60,6 +65,8 @@ class Delta(NamedTuple):
     dirtied: list[tuple[str, int]]
     softened: list[tuple[str, int]]
     windows: list[tuple[str, float]]
+    compacted: Sequence[tuple[str, int]] = ()
+    floors: int = 0
 
 
 class Known(NamedTuple):
@@ -126,6 +133,9 @@ class Rows(Protocol):
 
     def claim(self, key: str, seconds: float) -> str | None:
         """The right to fetch `key` for all, as a token, for so long; OPEN; or None: another process has it."""
+
+    def prolong(self, key: str, token: str, seconds: float) -> None:
+        """Let the right end `seconds` from now, be that later or sooner than before, if `token` still has it."""
 
     def release(self, key: str, token: str, open_for: float) -> None:
         """Give the right back, if `token` still has it; with `open_for`, anyone may fetch it for that many seconds."""

@@ -215,6 +215,18 @@ class SharingStorage:
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(self.save, fetch, now)
 
+    def lend(self, fetch: OuterFetch, seconds: float) -> None:
+        """Let the claim of `fetch` end `seconds` from now, if it has not ended. Blocks for I/O."""
+        if fetch.claim is not None:
+            try:
+                self._rows.prolong(FORMAT + fetch.key, fetch.claim, seconds)
+            except Exception as error:  # noqa: BLE001 - it ends by itself
+                self._failed("writing", error)
+
+    async def alend(self, fetch: OuterFetch, seconds: float) -> None:
+        """`lend` in a worker thread."""
+        await anyio.to_thread.run_sync(self.lend, fetch, seconds)
+
     def _release(self, fetch: OuterFetch) -> None:
         token, fetch.claim = fetch.claim, None
         if token is not None:

@@ -11,6 +11,7 @@ which no entry was ever valid at, and every tag counts as dirtied and as settlin
 
 from __future__ import annotations
 
+import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Sequence
@@ -30,6 +31,9 @@ __all__ = ["SharedCoherence"]
 
 _T = TypeVar("_T")
 UNKNOWN = -1
+NOW = sys.maxsize
+"""Later than every epoch."""
+NEVER = float("-inf")
 RETRY = 0.25
 """Seconds without asking after the ledger could not be asked, so that requests are not held up one by one."""
 CHECK = 0.25
@@ -51,6 +55,7 @@ class SharedCoherence(Coherence):
         "_cells",
         "_checked_until",
         "_failed_at",
+        "_failures",
         "_generation",
         "_ledger",
         "_local",
@@ -60,6 +65,7 @@ class SharedCoherence(Coherence):
         "_pinned",
         "_pulled",
         "_retry_at",
+        "_told_floors",
         "_windows",
         "is_out_of_reach",
     )
@@ -76,7 +82,10 @@ class SharedCoherence(Coherence):
         self._generation: str | None = None
         self._lost = 0
         self._windows: dict[str, float] = {}
-        self._retry_at = self._checked_until = self._failed_at = float("-inf")
+        self._told_floors = 0
+        self._retry_at = self._checked_until = self._failed_at = NEVER
+        self._failures = 0
+        """Changes that could not be committed."""
         self._all_told = self._at_any_origin = self._owes = False
         self.is_out_of_reach: bool = False
         self._pinned: set[int] = set()
@@ -181,11 +190,10 @@ class SharedCoherence(Coherence):
         self._soft_floor = max(self._soft_floor, delta.soft_floor)
         self._dirtied.update(delta.dirtied)
         self._softened.update(delta.softened)
-        if len(self._dirtied) > self.max_tags:
-            self._fold()
-        if len(self._softened) > self.max_tags:
-            self._soft_floor = delta.epoch
-            self._softened.clear()
+        self._note_compacted(delta.compacted)
+        self.floors += max(0, delta.floors - self._told_floors)
+        self._told_floors = delta.floors
+        self._compact()
         now = monotonic()
         windows: dict[str, float] = {}
         for tag, left in delta.windows:
@@ -196,7 +204,7 @@ class SharedCoherence(Coherence):
         self._pulled = self._local = delta.epoch
         self.is_out_of_reach = False
         # While it is not asked again nothing may be known, or who goes by that misses what comes meanwhile.
-        self._retry_at = self._failed_at = float("-inf")
+        self._retry_at = self._failed_at = NEVER
         if self._owes:  # since a moment ago
             self._local = None
 
@@ -211,13 +219,15 @@ class SharedCoherence(Coherence):
                 raise
 
     def _change(self, change: Change) -> int:
-        asked = monotonic()
+        failures = self._failures
         with self._lock:
             # One that could not be committed has made everything invalid, so the next ones, which would have to wait
             # one after the other, lose nothing. But what was announced is to end: its tags are not stored before.
             # And where the others could not even be told, each one tries, for it may be the last of this process.
             pauses = self._all_told and not change.close
-            in_vain = monotonic() < self._failed_at + RETRY if pauses else self._failed_at >= asked
+            # While it waited for the lock, that is: counted, for clocks are too rough to order two events.
+            since = self._failures != failures and self._failed_at != NEVER
+            in_vain = monotonic() < self._failed_at + RETRY if pauses else since
             try:
                 if in_vain:
                     raise StorageError("another change could not be committed a moment ago")
@@ -229,6 +239,7 @@ class SharedCoherence(Coherence):
                 self._suspend("writing", error)
                 if not in_vain:
                     self._failed_at = monotonic()
+                    self._failures += 1
             return self._known()
 
     # ── what the engine asks ──────────────────────────────────────────────────────────────────────────────────────
@@ -254,17 +265,24 @@ class SharedCoherence(Coherence):
         """For `until - now` seconds reads of `tags` are neither stored nor joined, in any process."""
         self._change(Change(open=Window(uuid.uuid4().hex, tuple(tags), until - now)))
 
-    def dirtied_since(self, tags: Iterable[str], epoch: int) -> bool:
-        """Whether one of `tags` was dirtied after `epoch`, or may have been."""
-        if self.epoch == UNKNOWN or super().dirtied_since(tags, epoch):
-            return True
-        return self._at_any_origin and super().dirtied_since(map(at_any_origin, tags), epoch)
+    def last_dirtied(self, tags: Sequence[str]) -> int:
+        """The epoch at which one of `tags` was dirtied last, or may have been."""
+        return NOW if self.epoch == UNKNOWN else self._last(super().last_dirtied, tags)
 
-    def softened_since(self, tags: Iterable[str], epoch: int) -> bool:
-        """Whether one of `tags` was softened after `epoch`, or may have been."""
-        if self.epoch == UNKNOWN or super().softened_since(tags, epoch):
-            return True
-        return self._at_any_origin and super().softened_since(map(at_any_origin, tags), epoch)
+    def last_softened(self, tags: Sequence[str]) -> int:
+        """The epoch at which one of `tags` was softened last, or may have been."""
+        return NOW if self.epoch == UNKNOWN else self._last(super().last_softened, tags)
+
+    def _last(self, of: Callable[[Sequence[str]], int], tags: Sequence[str]) -> int:
+        last = of(tags)
+        return max(last, of([at_any_origin(tag) for tag in tags])) if self._at_any_origin else last
+
+    def _last_of_others(self, tags: list[str]) -> int:
+        return self.last_dirtied(tags)
+
+    def cleared_since(self, epoch: int) -> bool:
+        """Whether everything was made invalid after `epoch`, or may have been."""
+        return self.dirtied_since((), epoch)
 
     def dirtiest(self, tags: Iterable[str]) -> tuple[str | None, int]:
         """The tag of `tags` that was dirtied last, and the epoch of that; for explanations."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
+from ...support.boot import windows_boot
 from ...support.clock import monotonic
 from .record_format import NO_BOOT
 
@@ -46,7 +47,7 @@ def _boot() -> bytes:
     try:
         return UUID(Path("/proc/sys/kernel/random/boot_id").read_text().strip()).bytes
     except (OSError, ValueError):
-        return NO_BOOT
+        return windows_boot() or NO_BOOT
 
 
 def uptime() -> float:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ...errors import MissingStoreError, StorageError
+from ...support.files import patiently, remove, remove_left
 from ...support.fork import close_before_fork
 from ...support.showing import shown_path
 from ..shared.backend import LaterVersionError
@@ -205,7 +206,7 @@ class SqliteFile:
                 return
             # The log of a database that was removed would be taken for that of the new one.
             for suffix in LOGS:
-                Path(f"{self.path}{suffix}").unlink(missing_ok=True)
+                patiently(Path(f"{self.path}{suffix}").unlink, True)
             draft = self.path.with_name(f"{self.path.name}{DRAFT}{secrets.token_hex(8)}")
             # SQLite takes this mode for the log too.
             os.close(os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
@@ -220,16 +221,17 @@ class SqliteFile:
                 finally:
                     connection.close()
                 if database_state(self.path, self._application) == "empty":
-                    os.replace(draft, self.path)
+                    patiently(os.replace, draft, self.path)
                 else:
                     put_in_place(draft, self.path)
             finally:
-                draft.unlink(missing_ok=True)
+                remove(draft)
 
     @contextmanager
     def _making(self) -> Iterator[None]:
         """Exclude other processes while a database is made or set aside; one that died meanwhile excludes nobody."""
         mark = Path(f"{self.path}.making")
+        remove_left()  # one of our own, too
         until = time.monotonic() + max(self._patience, MAKING_PATIENCE)
         while True:
             try:
@@ -240,35 +242,59 @@ class SqliteFile:
                     age = time.time() - mark.stat().st_mtime
                 except FileNotFoundError:
                     continue
-                if not -MAKING_SECONDS < age < MAKING_SECONDS:
-                    _remove_mark(mark)
-                elif time.monotonic() > until:
+                if not -MAKING_SECONDS < age < MAKING_SECONDS and _remove_mark(mark):
+                    continue
+                if time.monotonic() > until:
                     raise sqlite3.OperationalError("locked: another process makes the database") from None
-                else:
-                    time.sleep(0.002)
+            except PermissionError:  # under Windows, of one that is just being removed
+                if os.name != "nt" or time.monotonic() > until:
+                    raise
+            time.sleep(0.002)
         try:
             yield
         finally:
-            mark.unlink(missing_ok=True)
+            remove(mark)
 
     def _set_aside(self, reason: str, mark: str | None = None) -> None:
         """Rename the file; `mark`: the end of its name, under which one more of the kind replaces the last one.
 
-        Raises NotOursError if it has been written over with somebody else's.
+        Raises NotOursError if it has been written over with somebody else's, and StorageError where Windows does not
+        let it be renamed because another process has it open. Then it is left whole, and the next call tries again.
         """
-        aside = f"{self.path}.aside-{mark or time.time_ns()}"
         with self._making():
             database_state(self.path, self._application)
+            stamp = time.time_ns()
+            while os.path.lexists(f"{self.path}.aside-{stamp}"):  # a clock may stand still for 15 ms
+                stamp += 1
+            aside = f"{self.path}.aside-{mark or stamp}"
             in_place = self.is_in_place()
             self.close()
             if in_place:  # else another process has done it
-                # The log first, for the reason given above.
-                for suffix in ("-wal", "-shm", ""):
-                    try:
-                        os.replace(f"{self.path}{suffix}", f"{aside}{suffix}")
-                    except FileNotFoundError:
-                        Path(f"{aside}{suffix}").unlink(missing_ok=True)
+                try:
+                    self._rename(aside)
+                except PermissionError as error:
+                    if os.name != "nt":
+                        raise
+                    why = f"{reason}, and cannot be set aside while another process has it open"
+                    left = StorageError(f"{shown_path(self.path.name)} {why}; it was left as it is")
+                    left.kind = f"{shown_path(self.path.name)} {why}"
+                    raise left from error
         self._on_aside(f"{shown_path(self.path.name)} {reason}; it was set aside and a new one made")
+
+    def _rename(self, aside: str) -> None:
+        """All of its files or none. The log first, for the reason given above."""
+        renamed: list[str] = []
+        try:
+            for suffix in ("-wal", "-shm", ""):
+                try:
+                    os.replace(f"{self.path}{suffix}", f"{aside}{suffix}")
+                    renamed.append(suffix)
+                except FileNotFoundError:
+                    remove(Path(f"{aside}{suffix}"))
+        except PermissionError:
+            for suffix in reversed(renamed):
+                os.replace(f"{aside}{suffix}", f"{self.path}{suffix}")
+            raise
 
     def close(self) -> None:
         """Close the connection; the next use opens another."""
@@ -349,10 +375,10 @@ def _mismatch(connection: sqlite3.Connection, path: Path, application: int, vers
     return f"is of version {marks[1]}, not {version}", f"version-{marks[1]}"
 
 
-def _remove_mark(mark: Path) -> None:
+def _remove_mark(mark: Path) -> bool:
     if mark.stat().st_size:
         raise NotOursError(f"{mark.name} is no file of this cache")
-    mark.unlink(missing_ok=True)
+    return remove(mark)
 
 
 def _is_damage(error: sqlite3.DatabaseError) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from ...support.files import patiently
+
 __all__ = ["BINARY", "found_in_place", "put_in_place"]
 
 BINARY: int = getattr(os, "O_BINARY", 0)
@@ -13,6 +15,13 @@ BINARY: int = getattr(os, "O_BINARY", 0)
 
 def put_in_place(draft: Path, path: Path) -> None:
     """Make `draft` appear as `path`, complete at once, unless another process has put one there before."""
+    if os.name == "nt":  # there a rename never replaces, and a second name of a file that is open could not be removed
+        try:
+            patiently(os.rename, draft, path)
+        except OSError:
+            if not path.exists():
+                raise
+        return
     try:
         # Unlike a rename, a link never replaces what another process has just made.
         os.link(draft, path)

@@ -7,6 +7,7 @@ import secrets
 from pathlib import Path
 
 from ...errors import StorageError
+from ...support.files import remove
 from .files import BINARY, put_in_place
 from .store_files import KEY_BYTES
 
@@ -36,4 +37,4 @@ def _make(path: Path) -> None:
             os.fsync(file.fileno())
         put_in_place(draft, path)
     finally:
-        draft.unlink(missing_ok=True)
+        remove(draft)

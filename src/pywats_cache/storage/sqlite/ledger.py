@@ -20,9 +20,12 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from ...coherence.compaction import compacted
 from ...errors import StorageError
 from ..shared.backend import EPOCH, LOST, Change, Delta, Known
+from ..shared.windows import SeenWindows, boot, since_boot
 from .database import SqliteFile, reading
 from .epoch_file import EpochFile, lost_in
 from .store_files import LEDGER, NotOursError, epoch_state, has_ours, part
@@ -33,7 +36,7 @@ VERSION = 1
 PATIENCE = 0.2
 """Seconds to wait for another process's transaction. One takes a few ms; what lasts longer hangs."""
 MAX_TAGS = 4096
-"""Bound of the table. Beyond it the older half is folded into the floor."""
+"""Bound of each table. Beyond it the table is compacted to half of it: see `coherence.compaction`."""
 _SCHEMA = """
 CREATE TABLE state (
     id INTEGER PRIMARY KEY CHECK (id = 1), generation TEXT NOT NULL, epoch INTEGER NOT NULL, floor INTEGER NOT NULL,
@@ -45,6 +48,14 @@ CREATE INDEX softened_epoch ON softened (epoch);
 CREATE TABLE windows (
     id TEXT NOT NULL, tag TEXT NOT NULL, ends REAL NOT NULL, length REAL NOT NULL, PRIMARY KEY (id, tag)) WITHOUT ROWID
 """
+_LATER = (
+    "CREATE TABLE IF NOT EXISTS steady (id TEXT NOT NULL, tag TEXT NOT NULL, boot TEXT NOT NULL, ends REAL NOT NULL, "
+    "length REAL NOT NULL, PRIMARY KEY (id, tag)) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS compacted (tag TEXT PRIMARY KEY, epoch INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS counted (name TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID",
+)
+"""Tables that the first version of this schema does not know. It goes on with those that it knows, so each of these
+only adds to them: when windows end on a clock that nobody sets, which tags a compaction has set, and the floors."""
 
 
 class SqliteLedger:
@@ -71,6 +82,7 @@ class SqliteLedger:
         self._was_mapped: os.stat_result | None = None
         self._owes = False
         """A bump was lost, and not even that could be said yet."""
+        self._seen = SeenWindows()
 
     def cells(self) -> memoryview:
         """The mapped integers; see `epoch_file`. Raises StorageError where there is no such file."""
@@ -150,6 +162,8 @@ class SqliteLedger:
             return not self._owes
 
     def _change(self, connection: sqlite3.Connection, change: Change, known: Known, cells: memoryview) -> Delta:
+        for statement in _LATER:
+            connection.execute(statement)
         row = connection.execute("SELECT generation, epoch, lost FROM state").fetchone()
         lost = cells[LOST]
         if row is None:
@@ -162,20 +176,16 @@ class SqliteLedger:
         if row is None or row[2] != lost or change.all or self._is_other(known, generation, row[1]):
             connection.execute("UPDATE state SET floor = ?, lost = ?", (epoch, lost))
             connection.execute("DELETE FROM dirtied")
-        now = time.time()
-        connection.execute("DELETE FROM windows WHERE ends <= ? OR id = ?", (now, change.close))
-        # As in `_delta`; what is open stays open, for its write may be under way.
-        connection.execute("UPDATE windows SET ends = ? + length WHERE ends > ? + length", (now, now))
+        self._close_windows(connection, change.close)
         if change.open is not None:
-            rows = [(change.open.id, tag, now + change.open.seconds, change.open.seconds) for tag in change.open.tags]
-            connection.executemany("INSERT OR REPLACE INTO windows VALUES (?, ?, ?, ?)", rows)
+            self._open_windows(connection, change.open.id, dict.fromkeys(change.open.tags, change.open.seconds))
         for table, tags in (("dirtied", change.dirty), ("softened", change.soften)):
             if tags:
                 connection.executemany(
                     f"INSERT OR REPLACE INTO {table} VALUES (?, ?)",  # noqa: S608 - one of two names
                     [(tag, epoch) for tag in tags],
                 )
-        self._fold(connection, epoch)
+        self._compact(connection)
         connection.execute("UPDATE state SET epoch = ?", (epoch,))
         self._announce(cells, epoch)
         delta = self._delta(connection, known if known.generation == generation else Known(generation, -1))
@@ -191,28 +201,94 @@ class SqliteLedger:
     def _announce(cells: memoryview, epoch: int) -> None:
         cells[EPOCH] = epoch
 
-    @staticmethod
-    def _fold(connection: sqlite3.Connection, epoch: int) -> None:
-        if connection.execute("SELECT count(*) FROM dirtied").fetchone()[0] > MAX_TAGS:
-            middle = connection.execute(
-                "SELECT epoch FROM dirtied ORDER BY epoch LIMIT 1 OFFSET ?", (MAX_TAGS // 2,)
-            ).fetchone()[0]
-            connection.execute("UPDATE state SET floor = max(floor, ?)", (middle,))
-            connection.execute("DELETE FROM dirtied WHERE epoch <= ?", (middle,))
-        if connection.execute("SELECT count(*) FROM softened").fetchone()[0] > MAX_TAGS:
-            connection.execute("UPDATE state SET soft_floor = ?", (epoch,))
-            connection.execute("DELETE FROM softened")
+    # ── settle windows ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _close_windows(self, connection: sqlite3.Connection, id: str | None) -> None:
+        """Take out the windows `id`, and all that have ended. No wall clock ends one."""
+        over = [(id, tag) for id, tag, left in self._windows(connection) if left <= 0]
+        for table in ("windows", "steady"):
+            if id is not None:
+                connection.execute(f"DELETE FROM {table} WHERE id = ?", (id,))  # noqa: S608 - one of two names
+            if over:
+                connection.executemany(f"DELETE FROM {table} WHERE id = ? AND tag = ?", over)  # noqa: S608
 
     @staticmethod
-    def _delta(connection: sqlite3.Connection, known: Known) -> Delta | None:
+    def _open_windows(connection: sqlite3.Connection, id: str, windows: dict[str, float]) -> None:
+        """Open a window for each tag, of so many seconds."""
+        wall = time.time()  # for processes of the first version
+        rows = [(id, tag, wall + seconds, seconds) for tag, seconds in windows.items()]
+        connection.executemany("INSERT OR REPLACE INTO windows VALUES (?, ?, ?, ?)", rows)
+        name = boot()
+        if name is not None:
+            now = since_boot()
+            steady = [(id, tag, name, now + seconds, seconds) for tag, seconds in windows.items()]
+            connection.executemany("INSERT OR REPLACE INTO steady VALUES (?, ?, ?, ?, ?)", steady)
+
+    def _windows(self, connection: sqlite3.Connection) -> list[tuple[str, str, float]]:
+        """All windows by id and tag, and the seconds that they have left."""
+        found = {row[:2]: row[2] for row in connection.execute("SELECT id, tag, length FROM windows")}
+        now, name = since_boot(), boot()
+        known: dict[tuple[str, str], float] = {}
+        for id, tag, booted, ends, length in _rows(connection, "SELECT id, tag, boot, ends, length FROM steady"):
+            found[id, tag] = length  # one that an older process has taken out by its wall clock is open all the same
+            if booted == name:
+                known[id, tag] = min(ends - now, length)
+        self._seen.keep(found)
+        return [
+            (*window, known[window] if window in known else self._seen.left(window, length))
+            for window, length in found.items()
+        ]
+
+    # ── full tables ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _compact(self, connection: sqlite3.Connection) -> None:
+        """Make full tables half as large. A process of the first version reads on: all are ordinary rows."""
+        for table, floor in (("dirtied", "floor"), ("softened", "soft_floor")):
+            if connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] > MAX_TAGS:  # noqa: S608
+                self._compact_table(connection, table, floor)
+        if connection.execute("SELECT count(*) FROM windows").fetchone()[0] > MAX_TAGS:
+            self._compact_windows(connection)
+
+    @staticmethod
+    def _compact_table(connection: sqlite3.Connection, table: str, floor: str) -> None:
+        before = dict(connection.execute(f"SELECT tag, epoch FROM {table}"))  # noqa: S608
+        change = compacted(before, MAX_TAGS // 2)
+        roots = {root: max(epoch, before.get(root, 0), change.set.get(root, 0)) for root, epoch in change.roots.items()}
+        made = [*{**change.set, **roots}.items()]
+        kept = set(roots)
+        connection.executemany(f"INSERT OR REPLACE INTO {table} VALUES (?, ?)", made)  # noqa: S608
+        gone = [(tag,) for tag in change.gone if tag not in kept]
+        connection.executemany(f"DELETE FROM {table} WHERE tag = ?", gone)  # noqa: S608
+        if change.floor is not None:
+            connection.execute(f"UPDATE state SET {floor} = max({floor}, ?)", (change.floor,))  # noqa: S608
+        if table == "dirtied":
+            connection.execute("DELETE FROM compacted WHERE (tag, epoch) NOT IN (SELECT tag, epoch FROM dirtied)")
+            connection.executemany("INSERT OR REPLACE INTO compacted VALUES (?, ?)", made)
+        _count_floors(connection, change.floors)
+
+    def _compact_windows(self, connection: sqlite3.Connection) -> None:
+        """The same for windows, with the latest end; nothing takes over those that have no path in common."""
+        left: dict[str, float] = {}
+        for _, tag, seconds in self._windows(connection):
+            left[tag] = max(seconds, left.get(tag, 0.0))
+        change = compacted(left, MAX_TAGS // 2)
+        if change.floor is None:
+            made = {
+                tag: max(seconds, left.get(tag, 0.0)) for tag, seconds in (*change.set.items(), *change.roots.items())
+            }
+            self._open_windows(connection, uuid.uuid4().hex, made)
+            for table in ("windows", "steady"):
+                gone = [(tag,) for tag in change.gone if tag not in made]
+                connection.executemany(f"DELETE FROM {table} WHERE tag = ?", gone)  # noqa: S608
+            _count_floors(connection, change.floors)
+
+    def _delta(self, connection: sqlite3.Connection, known: Known) -> Delta | None:
         row = connection.execute("SELECT generation, epoch, floor, soft_floor, lost FROM state").fetchone()
         if row is None:
             return None
         since = known.epoch if known.generation == row[0] else -1
-        now = time.time()
-        # A wall clock that was set back must not prolong a window: it never has more left than it was opened for.
-        windows = connection.execute("SELECT tag, min(ends - ?, length) FROM windows WHERE ends > ?", (now, now))
         generation, epoch, floor, soft_floor, lost = row
+        floors = _rows(connection, "SELECT number FROM counted WHERE name = 'floors'")
         return Delta(
             generation,
             epoch,
@@ -221,7 +297,9 @@ class SqliteLedger:
             lost,
             connection.execute("SELECT tag, epoch FROM dirtied WHERE epoch > ?", (since,)).fetchall(),
             connection.execute("SELECT tag, epoch FROM softened WHERE epoch > ?", (since,)).fetchall(),
-            windows.fetchall(),
+            [(tag, left) for _, tag, left in self._windows(connection) if left > 0],
+            _rows(connection, "SELECT tag, epoch FROM compacted WHERE epoch > ?", since),
+            floors[0][0] if floors else 0,
         )
 
     def _heal(self, cells: memoryview) -> None:
@@ -255,6 +333,22 @@ class SqliteLedger:
                 mapped.close()
 
 
+def _rows(connection: sqlite3.Connection, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
+    """The rows of one of the later tables; none where there is no such table yet."""
+    try:
+        return connection.execute(statement, parameters).fetchall()
+    except sqlite3.OperationalError as error:
+        if "no such table" not in str(error):
+            raise
+        return []
+
+
+def _count_floors(connection: sqlite3.Connection, floors: int) -> None:
+    if floors:
+        connection.execute("INSERT OR IGNORE INTO counted VALUES ('floors', 0)")
+        connection.execute("UPDATE counted SET number = number + ? WHERE name = 'floors'", (floors,))
+
+
 def look(path: Path, patience: float) -> Delta:
     """The whole ledger of the store at `path`, which is not changed. Raises StorageError.
 
@@ -262,7 +356,7 @@ def look(path: Path, patience: float) -> Delta:
     """
     lost = lost_in(part(path, "-epoch"))
     with reading(part(path, "-ledger"), LEDGER, VERSION, patience) as connection:
-        delta = SqliteLedger._delta(connection, Known(None, -1))
+        delta = SqliteLedger(path, lambda reason: None)._delta(connection, Known(None, -1))
     if delta is None:
         return Delta("", 0, 0, 0, 0, [], [], [])
     return delta if delta.lost == lost else delta._replace(floor=delta.epoch + 1)

@@ -184,6 +184,17 @@ class SqliteRecords:
 
         return self._file.write(work)
 
+    def prolong(self, key: str, token: str, seconds: float) -> None:
+        """Let the right end then; see `Rows`."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            now = time.time()
+            connection.execute(
+                "UPDATE claims SET ends = ? WHERE key = ? AND token = ? AND ends > ?", (now + seconds, key, token, now)
+            )
+
+        self._file.write(work)
+
     def release(self, key: str, token: str, open_for: float) -> None:
         """Give the right back; see `Rows`."""
 

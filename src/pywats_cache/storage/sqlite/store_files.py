@@ -19,7 +19,7 @@ import sqlite3
 import stat
 from collections.abc import Callable
 from glob import escape
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Literal
 from urllib.parse import quote
 
@@ -41,6 +41,7 @@ __all__ = [
     "database_state",
     "epoch_state",
     "has_ours",
+    "is_on_network",
     "part",
     "resolved",
     "sqlite_uri",
@@ -271,7 +272,19 @@ def _check_length(path: Path) -> None:
             raise NotOursError(f"{shown_path(path.name)} is too long a name") from error
 
 
+def is_on_network(path: PurePath) -> bool:
+    r"""Whether a `resolved` path is `\\server\share\…` of Windows; a drive letter of a share resolves to that."""
+    drive = path.drive.replace("/", "\\").upper()
+    return drive.startswith("\\\\?\\UNC") or (drive.startswith("\\\\") and drive[2:4] not in ("?\\", ".\\"))
+
+
 def _check_directory(directory: Path) -> None:
+    if is_on_network(directory):
+        where = shown_path(directory, "on a share")
+        raise ConfigurationError(
+            f"path must be on a drive of this machine, not {where}: neither SQLite's locks nor shared memory reach "
+            "over a network; redis:// is shared among machines"
+        )
     try:
         wrong = None if stat.S_ISDIR(directory.stat().st_mode) else "is no directory"
     except FileNotFoundError:

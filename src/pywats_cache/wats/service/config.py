@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, field, fields
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import CachingError, ConfigurationError, ConfigurationTypeError
-from ...storage.url import FORMS, parse_storage_url
-from ...support.checks import flag, seconds, whole
-from ...support.showing import shown, shown_url, without_arguments
+from ...support.showing import printable, shown, shown_path, without_arguments
+from .config_file import backup_of, change_config, read_config, replace_config
+from .fields import FIELDS, problems, same
 
 if TYPE_CHECKING:
     # It ships no py.typed, so mypy sees nothing of it; pyright reads the source.
@@ -24,28 +25,7 @@ __all__ = ["ClientConfig"]
 
 logger: logging.Logger = logging.getLogger("pywats_cache.wats.config")
 
-_OFFLINE = ("", "auto", "only")
-
-
-def _storage_url(value: object) -> None:
-    if not isinstance(value, str):
-        raise ConfigurationTypeError(f"cache_storage_url must be '' or a URL of a storage, {FORMS}; not {shown(value)}")
-    if value:
-        parse_storage_url(value, "cache_storage_url")
-
-
-def _offline(value: object) -> None:
-    if value not in _OFFLINE:
-        raise ConfigurationError(f"cache_offline must be '', 'auto' or 'only', not {shown(value)}")
-
-
-_CHECKS: dict[str, Callable[[Any], object]] = {
-    "enable_cache": lambda value: flag("enable_cache", value),
-    "cache_ttl_seconds": lambda value: seconds("cache_ttl_seconds", value, infinite=True),
-    "cache_max_size": lambda value: whole("cache_max_size", value, least=1),
-    "cache_storage_url": _storage_url,
-    "cache_offline": _offline,
-}
+_BY_NAME = {one.name: one for one in FIELDS}
 
 
 @dataclass(repr=False)
@@ -63,41 +43,41 @@ class ClientConfig(_Vendor):  # type: ignore[misc]
       it. '' takes that of the environment variable PYWATS_CACHE_STORAGE, or keeps answers in memory.
     - `cache_offline`: 'auto' serves what is stored while the server cannot be reached; 'only' never goes to the
       server; '' does neither.
+    - `web_hosts`, `web_prefix`: the names and the path under which a proxy offers the page of the service.
 
     Files without these load with the defaults. `validate()` names each bad field with its value and what is allowed;
     `config[name] = value` raises that as ConfigurationError (a ValueError) or ConfigurationTypeError (a TypeError);
     `repair()` sets a bad one to its default. Loading itself does not raise for them, for the vendor's
     `load_and_repair` answers that by overwriting the file. Unknown fields, of a newer version perhaps, are named in
-    the log, and saved again.
+    the log, and saved again; one whose name begins with `//` is a comment.
+
+    `load()` raises ConfigurationError for a file that is broken, and leaves it as it is: the SDK's writes its backup
+    over it. `save()` writes what was changed since `load()` into what the file is then, so that nothing that another
+    program has changed is lost; it raises ConfigurationError where both have changed the same field.
     """
 
     cache_storage_url: str = field(default="", repr=False)  # it may hold a password
     cache_offline: str = ""
+    web_hosts: list[str] = field(default_factory=list)
+    web_prefix: str = ""
     _unknown: dict[str, Any] = field(default_factory=dict, repr=False)
+    _config_path: Path | None = field(default=None, repr=False)
+    _saved: dict[str, Any] | None = field(default=None, repr=False, compare=False)
 
     def __repr__(self) -> str:
-        # The cache fields; the others hold a token and passwords.
-        url = self.cache_storage_url
-        told = {name: shown(getattr(self, name)) for name in _CHECKS}
-        if isinstance(url, str) and url:
-            told["cache_storage_url"] = shown_url(url)
-        return f"{type(self).__name__}({', '.join(f'{name}={value}' for name, value in told.items())})"
+        # The fields of ours; the others hold a token and passwords.
+        told = (f"{one.name}={_told(one, getattr(self, one.name))}" for one in FIELDS)
+        return f"{type(self).__name__}({', '.join(told)})"
 
     def cache_problems(self) -> dict[str, str]:
         """By field, what is wrong with it."""
-        problems = {}
-        for name, check in _CHECKS.items():
-            try:
-                check(getattr(self, name))
-            except CachingError as error:
-                problems[name] = str(error)
-        return problems
+        return problems(vars(self))
 
     def check_cache(self) -> None:
         """Raise ConfigurationError that names every bad cache field, if there is one."""
-        problems = self.cache_problems()
-        if problems:
-            raise ConfigurationError("; ".join(problems.values()))
+        found = self.cache_problems()
+        if found:
+            raise ConfigurationError("; ".join(found.values()))
 
     def validate(self) -> list[str]:
         """All that is wrong, as the vendor's, and the cache fields."""
@@ -109,16 +89,14 @@ class ClientConfig(_Vendor):  # type: ignore[misc]
         """As the vendor's; a bad cache field gets its default."""
         repairs: list[str] = super().repair()
         for name in self.cache_problems():
-            default = type(self).__dataclass_fields__[name].default
-            value = getattr(self, name)
-            is_url = name == "cache_storage_url" and isinstance(value, str)
-            repairs.append(f"Reset {name} from {shown_url(value) if is_url else shown(value)} to {default!r}")
-            setattr(self, name, default)
+            one = _BY_NAME[name]
+            repairs.append(f"Reset {name} from {_told(one, getattr(self, name))} to {one.default!r}")
+            setattr(self, name, deepcopy(one.default))
         return repairs
 
     def __setitem__(self, key: str, value: Any) -> None:
-        check = _CHECKS.get(key)
-        if check is None:
+        one = _BY_NAME.get(key)
+        if one is None:
             if key not in self.__dataclass_fields__:
                 raise KeyError(f"{shown(key)} is no field of ClientConfig{_meant(key, _public(self))}")
             try:
@@ -127,7 +105,7 @@ class ClientConfig(_Vendor):  # type: ignore[misc]
                 text = without_arguments(str(error), [value] if isinstance(value, str) else [])
                 raise type(error)(text) from None
         else:
-            check(value)
+            one.check(value)
             setattr(self, key, value)
 
     def to_dict(self) -> dict[str, Any]:
@@ -148,10 +126,89 @@ class ClientConfig(_Vendor):  # type: ignore[misc]
         known = _public(cls)
         unknown = {name: value for name, value in data.items() if name not in cls.__dataclass_fields__}
         for name in unknown:
+            if name.startswith("//"):
+                continue
             logger.warning("the configuration has a field %s, which is unknown%s", shown(name), _meant(name, known))
         config: ClientConfig = super().from_dict({name: value for name, value in data.items() if name in known})
         config._unknown = unknown
         return config
+
+    @classmethod
+    def load(cls, path: Path) -> ClientConfig:
+        """The configuration in the file at `path`; where there is none but its backup, that of the backup.
+
+        Raises FileNotFoundError, ConfigurationError for a file that is broken, and OSError.
+        """
+        path = Path(path)
+        try:
+            found = read_config(path)
+        except FileNotFoundError:
+            backup = backup_of(path)
+            if not backup.exists():
+                raise
+            logger.warning("there is no file %s: its backup is used", shown_path(path, "of that name"))
+            found = read_config(backup)
+        return cls._of(found.document, path)
+
+    @classmethod
+    def _of(cls, document: dict[str, Any], path: Path) -> ClientConfig:
+        config = cls.from_dict(document)
+        config._config_path = path
+        config._saved = deepcopy(config.to_dict())
+        return config
+
+    @classmethod
+    def load_and_repair(cls, path: Path) -> tuple[ClientConfig, list[str]]:
+        """As the vendor's: a file that is broken is replaced by its backup, and kept as `….json.broken`."""
+        path, repairs = Path(path), []
+        try:
+            config = cls.load(path)
+        except (CachingError, OSError) as error:
+            logger.warning("the configuration cannot be read: %s", printable(str(error)))
+            config = cls()
+            try:
+                config = cls.load(backup_of(path))
+                repairs = [f"Took the backup, for {error}"]
+            except (CachingError, OSError):
+                pass
+            config._config_path, config._saved = path, None
+        repairs += config.repair()
+        if repairs:
+            config.save()
+        return config, repairs
+
+    def save(self, path: Path | None = None) -> None:
+        """Save to `path`, or to where it was loaded from or saved last. Raises ConfigurationError."""
+        target = path or self._config_path
+        if not target:
+            raise ConfigurationTypeError("path is missing: this configuration was not loaded from a file")
+        target = Path(target)
+        mine, saved = self.to_dict(), self._saved
+        if saved is not None and target == self._config_path and target.exists():
+            changed = {name: mine[name] for name in mine if name not in saved or not same(mine[name], saved[name])}
+
+            def merged(document: dict[str, Any]) -> dict[str, Any]:
+                theirs = type(self).from_dict(document).to_dict()
+                both = [
+                    name
+                    for name, value in changed.items()
+                    if not same(theirs.get(name), saved.get(name)) and not same(theirs.get(name), value)
+                ]
+                if both:
+                    raise ConfigurationError(
+                        f"another program has changed {', '.join(both)} in {shown_path(target, 'the file')} since it "
+                        "was loaded: load it again"
+                    )
+                return {**document, **theirs, **changed}
+
+            change_config(target, merged)
+        else:
+            replace_config(target, mine)
+        self._config_path, self._saved = target, deepcopy(mine)
+
+
+def _told(one: Any, value: object) -> str:
+    return repr(value) if isinstance(value, bool) else str(one.shown(value))
 
 
 def _public(config: Any) -> list[str]:

@@ -1,12 +1,17 @@
-"""The SDK's metrics of a service: requests by route instead of by URL, and the cache's figures beside them."""
+"""The SDK's metrics of a service: requests by route instead of by URL, real figures of the process, and the cache's."""
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 from ..rules import wats_controller
+from .process_figures import ProcessFigures
 
 __all__ = ["ServiceMetrics"]
+
+
+_OF_THE_SDK = ("process_cpu_percent", "process_memory_bytes", "process_threads")
 
 
 class _ByRoute:
@@ -31,11 +36,23 @@ class ServiceMetrics:
     def __init__(self, collector: Any) -> None:
         self._collector = collector
         self.registry: Any = collector.registry
+        self._show_process()
         self.http_requests_total: _ByRoute = _ByRoute(collector.http_requests_total)
         self.http_request_duration_seconds: _ByRoute = _ByRoute(collector.http_request_duration_seconds)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._collector, name)
+
+    def _show_process(self) -> None:
+        for name in _OF_THE_SDK:
+            gauge = getattr(self._collector, name, None)
+            if gauge is not None:
+                self.registry.unregister(gauge)
+        try:
+            psutil = import_module("psutil")
+        except ImportError:
+            return
+        self.registry.register(ProcessFigures(psutil.Process()))
 
     def watch(self, api: Any, name: str) -> None:
         """Show the cache of `api`, or that it is off."""

@@ -12,23 +12,27 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import math
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ...errors import CachingError, ConfigurationError
-from ...support.showing import printable, shown, without_arguments
+from ...support.showing import printable, shown, shown_path, without_arguments
 from ...web import Guard, Listener, Subject, build_app
-from ...web.guard import LOOPBACK
+from ...web.guard import allowed_hosts
+from ...web.prefix import Prefixed
 from ..clients import AsyncWATS
 from .config import ClientConfig
 from .health import WITHOUT_QUEUE, ServiceState, health, summary
 from .metrics import ServiceMetrics
 from .reload import CacheSettings, reconfigure
+from .settings import StationSettings
 
 if TYPE_CHECKING:
     # It ships no py.typed, so mypy sees nothing of it; pyright reads the source.
@@ -45,6 +49,8 @@ logger: logging.Logger = logging.getLogger("pywats_cache.wats.service")
 TOKEN_VARIABLE = "PYWATS_CACHE_TOKEN"  # noqa: S105 - the name of a variable
 HOST_VARIABLE = "PYWATS_HEALTH_HOST"
 PORT_VARIABLE = "PYWATS_HEALTH_PORT"
+WATCH_EVERY = 5.0
+"""Seconds between two looks at the file."""
 LEFT_OPEN = 300.0
 """Seconds for which the connections of before a reload stay open: longer than a call takes with all its retries."""
 
@@ -62,11 +68,12 @@ class AsyncClientService(_Vendor):  # type: ignore[misc]
       are off.
 
     It answers `/health`, `/health/live`, `/health/ready`, `/health/details`, `/metrics` (Prometheus text; JSON if
-    the request accepts `application/json` or says `?format=json`, or with `enable_metrics` off) and `/cache/…`.
+    the request accepts `application/json` or says `?format=json`, or with `enable_metrics` off) and `/cache/…`, also
+    below `web_prefix`. `/` leads to the page.
 
     A changed file is applied within five seconds, or at once by `reload()`; what is stored stays where it still holds.
-    A file with a bad cache field is refused, at the start with ConfigurationError, later with a line in the log; so are
-    a port that is none, and a reload that leaves no address or token.
+    A file that is broken or has a bad cache field is refused, at the start with ConfigurationError, later with a line
+    in the log; so are a port that is none, and a reload that leaves no address or token.
     """
 
     def __init__(
@@ -79,19 +86,27 @@ class AsyncClientService(_Vendor):  # type: ignore[misc]
     ) -> None:
         # Before the vendor's part, which reads the file and the port too, and raises whatever comes of it.
         port = _checked_port(health_port)
+        signature = _signature(config_path) if config_path is not None else None
         config = ClientConfig.load_for_instance(instance_id) if config_path is None else ClientConfig.load(config_path)
         settings = CacheSettings(config)
-        super().__init__(instance_id, config_path)
+        with tempfile.TemporaryDirectory() as folder:
+            # The vendor's part would put the backup in the place of a file that it cannot read: it gets an empty one.
+            empty = Path(folder) / "config.json"
+            empty.write_text("{}", "utf-8")
+            super().__init__(instance_id, empty)
         self.api: AsyncWATS | None
         self.config: ClientConfig = config
         self._metrics_collector: ServiceMetrics | None = None
         self._health_server: Listener | None = None
         self._config_path = Path(config.config_path)
         self._settings = settings
-        self._health_host = health_host or os.environ.get(HOST_VARIABLE) or LOOPBACK[0]
+        self._health_host = health_host or os.environ.get(HOST_VARIABLE) or "127.0.0.1"
         self._health_port = port
         self._leaving: set[asyncio.Task[None]] = set()
         self._failure: Exception | None = None
+        self._guard = Guard(None, os.environ.get(TOKEN_VARIABLE))
+        self._refusal = ""
+        self._applied: object = signature or _signature(self._config_path)
         self._starting: asyncio.Task[Any] | None = None
         self._reloading = asyncio.Lock()
         self.reloads: int = 0
@@ -179,13 +194,16 @@ class AsyncClientService(_Vendor):  # type: ignore[misc]
 
     # ── reload ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def reload(self) -> bool:
-        """Apply the file as it is now. False if it cannot be; then everything goes on as it was."""
+    async def reload(self, *, check: bool = True) -> bool:
+        """Apply the file as it is now. False if it cannot be; then everything goes on as it was.
+
+        - `check`: ask the server whether it can be reached, which takes long where it cannot.
+        """
         async with self._reloading:  # or an older file could be applied after a newer one
             connects = self.api is None
             if not await self._apply():
                 return False
-        if not connects:
+        if check and not connects:
             try:
                 await self._check_server()
             except Exception as error:  # noqa: BLE001 - whatever it is, the server cannot be used
@@ -200,6 +218,7 @@ class AsyncClientService(_Vendor):  # type: ignore[misc]
     async def _apply(self) -> bool:
         before = self.config
         try:
+            signature = _signature(self._config_path)
             config = ClientConfig.load(self._config_path)
             settings = CacheSettings(config)
             self.config = config
@@ -210,11 +229,18 @@ class AsyncClientService(_Vendor):  # type: ignore[misc]
                     logger.warning("%s", WITHOUT_QUEUE)
             else:
                 await self._change(self.api, settings)
+            self._applied = signature
         except Exception as error:  # noqa: BLE001 - whatever it is, the service runs on
             self.config = before
-            logger.error("the configuration was not applied: %s", printable(str(error)))
+            self._refusal = printable(_why(error))
+            logger.error("the configuration was not applied: %s", self._refusal)
             return False
+        self._open_page()
         return True
+
+    def _open_page(self) -> None:
+        """Let the page answer to the names that the configuration has now."""
+        self._guard.hosts = allowed_hosts(self._health_host, self.config.web_hosts)
 
     async def _change(self, api: AsyncWATS, settings: CacheSettings) -> None:
         """Let `api` go on with the configuration of now."""
@@ -230,6 +256,22 @@ class AsyncClientService(_Vendor):  # type: ignore[misc]
         if self.config.enable_metrics:
             self._start_metrics()
         self._wire_metrics()
+
+    async def _config_watch_loop(self) -> None:
+        """Apply each change of the file, also one within the same tick of the clock, or to an older date."""
+        seen = self._applied
+        while not self._shutdown_event.is_set():
+            try:
+                await asyncio.wait_for(self._shutdown_event.wait(), WATCH_EVERY)
+            except asyncio.TimeoutError:
+                now = await asyncio.to_thread(_signature, self._config_path)
+                if now not in (seen, None) and now != self._applied:
+                    logger.info("the configuration file has changed")
+                    try:
+                        await self.reload()
+                    except Exception:  # of a part of the SDK that gets it; the next change is looked for all the same
+                        logger.exception("applying the configuration failed")
+                seen = now
 
     async def _reload_config(self) -> None:
         await self.reload()
@@ -257,7 +299,7 @@ class AsyncClientService(_Vendor):  # type: ignore[misc]
             reloads=self.reloads,
             cache=self.api.cache if self.api is not None else None,
             settings={
-                "ttl_seconds": settings.ttl,
+                "ttl_seconds": settings.ttl if math.isfinite(settings.ttl) else None,
                 "max_size": settings.size,
                 "storage": settings.url.partition(":")[0] or "memory",
                 "offline": settings.offline,
@@ -265,14 +307,16 @@ class AsyncClientService(_Vendor):  # type: ignore[misc]
         )
 
     async def _start_health_server(self) -> None:
-        hosts = LOOPBACK if self._health_host in LOOPBACK else None
-        app = build_app(
+        self._open_page()
+        cache = build_app(
             lambda: Subject(self.api, self.instance_id) if self.api is not None else None,
-            Guard(hosts, os.environ.get(TOKEN_VARIABLE)),
+            self._guard,
             health=lambda: health(self._state()),
             summary=lambda: summary(self._converter_pool),
             exposition=self._exposition,
+            settings=StationSettings(self._config_path, self._apply_settings),
         )
+        app = Prefixed(cache, lambda: self.config.web_prefix)
         try:
             self._health_server = Listener(app, self._health_port, self._health_host)
         except (OSError, UnicodeError) as error:  # the latter for what is no name of a host
@@ -287,11 +331,30 @@ class AsyncClientService(_Vendor):  # type: ignore[misc]
         if server is not None:
             await server.stop()
 
+    async def _apply_settings(self) -> str | None:
+        """Apply the file now. None, or why it cannot be."""
+        return None if await self.reload(check=False) else self._refusal
+
     def _exposition(self) -> bytes | None:
         if self._metrics_collector is None or not self.config.enable_metrics:
             return None
         text: bytes = self._metrics_collector.text()
         return text
+
+
+def _signature(path: Path) -> tuple[int, int, int] | None:
+    """What differs once the file has changed; None: there is none."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return f"{shown_path(error.filename, 'the file')}: {error.strerror}"
+    return str(error)
 
 
 def _checked_port(given: int | None) -> int:
@@ -338,7 +401,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def run_service(config_path: Path | None = None, instance_id: str = "default", **options: Any) -> None:
-    """Run a service until SIGINT or SIGTERM; SIGHUP, where there is one, reloads the configuration."""
+    """Run a service until SIGINT, SIGTERM or SIGBREAK; SIGHUP, where there is one, reloads the configuration."""
 
     async def run() -> None:
         service = AsyncClientService(instance_id, config_path, **options)
@@ -351,6 +414,7 @@ def run_service(config_path: Path | None = None, instance_id: str = "default", *
 
         _on_signal("SIGINT", service.request_shutdown)
         _on_signal("SIGTERM", service.request_shutdown)
+        _on_signal("SIGBREAK", service.request_shutdown)  # Ctrl+Break under Windows, and a console that is closed
         _on_signal("SIGHUP", reload)
         await service.run()
 
@@ -381,7 +445,6 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         run_service(given.config, given.instance, health_host=given.host, health_port=given.port)
     except (CachingError, OSError) as error:
-        why = str(error) if isinstance(error, CachingError) else f"{shown(str(given.config))}: {error.strerror}"
-        print(f"the service cannot start: {printable(why)}", file=sys.stderr)
+        print(f"the service cannot start: {printable(_why(error))}", file=sys.stderr)
         return 2
     return 0

@@ -53,6 +53,7 @@ function rate(parts) {
 function show(stats, events) {
   const now = Date.now() / 1000;
   at("client").textContent = stats.client;
+  Settings.offer(stats.settings);
   if (!stats.enabled) { state("the cache is off"); return; }
   readings.push([now, stats]);
   if (readings.length > KEEP) readings.shift();
@@ -122,8 +123,8 @@ async function refresh() {
   if (paused || asking) return;
   asking = true;
   try {
-    const stats = await get("/cache/stats");
-    const found = stats.enabled ? await get("/cache/events") : { events: [] };
+    const stats = await get("cache/stats");
+    const found = stats.enabled ? await get("cache/events") : { events: [] };
     show(stats, found.events);
   } catch (error) {
     state(`the service does not answer (${error.message})`);
@@ -144,6 +145,7 @@ async function change(path, body) {
     });
     const found = await answer.json();
     result.textContent = answer.ok ? `done: ${JSON.stringify(found)}` : `refused: ${found.error}`;
+    if (found.field === "token") at("token").focus();
   } catch (error) {
     result.textContent = `failed: ${error.message}`;
   }
@@ -159,11 +161,14 @@ at("pause").addEventListener("click", () => {
 at("operations").addEventListener("submit", event => {
   event.preventDefault();
   const tags = at("tag").value.split(",").map(tag => tag.trim()).filter(Boolean);
-  change("/cache/invalidate", { path: at("path").value.trim() || null, tags, soft: at("soft").checked });
+  change("cache/invalidate", { path: at("path").value.trim() || null, tags, soft: at("soft").checked });
 });
 at("clear").addEventListener("click", () => at("sure").showModal());
-at("sure").addEventListener("close", () => { if (at("sure").returnValue === "yes") change("/cache/clear", {}); });
-at("token").addEventListener("change", () => sessionStorage.setItem("pywats-cache-token", at("token").value));
+at("sure").addEventListener("close", () => { if (at("sure").returnValue === "yes") change("cache/clear", {}); });
+at("token").addEventListener("change", () => {
+  sessionStorage.setItem("pywats-cache-token", at("token").value);
+  Settings.load();
+});
 document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
 
 // `serve` prints an address with the token behind #, which a browser does not send anywhere.
