@@ -25,7 +25,7 @@ from .recording import Recording
 
 NAMES = (
     "hits", "lookup", "misses", "wats_calls", "stampede", "threads", "loop_blocking", "scenarios", "staleness",
-    "outages", "eviction", "policies", "invalidation", "sharing", "memory", "import_time",
+    "outages", "eviction", "policies", "invalidation", "busy_day", "sharing", "memory", "import_time",
 )  # fmt: skip
 PROCESSES = 3
 ALONE = {
@@ -34,6 +34,7 @@ ALONE = {
     "outages": "the slowest hundredth of the calls to a server that is away",
     "eviction": "the caches of 100 000 entries take longer to fill than the rounds",
     "invalidation": "the same",
+    "busy_day": "a million writes, counted",
     "policies": "hits, counted",
     "memory": "starts processes of its own",
     "import_time": "the same",

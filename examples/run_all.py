@@ -83,8 +83,10 @@ FACTS: dict[str, tuple[str, ...]] = {
     ),
     "offline/station.py": (
         r"the server is away: +'Widget 0', 4 processes +\(hits 0, stale 2, fetched 2\)",
+        r"restarted, and still away: +'Widget 0', 4 processes +\(hits 0, stale 2, fetched 0\)",
         r"it was not sent, so nothing is lost",
         r"back, and written: +'renamed while away'",
+        r"restarted once more: +'renamed while away', 4 processes +\(hits 2, stale 0, fetched 0\)",
     ),
     "sharing/sqlite_processes.py": (
         r"first process: +5 miss .* saw 5 requests",

@@ -35,7 +35,14 @@ def check_wheel(files: dict[str, bytes]) -> None:
     }
     info = {name: text for name, text in files.items() if ".dist-info/" in name}
     assert {name: text for name, text in files.items() if name not in info} == ours
-    for needed in ("py.typed", "web/static/page.html", "web/static/page.js", "wats/stubs/product.pyi"):
+    for needed in (
+        "py.typed",
+        "web/static/page.html",
+        "web/static/page.js",
+        "web/static/settings.js",
+        "wats/service/sample.json",
+        "wats/stubs/product.pyi",
+    ):
         assert f"pywats_cache/{needed}" in ours, needed
     (prefix,) = {name.split("/")[0] for name in info}
     assert info[f"{prefix}/licenses/LICENSE"] == (ROOT / "LICENSE").read_bytes()

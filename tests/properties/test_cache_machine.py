@@ -308,7 +308,16 @@ class TinyLFUMachine(CacheMachine):
         assert sorted(segments) == sorted(self.storage.table.items)
 
 
+class SweptMachine(CacheMachine):
+    """The same with a table of tags that is full all the time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.storage.coherence.max_tags = 4
+
+
 TestTheCacheAgainstItsModel = CacheMachine.TestCase
+TestTheSweptCacheAgainstItsModel = SweptMachine.TestCase
 TestTheCacheByTinyLFUAgainstItsModel = TinyLFUMachine.TestCase
 
 

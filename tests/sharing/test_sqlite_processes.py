@@ -98,7 +98,7 @@ def test_a_killed_writer_keeps_its_tags_unstored_until_its_lease_ends(
     assert reader.ask("GET", "/b")["stored"]
     connection = sqlite3.connect(tmp_path / "shared.db-ledger")
     with connection:
-        connection.execute("UPDATE windows SET ends = 0")  # as if its lease had ended
+        connection.execute("UPDATE steady SET ends = 0")  # as if its lease had ended
     connection.close()
     reader.ask("PUT", "/c")
     assert reader.ask("GET", "/a")["stored"]

@@ -314,6 +314,18 @@ def test_a_new_file_is_for_its_owner_only_and_writes_over_nothing(path: Path, tm
     assert document(path) == DOCUMENT
 
 
+def test_a_new_file_that_the_disk_has_no_room_for_is_not_left_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(config_file.os, "fsync", full)
+    with pytest.raises(ConfigurationError, match="No space left"):
+        create_config(tmp_path / "new.json", DOCUMENT)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_broken_file_that_is_replaced_on_purpose_is_kept_beside_it(path: Path) -> None:
     change_config(path, setting(cache_ttl_seconds=60))
     good = backup_of(path).read_bytes()

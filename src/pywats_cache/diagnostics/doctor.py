@@ -59,6 +59,7 @@ def findings(engine: Engine) -> list[Finding]:
     if stats.storage_errors:
         text = f"the outer storage failed {stats.storage_errors} times"
         found.append(Finding("storage-errors", f"{text}, at last: {trouble}" if trouble else text))
+    found += [Finding(code, text) for code, text in engine.storage.notices.items()]
     requests = stats.requests
     if requests < ENOUGH:
         return found

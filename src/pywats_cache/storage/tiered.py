@@ -1,4 +1,4 @@
-"""Memory in front of a hishel storage: what memory had to let go is still found there."""
+"""Memory in front of a hishel storage: what memory had to let go is still found there, by this process only."""
 
 from __future__ import annotations
 
@@ -33,6 +33,10 @@ _METHOD, _URL = "GET", "pywats-cache:entry"
 
 class TieredStorage:
     """Memory first, then `outer`: `TieredStorage(MemoryStorage(), hishel.SqliteStorage(database_path=…))`.
+
+    It is a larger memory for this one storage. The next process finds nothing in it, although `outer` may be a file:
+    what was written since is known to this memory alone. To share answers, or to have them after a restart, use
+    `SharedStorage`.
 
     - `memory`: holds the hot part, the epoch, the dirtied tags and the flights.
     - `outer`: any `hishel.BaseStorage` for a sync transport, any `hishel.AsyncBaseStorage` for an async one.

@@ -17,12 +17,9 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 def allowed_hosts(listening: str, named: Iterable[str]) -> tuple[str, ...] | None:
     """The names in `Host` that are answered, by the address that is listened on and the names that settings list.
 
-    None: any, as on an address of the network where nothing is listed.
+    None: any, as on an address of the network, which has names that nobody here knows.
     """
-    own = tuple(one.lower() for one in named)
-    if listening not in LOOPBACK and not own:
-        return None
-    return (*LOOPBACK, listening.lower(), *own)
+    return (*LOOPBACK, *(one.lower() for one in named)) if listening in LOOPBACK else None
 
 
 class Guard:

@@ -15,6 +15,7 @@ import pytest
 from shared_clients import POSTED, RFC, Make, status
 
 from pywats_cache import Controller, MemoryStorage, SharedStorage
+from pywats_cache.storage.shared import record_clock
 from pywats_cache.testing import FakeClock
 
 
@@ -143,12 +144,14 @@ def test_a_wall_clock_that_was_set_back_revives_nothing(
 ) -> None:
     controller = Controller(ttl=60.0)
     process(controller).get("/a")
-    real = time.time
+    real, uptime = time.time, record_clock.uptime
     monkeypatch.setattr(time, "time", lambda: real() - 10.0)
     assert status(process(controller).get("/a")) == "miss"  # a negative age
     monkeypatch.setattr(time, "time", lambda: real() + 100.0)
     process(controller).get("/other")
     monkeypatch.setattr(time, "time", lambda: real() + 20.0)
+    assert 20.0 <= process(controller).get("/a").extensions["pywats_cache"].age < 60.0  # it is not dropped either
+    monkeypatch.setattr(record_clock, "uptime", lambda: uptime() + 61.0)
     assert status(process(controller).get("/a")) == "miss"
 
 

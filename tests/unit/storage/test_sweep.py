@@ -279,3 +279,14 @@ def test_a_slice_is_bounded() -> None:
     sweep._horizon, sweep._keys = 0, ["none"] * 5000
     sweep.pay(10_000)
     assert sweep._at == 1000
+
+
+def test_explain_names_the_subtree_that_a_compaction_gave_up(make: Callable[..., CacheTransport]) -> None:
+    transport = make()
+    transport.storage.coherence.sweep = None  # as before another storage
+    send(transport, "GET", f"{HERE}/unit/all/x")
+    write(transport, 200, (f"{HERE}/unit/all/{n}" for n in range(1000)))
+    explanation = transport.explain(httpx.Request("GET", f"{HERE}/unit/all/x"))
+    assert (explanation.reason, explanation.dirtied_by) == ("dirtied", f"^{HERE}/unit/all")
+    assert explanation.compacted
+    assert "writes below (the table of tags was full) " in str(explanation)

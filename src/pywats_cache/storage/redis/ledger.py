@@ -285,6 +285,8 @@ class RedisLedger:
 
 
 _TABLES = ("state", "dirtied", "softened", "windows", "compacted")
+LONGEST = 120.0
+"""Seconds that a window of the first version lasts at most; it does not say."""
 TURN = 2000
 """Milliseconds for which other processes leave it to one to compact a table."""
 
@@ -307,7 +309,7 @@ def _compacted_windows(members: Mapping[str, float]) -> dict[str, Any] | None:
     parsed = {member: json.loads(member) for member in members}
     for member, (_, tag, *length) in parsed.items():
         ends[tag] = max(members[member], ends.get(tag, members[member]))
-        longest = max(longest, float(length[0]) if length else 0.0)
+        longest = max(longest, float(length[0]) if length else LONGEST)
     change = compacted(ends, MAX_TAGS // 2)
     if change.floor is not None:
         return None

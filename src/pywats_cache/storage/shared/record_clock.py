@@ -70,12 +70,12 @@ def age_of(record: Record, now: Moment) -> float | None:
     age = now.wall - record.wall
     if age < -SLACK:
         return None
-    useful = record.useful
+    servable = record.servable
     if record.boot == now.boot != NO_BOOT:
         since = now.since_boot - record.since_boot
-        if age >= useful > since:
+        if age >= servable > since:
             return None
         age = max(age, since)
-    elif age >= useful and (age - useful >= FAR_PAST or not is_settled(now.since_boot)):
+    elif age >= servable and (age - record.useful >= FAR_PAST or not is_settled(now.since_boot)):
         return None
     return max(age, 0.0)

@@ -142,6 +142,12 @@ class Record:
         return Uses(*self._numbers[6:10])
 
     @property
+    def servable(self) -> float:
+        """Its age in seconds from which on it is not served any more, though perhaps still validated."""
+        numbers = self._numbers
+        return numbers[3] + max(numbers[6:9])  # type: ignore[no-any-return]
+
+    @property
     def useful(self) -> float:
         """Its age in seconds from which on it is of no use."""
         numbers = self._numbers

@@ -9,7 +9,7 @@ processor moves each whole:
   needs no disk block, as the file's are allocated when it is made. While it differs from the one in the database,
   nobody trusts what is stored; see `sqlite_ledger`.
 
-`LATEST` is the latest wall time seen, in milliseconds, by which a wall clock that was set back is noticed.
+`LATEST` is the latest wall time seen, in milliseconds. Only earlier versions use it: they drop all when it goes back.
 """
 
 from __future__ import annotations

@@ -164,10 +164,14 @@ def create_config(path: Path, document: dict[str, Any] | str) -> None:
             raise ConfigurationError(
                 f"{shown_path(real, 'the file')} is there already, and is left as it is: name another one"
             ) from None
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(text.encode("utf-8"))
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(text.encode("utf-8"))
+                file.flush()
+                os.fsync(file.fileno())
+        except BaseException:
+            _removed(str(real))  # half of it would be a broken one
+            raise
 
 
 def replace_config(path: Path, document: dict[str, Any]) -> None:

@@ -6,7 +6,6 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
@@ -18,19 +17,24 @@ PATIENCE = 10.0
 _PAUSE = 0.02
 
 
-def _module(name: str) -> ModuleType | None:
+_posix: ModuleType | None = None
+_windows: ModuleType | None = None
+try:
+    import fcntl
+
+    _posix = fcntl
+except ImportError:
     try:
-        return import_module(name)
+        import msvcrt
+
+        _windows = msvcrt
     except ImportError:
-        return None
-
-
-_posix, _windows = _module("fcntl"), _module("msvcrt")
+        pass
 
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock of `path`, the file `….lock` beside it, which is gone afterwards. Raises TimeoutError, OSError."""
+    """Hold the lock of `path`: the file `….lock` beside it, which stays under Windows. Raises TimeoutError, OSError."""
     lock = path.with_name(path.name + ".lock")
     descriptor = _taken(lock)
     try:
@@ -41,9 +45,6 @@ def locked(path: Path) -> Iterator[None]:
             with contextlib.suppress(OSError):
                 os.unlink(lock)
         os.close(descriptor)
-        if os.name != "posix":
-            with contextlib.suppress(OSError):  # somebody waits for it
-                os.unlink(lock)
 
 
 def _taken(lock: Path) -> int:

@@ -267,7 +267,10 @@ class AsyncClientService(_Vendor):  # type: ignore[misc]
                 now = await asyncio.to_thread(_signature, self._config_path)
                 if now not in (seen, None) and now != self._applied:
                     logger.info("the configuration file has changed")
-                    await self.reload()
+                    try:
+                        await self.reload()
+                    except Exception:  # of a part of the SDK that gets it; the next change is looked for all the same
+                        logger.exception("applying the configuration failed")
                 seen = now
 
     async def _reload_config(self) -> None:

@@ -1,0 +1,67 @@
+"""One process of another version: told by lines of JSON what to ask. It uses public names only, so it runs on any.
+
+`python versions_worker.py STORAGE BASE_URL SETTINGS`; `next` in the settings lists what an artificial later version
+does otherwise: the format of `records`, the version of the file `main` or `ledger`, or that of the ledger in `redis`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from pywats_cache import CacheClient, Controller
+
+
+def become_later(what: list[str]) -> None:
+    from pywats_cache.storage.redis import ledger as redis_ledger
+    from pywats_cache.storage.shared import base, record_format
+    from pywats_cache.storage.sqlite import ledger, records
+
+    if "records" in what:
+        record_format.MAGIC = b"pwc\x03"
+        base.FORMAT = record_format.FORMAT = "3."
+    if "same keys" in what:
+        record_format.MAGIC = b"pwc\x03"
+    if "main" in what:
+        records.VERSION += 1
+    if "ledger" in what:
+        ledger.VERSION += 1
+    if "redis" in what:
+        script = redis_ledger.SCRIPT
+        assert "format ~= '1'" in script
+        redis_ledger.SCRIPT = script.replace("format ~= '1'", "format ~= '2'").replace(
+            "redis.call('HSET', state,", "redis.call('HSET', state, 'format', '2',"
+        )
+
+
+def answer(client: Any, method: str, path: str) -> dict[str, Any]:
+    if method == "DOCTOR":
+        return {"codes": [one.code for one in client.cache.doctor()], "texts": list(map(str, client.cache.doctor()))}
+    try:
+        response = client.request(method, path)
+    except Exception as error:
+        return {"error": type(error).__name__}
+    outcome = response.extensions["pywats_cache"]
+    return {
+        "text": response.text,
+        "status": outcome.status,
+        "reason": outcome.reason,
+        "errors": client.cache.stats.storage_errors,
+        "where": sys.modules["pywats_cache"].__file__,
+    }
+
+
+def main() -> None:
+    storage, base_url, given = sys.argv[1:4]
+    settings = json.loads(given)
+    become_later(settings["next"]) if "next" in settings else None
+    client = CacheClient(storage=storage, base_url=base_url, controller=Controller(ttl=600.0), timeout=20.0)
+    print(json.dumps("ready"), flush=True)
+    for line in sys.stdin:
+        print(json.dumps(answer(client, *json.loads(line))), flush=True)
+    client.close()
+
+
+if __name__ == "__main__":
+    main()
