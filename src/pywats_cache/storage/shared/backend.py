@@ -117,7 +117,12 @@ class Row(NamedTuple):
 
 
 class Rows(Protocol):
-    """Where the records are kept for all processes. Every method raises StorageError if that fails."""
+    """Where the records are kept for all processes. Every method raises StorageError if that fails.
+
+    - `of_one_machine`: nobody writes them on another machine.
+    """
+
+    of_one_machine: bool
 
     def get(self, key: str) -> list[tuple[str, bytes]]:
         """The variants of `key` and their data."""

@@ -290,7 +290,7 @@ class SharingStorage:
         return nan if age is None else now - age
 
     def _moment(self) -> Moment:
-        return this_moment(by_system=self.memory.is_timed_by(monotonic))
+        return this_moment(by_system=self.memory.is_timed_by(monotonic), of_one_machine=self._rows.of_one_machine)
 
     @property
     def _coherence(self) -> SharedCoherence:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ..shared.backend import OPEN, Row
+from ..shared.record_clock import SLACK
 from .database import SqliteFile
 from .store_files import RECORDS, has_ours
 from .upkeep_clock import past_use
@@ -48,6 +49,8 @@ class SqliteRecords:
     method raises StorageError if the disk fails. Safe from any thread and process.
     """
 
+    of_one_machine = True
+
     def __init__(self, path: Path, *, max_entries: int, max_bytes: int, on_aside: Callable[[str], object]) -> None:
         self.max_entries = max_entries
         self.max_bytes = max_bytes
@@ -75,7 +78,10 @@ class SqliteRecords:
         return rows
 
     def put(self, row: Row, now: float) -> bool:
-        """Store `row`, unless what is there began its fetch later or it can never fit. Takes out what is expired."""
+        """Store `row`, unless what is there began its fetch later or it can never fit. Takes out what is expired.
+
+        What is dated later than now was dated by a wrong clock, and gives way.
+        """
         size = len(row.data) + ROW_BYTES
         if size > self.max_bytes:
             return False
@@ -90,7 +96,7 @@ class SqliteRecords:
         clock += 1
         connection.executemany("UPDATE records SET used = ? WHERE variant = ?", [(clock, name) for name in touched])
         there = connection.execute("SELECT size, epoch, wall FROM records WHERE variant = ?", (row.variant,)).fetchone()
-        newer = there is not None and (there[1], there[2]) > (row.epoch, row.wall)
+        newer = there is not None and (there[1], there[2]) > (row.epoch, row.wall) and there[2] <= now + SLACK
         out: list[tuple[str, int]] = []
         if there is not None and not newer:
             out.append((row.variant, there[0]))
