@@ -145,7 +145,7 @@ MUTANTS: dict[str, tuple[Any, ...]] = {
         Sweep,
         "_look",
         [(r"if self\._at >= len\(keys\):", "if True:")],
-        (Sweep, "pay", [(r"LEAST \+ SHARE \* tags", "0")]),
+        (Sweep, "_pay", [(r"LEAST \+ SHARE \* tags", "0")]),
     ),
     "a sweep marks what was dirtied": (
         Coherence,
