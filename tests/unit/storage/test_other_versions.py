@@ -58,8 +58,10 @@ def test_a_record_of_an_earlier_version_ends_by_itself(process: Make, origin: An
     storage = store()
     client = process(storage=storage)
     client.get("/a")
+    storage.flush()
     now = time.time()
     storage._rows.put(Row("k", "k", earlier("k", b""), 1, now - 100.0, now - 40.0), now)
     assert len(storage._rows.get("k")) == 1
     client.get("/b")
+    storage.flush()
     assert storage._rows.get("k") == []

@@ -20,6 +20,7 @@ from pywats_cache.storage.shared.record_clock import FAR_PAST, SETTLED, SLACK, M
 from pywats_cache.storage.shared.record_format import NO_BOOT, Record, pack, unpack
 from pywats_cache.storage.uses import Uses
 
+pytestmark = pytest.mark.usefixtures("written_at_once")
 HOUR, DAY = 3600.0, 86_400.0
 JUMPS = [HOUR, 10 * HOUR, 3 * DAY, 400 * DAY]
 HERE, THERE = b"h" * 16, b"t" * 16

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from ..shared.backend import OPEN, Row
+from ..shared.backend import OPEN, Row, Useless
 from ..shared.record_clock import SLACK
 from .ledger import failure
 
@@ -45,6 +45,7 @@ class RedisRows:
     Every method raises StorageError when the server does not answer in time.
     """
 
+    claims_without_io = False
     of_one_machine = False
 
     def __init__(self, client: Any, prefix: str) -> None:
@@ -78,7 +79,12 @@ class RedisRows:
         except Exception as error:  # noqa: BLE001 - and not as the cause: see `failure`
             raise failure(error, type(error).__name__) from None
 
-    def remove(self, variants: list[tuple[str, str]]) -> None:
+    def put_all(self, rows: list[Row], now: float, useless: Sequence[Useless] = ()) -> int:
+        """`put` for many, after what is `useless` was taken out. Returns how many were stored."""
+        self.remove([(key, variant) for key, variant, _ in useless])
+        return sum([self.put(row, now) for row in rows])
+
+    def remove(self, variants: Sequence[tuple[str, str]]) -> None:
         """Take out records that nobody can use any more."""
         try:
             for key, variant in variants:
@@ -111,6 +117,13 @@ class RedisRows:
             if self._client.set(name, token, nx=True, px=int(seconds * 1000)):
                 return token
             return OPEN if self._client.get(name) == OPEN.encode() else None
+        except Exception as error:  # noqa: BLE001 - and not as the cause: see `failure`
+            raise failure(error, type(error).__name__) from None
+
+    def is_claimed(self, key: str) -> bool:
+        """Whether another process has the right."""
+        try:
+            return self._client.get(f"{self._prefix}:claim:{key}") not in (None, OPEN.encode())
         except Exception as error:  # noqa: BLE001 - and not as the cause: see `failure`
             raise failure(error, type(error).__name__) from None
 
