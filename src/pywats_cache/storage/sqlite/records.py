@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..shared.backend import OPEN, Row, Useless
-from .claims import CLAIMS, TableClaims
 from ..shared.record_clock import SLACK
+from .claims import CLAIMS, TableClaims
 from .database import SqliteFile
 from .lock_claims import ARE_THERE, NO_LOCKS, LockClaims
 from .store_files import RECORDS, NotOursError, has_ours, part
