@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -142,6 +143,7 @@ class RestartMachine(RuleBasedStateMachine):
         past = machine.now - latest - TTL
         try:
             response = client.get(path)
+            client.cache.storage.flush()  # who is killed before that loses the record
         except httpx.ConnectError:
             assert self.server == "away"
             assert not (must and past < OFFLINE - SAME), "what is there is served"
@@ -163,9 +165,9 @@ class RestartMachine(RuleBasedStateMachine):
             if max(ages) < machine.uptime():  # what a wrong clock dated before the machine was booted may look younger
                 assert outcome.age is None or outcome.age >= min(ages) - SAME, "never younger than it is"
             if not machine.ever_wrong and outcome.age is None:
-                # Soon after boot it is not believed that its use has ended.
+                # Soon after boot no date of an earlier run is believed, nor that its use has ended.
                 assert machine.uptime() < record_clock.SETTLED
-                assert min(ages) >= TTL + REVALIDATE
+                assert max(ages) > machine.uptime() or min(ages) >= TTL + REVALIDATE
             elif not machine.ever_wrong:
                 assert any(abs(outcome.age - age) < SAME for age in ages), "true"
         if outcome.status == "hit":
@@ -275,9 +277,27 @@ class Confused(RestartMachine):
 
 @pytest.mark.parametrize(
     ("mutant", "says"),
-    [(Forgetful, "what is there"), (Believing, "never younger"), (Confused, "never from before a write")],
+    [(Forgetful, "what is there"), (Confused, "never from before a write")],
 )
 def test_the_model_finds_what_would_break_it(mutant: Any, says: str) -> None:
     hunting = settings(settings.get_profile("ci"), max_examples=200, phases=[Phase.generate], print_blob=False)
     with pytest.raises(AssertionError, match=says):
         run_state_machine_as_test(mutant, settings=hunting)
+
+
+@pytest.mark.parametrize(("machine", "holds"), [(RestartMachine, True), (Believing, False)])
+def test_a_clock_that_is_believed_makes_a_record_look_younger(
+    machine: Any, holds: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hunting for this one would take long: few orders of steps show it."""
+    monkeypatch.setattr("test_restart_machine.event", lambda text: None)
+    world = machine()
+    world.begin("auto")
+    world.read(0, "/a")
+    world.clock_set(-0.1)
+    world.time_passes(101.0)
+    try:
+        with nullcontext() if holds else pytest.raises(AssertionError, match="never younger"):
+            world.read(1, "/a")
+    finally:
+        world.teardown()

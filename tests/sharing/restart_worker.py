@@ -45,6 +45,12 @@ def told(response: Any, cache: Any) -> dict[str, Any]:
     }
 
 
+def written(answer: dict[str, Any], client: Any) -> dict[str, Any]:
+    """Wait for the file: a process that is killed before that loses the record, and this one is killed right away."""
+    getattr(client.cache.storage, "flush", int)()
+    return answer
+
+
 def explained(found: Any) -> dict[str, Any]:
     return {"status": found.status, "reason": found.reason, "sends": found.sends, "age": found.age}
 
@@ -55,7 +61,7 @@ def answer(client: Any, method: str, path: str) -> dict[str, Any]:
     if method == "DOCTOR":
         return {"codes": [one.code for one in client.cache.doctor()], "texts": list(map(str, client.cache.doctor()))}
     try:
-        return told(client.request(method, path), client.cache)
+        return written(told(client.request(method, path), client.cache), client)
     except Exception as error:
         return {"error": type(error).__name__}
 
@@ -66,7 +72,7 @@ async def aanswer(client: Any, method: str, path: str) -> dict[str, Any]:
     if method == "DOCTOR":
         return answer(client, method, path)
     try:
-        return told(await client.request(method, path), client.cache)
+        return written(told(await client.request(method, path), client.cache), client)
     except Exception as error:
         return {"error": type(error).__name__}
 

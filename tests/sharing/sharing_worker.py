@@ -87,7 +87,9 @@ def in_fork(client: httpx.Client, method: str, path: str) -> dict[str, Any]:
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
-        os.write(write, json.dumps(ask(client, method, path)).encode())
+        answer = ask(client, method, path)
+        client.close()  # `os._exit` loses what is queued
+        os.write(write, json.dumps(answer).encode())
         os._exit(0)
     os.close(write)
     os.waitpid(child, 0)

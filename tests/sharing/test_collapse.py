@@ -17,6 +17,7 @@ from pywats_cache import AsyncCacheTransport, CacheTransport, Controller, RedisS
 from pywats_cache.storage.shared import base as sharing
 from pywats_cache.storage.shared.backend import OPEN
 from pywats_cache.storage.shared.record_format import FORMAT
+from pywats_cache.storage.sqlite import records
 
 OTHERS = 3
 
@@ -51,9 +52,13 @@ def origin() -> Origin:
     return Origin()
 
 
-@pytest.fixture(params=["sqlite", "valkey"])
-def make_storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Any]]:
+@pytest.fixture(params=["sqlite", "sqlite without locks", "valkey"])
+def make_storage(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[], Any]]:
     made: list[Any] = []
+    if request.param == "sqlite without locks":  # as under Windows and macOS
+        monkeypatch.setattr(records, "ARE_THERE", False)
     server = None
     if request.param == "valkey":
         server = start_valkey()
@@ -303,6 +308,7 @@ async def test_an_async_body_that_is_not_stored_holds_nobody_up(make_storage: Ca
         assert storage._rows.claim(FORMAT + key, 1.0) is None
         await chunks.aclose()
         await response.aclose()
+    getattr(storage, "flush", int)()
     claim = storage._rows.claim(FORMAT + key, 1.0)
     await chunks.aclose()
     await transport.aclose()
@@ -325,6 +331,7 @@ def test_a_reader_who_takes_his_time_holds_no_other_process_up(make_storage: Cal
     assert storage._rows.claim(FORMAT + key, 1.0) is None
     now[0] += 0.04
     next(chunks)
+    getattr(storage, "flush", int)()
     assert storage._rows.claim(FORMAT + key, 1.0) is not None
     assert list(chunks) == []
     assert response.extensions["pywats_cache"].stored

@@ -103,6 +103,16 @@ def test_what_one_fetched_the_other_finds(machine: Make, origin: Origin) -> None
     assert origin.count == 1
 
 
+def test_what_a_clock_of_the_future_dated_gives_way_for_all(
+    machine: Make, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = time.time
+    monkeypatch.setattr(time, "time", lambda: right() + 86_400.0)
+    machine().get("/a")
+    monkeypatch.setattr(time, "time", right)
+    assert [status(machine().get("/a")) for _ in range(3)] == ["miss", "hit", "hit"]
+
+
 def test_a_write_is_pushed_to_the_others(machine: Make) -> None:
     one, other = machine(max_lag=1000.0), machine()
     one.get("/a")

@@ -46,5 +46,6 @@ def test_under_simulated_windows_the_same_tests_pass(run: str, tmp_path: Path) -
         capture_output=True,
         text=True,
         check=False,
+        timeout=500,
     )
     assert ended.returncode == 0, ended.stdout[-20_000:] + ended.stderr[-5_000:]

@@ -104,6 +104,10 @@ class Engine(Lookups, Loading, Arrivals, Writes):
     ) -> Any:
         """What becomes of a read that is not a plain hit."""
         try:
+            if self.glance is not None and deadline is None and key not in self.storage.table.items:
+                found = self.with_news(self._glanced, request, prepared, key, now)
+                if found is not None:
+                    return found
             if self.blocks:  # other processes must not be asked under the lock
                 return self.with_news(self._looked, request, prepared, key, now, deadline)
             return self._looked(request, prepared, key, now, deadline)

@@ -6,6 +6,7 @@ stored response or none.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -28,8 +29,39 @@ NEWER = 0.001
 class Loading(Departures):
     """The part of the engine between an outer storage and memory."""
 
+    decode: Callable[..., bytes | None]
     looks_behind: bool = False
     """Whether there is a storage behind the memory."""
+
+    glance: Callable[..., StoredResponse | None] | None = None
+    """Looks into that storage at the cost of a lookup, where it can be looked into before anything is fetched."""
+
+    def _glanced(self, request: HttpRequest, prepared: Prepared, key: str, now: float) -> HttpResponse | None:
+        """The answer to a read that memory does not hold, if the outer storage has it fresh; else None.
+
+        No flight is opened for it, nobody is waited for, and nothing is claimed.
+        """
+        storage, decision = self.storage, prepared.decision
+        if prepared.refresh or prepared.ttl <= 0 or decision is None:
+            return None
+        assert self.glance is not None
+        entry = self.glance(prepared.key, self.decode, now)
+        if entry is None or entry.vary or entry.key != key:
+            return None
+        with storage.lock:
+            view = View(storage, prepared, key, now, self._owner)
+            if view.held is not None or key in storage.table.items:
+                return None
+            verdict = judge(self, request, prepared, entry, view)
+            if verdict.action != "answer" or verdict.refresh or not verdict.is_valid:
+                return None
+            storage.put(entry)
+            self._count("hit")
+            self.counters.tier += 1
+            entry.hits += 1
+            entry.valid_at, entry.ahead = view.epoch, decision.ahead(entry.ttl)
+        storage.represent(prepared.representation)
+        return self.answer(request, prepared, entry, "hit", verdict.reason, now - entry.began, form=verdict.form)
 
     def _look_behind(self, request: HttpRequest, prepared: Prepared, view: View, verdict: Verdict) -> Fetch:
         """A fetch that is never sent: it only looks into the outer storage. `verdict` is what else becomes of it."""

@@ -27,7 +27,7 @@ __all__ = ["annotate", "annotate_async"]
 
 
 def annotate(response: HttpResponse) -> None:
-    """Set `pywats_cache.status`, `.reason`, `.rule`, `.age` (seconds) and `.stored` on the span that is current.
+    """Set `pywats_cache.status`, `.reason`, `.rule`, `.age` (seconds, where known) and `.stored` on the current span.
 
     Does nothing without an outcome or without a recording span. No URL and no key is set.
     """

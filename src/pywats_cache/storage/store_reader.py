@@ -86,7 +86,7 @@ class Store:
 
     def entries(self, progress: Callable[[], object] = lambda: None) -> Iterator[Seen]:
         """All records, each checked whole, `progress` called after each. O(bytes stored)."""
-        now = this_moment(by_system=True)
+        now = this_moment(by_system=True, of_one_machine=self._look.rows.of_one_machine)
         for variant, data in self._look.records():
             yield self._seen(variant, data, now)
             progress()

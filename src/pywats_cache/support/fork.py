@@ -29,19 +29,23 @@ def renew_in_child(thing: _Renewable) -> None:
 
 
 _closable: weakref.WeakSet[_Closable] = weakref.WeakSet()
+_closable_first: weakref.WeakSet[_Closable] = weakref.WeakSet()
 _closed: list[_Closable] = []
 _one_fork = threading.Lock()
 """Two threads that fork at once would wait for each other's things."""
 
 
-def close_before_fork(thing: _Closable) -> None:
-    """Tell `thing` before and after each fork, while it lives: in its parent, and in the child before all renewals."""
-    _closable.add(thing)
+def close_before_fork(thing: _Closable, *, first: bool = False) -> None:
+    """Tell `thing` before and after each fork, while it lives: in its parent, and in the child before all renewals.
+
+    - `first`: before those that it uses, and which would wait for it.
+    """
+    (_closable_first if first else _closable).add(thing)
 
 
 def _before_fork() -> None:
     _one_fork.acquire()
-    _closed[:] = _closable
+    _closed[:] = [*_closable_first, *_closable]
     for thing in _closed:
         thing._before_fork()
 

@@ -65,7 +65,7 @@ def test_evictions_have_the_bound_that_was_reached(cached: Callable[..., Any], o
     for n in range(5):
         client.get(f"/{n}")
     assert measure(client.cache._engine).evictions == {"entries": 2, "bytes": 0}
-    origin.reply = {"content": b"x" * 7500}
+    origin.reply = {"content": b"x" * 7400}
     client.get("/large")
     assert measure(client.cache._engine).evictions == {"entries": 3, "bytes": 1}
 

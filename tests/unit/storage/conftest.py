@@ -23,6 +23,18 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def written_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file has each response before its caller does."""
+    save = SharedStorage.save
+
+    def saved(storage: SharedStorage, *arguments: Any) -> None:
+        save(storage, *arguments)
+        storage.flush()
+
+    monkeypatch.setattr(SharedStorage, "save", saved)
+
+
+@pytest.fixture
 def told() -> list[str]:
     """What was said of files set aside."""
     return []

@@ -20,6 +20,7 @@ from pywats_cache.storage.shared.record_clock import FAR_PAST, SETTLED, SLACK, M
 from pywats_cache.storage.shared.record_format import NO_BOOT, Record, pack, unpack
 from pywats_cache.storage.uses import Uses
 
+pytestmark = pytest.mark.usefixtures("written_at_once")
 HOUR, DAY = 3600.0, 86_400.0
 JUMPS = [HOUR, 10 * HOUR, 3 * DAY, 400 * DAY]
 HERE, THERE = b"h" * 16, b"t" * 16
@@ -70,6 +71,16 @@ def test_soon_after_boot_an_ended_use_is_not_believed() -> None:
     assert age_of(record, at(3 * DAY, since_boot=SETTLED - 1, boot=HERE)) is None
     assert age_of(record, at(3 * DAY, since_boot=SETTLED, boot=HERE)) == 3 * DAY
     assert age_of(record, at(1.5 * HOUR, since_boot=1.0, boot=HERE)) == 1.5 * HOUR
+
+
+def test_soon_after_boot_nothing_of_an_earlier_run_is_believed_to_be_young() -> None:
+    """Many machines start with the time at which they were stopped."""
+    record = record_of(1000.0, boot=THERE, use=DAY)
+    now = Moment(1010.0, HERE, SETTLED - 1, of_one_machine=True)
+    assert age_of(record, now) is None
+    assert age_of(record, now._replace(since_boot=SETTLED)) == 10.0
+    assert age_of(record, now._replace(of_one_machine=False)) == 10.0, "another machine, which runs now"
+    assert age_of(record, now._replace(boot=THERE, since_boot=10.0)) == 10.0
 
 
 def test_what_ended_its_use_years_ago_was_dated_by_a_wrong_clock() -> None:
@@ -150,6 +161,29 @@ def test_a_clock_that_jumps_drops_nothing_and_makes_nothing_fresh(
         else:
             assert found.status in ("revalidated", "miss")
     machine.wrong = 0.0
+
+
+def test_what_a_clock_of_the_future_dated_gives_way_for_every_process(
+    process: Make, origin: Any, machine: SimpleNamespace
+) -> None:
+    machine.wrong = DAY
+    process(Controller(ttl=60.0)).get("/a")
+    machine.wrong = 0.0
+    assert outcome(process(Controller(ttl=60.0)).get("/a"))[0] == "miss"
+    assert outcome(process(Controller(ttl=60.0)).get("/a")) == ("hit", "fresh")
+
+
+def test_a_machine_that_starts_with_the_time_of_its_stop_revives_nothing(
+    process: Make, origin: Any, machine: SimpleNamespace
+) -> None:
+    process(Controller(ttl=60.0)).get("/a")
+    machine.later = HOUR
+    machine.wrong = -HOUR
+    machine.reboot()
+    stale = process(Controller(ttl=60.0, offline="only")).get("/a").extensions["pywats_cache"]
+    assert (stale.status, stale.age) == ("stale", None)
+    assert outcome(process(Controller(ttl=60.0)).get("/a"))[0] == "miss"
+    assert outcome(process(Controller(ttl=60.0)).get("/a")) == ("hit", "fresh"), "of this run"
 
 
 def test_an_answer_of_no_known_age_tells_no_age(process: Make, origin: Any, machine: SimpleNamespace) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import random
+import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from pywats_cache.storage.shared.backend import Row
-from pywats_cache.storage.sqlite.records import ROW_BYTES, SqliteRecords
+from pywats_cache.storage.sqlite.database import LOG_BYTES
+from pywats_cache.storage.sqlite.records import ROW_BYTES, SLICE, SqliteRecords
 
 NOW = 1_000_000.0
 
@@ -131,3 +133,104 @@ def test_the_file_shrinks_again(make: Callable[..., SqliteRecords], tmp_path: Pa
         records.put(row("new", wall=NOW + 20 + n), NOW + 20 + n)
     records.close()
     assert (tmp_path / "r.db").stat().st_size < full / 2
+
+
+# ── clear ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_clear_takes_out_what_was_there_slice_by_slice_and_nothing_that_came_later(
+    make: Callable[..., SqliteRecords],
+) -> None:
+    records = make(max_entries=1000)
+    records.put_all([row(str(n)) for n in range(2 * SLICE + 5)], NOW)
+    records.clear()
+    assert records.totals()[0] == SLICE + 5
+    records.put_all([row("0", b"new", wall=NOW + 1), row("new")], NOW)
+    while records.clear_slice():
+        pass
+    assert records.totals()[0] == 2
+    assert names(records, "0", "1", "new") == ["0", "new"]
+
+
+def test_another_process_goes_on_with_a_clear_that_was_broken_off(make: Callable[..., SqliteRecords]) -> None:
+    records = make(max_entries=1000)
+    records.put_all([row(str(n)) for n in range(3 * SLICE)], NOW)
+    records.clear()
+    records.close()
+    other = make(max_entries=1000)
+    other.put(row("new"), NOW)
+    while other.clear_slice():
+        pass
+    assert other.totals()[0] == 1
+    assert names(other, "new") == ["new"]
+
+
+def test_the_bounds_hold_while_a_clear_is_under_way(make: Callable[..., SqliteRecords]) -> None:
+    records = make(max_entries=2 * SLICE)
+    records.put_all([row(str(n)) for n in range(2 * SLICE)], NOW)
+    records.clear()
+    for n in range(3 * SLICE):
+        records.put(row(f"new{n}"), NOW)
+        assert records.totals()[0] <= 2 * SLICE
+    assert len(names(records, *(f"new{n}" for n in range(3 * SLICE)))) == 2 * SLICE
+    while records.clear_slice():
+        pass
+    assert records.totals()[0] == 2 * SLICE
+
+
+def test_a_file_of_the_version_before_is_cleared_too(make: Callable[..., SqliteRecords], tmp_path: Path) -> None:
+    records = make()
+    records.put(row("a"), NOW)
+    connection = sqlite3.connect(tmp_path / "r.db")
+    assert connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'cleared'").fetchone() == (0,)
+    connection.close()
+    records.clear()
+    assert records.totals() == (0, 0)
+
+
+def test_the_room_of_what_was_cleared_is_given_back(make: Callable[..., SqliteRecords], tmp_path: Path) -> None:
+    records = make(max_entries=1000, max_bytes=1 << 30)
+    records.put_all([row(str(n), bytes(10_000)) for n in range(300)], NOW)
+    records.clear()
+    while records.clear_slice():
+        pass
+    records.close()
+    assert os.path.getsize(tmp_path / "r.db") < 1_000_000
+
+
+# ── many at a time ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_of_several_of_one_variant_the_one_that_began_last_stays(make: Callable[..., SqliteRecords]) -> None:
+    records = make()
+    rows = [row("a", b"1"), row("a", b"3", epoch=3), row("a", b"2", epoch=2), row("b")]
+    assert records.put_all(rows, NOW) == 2
+    assert records.get("a") == [("a", b"3")]
+    assert records.totals() == (2, 2 * (ROW_BYTES + 1))
+
+
+def test_of_more_than_fits_the_last_ones_stay(make: Callable[..., SqliteRecords]) -> None:
+    records = make(max_entries=3)
+    records.put(row("old"), NOW)
+    assert records.put_all([row(str(n)) for n in range(5)], NOW) == 3
+    assert names(records, "old", *map(str, range(5))) == ["2", "3", "4"]
+    assert records.totals()[0] == 3
+
+
+def test_what_took_the_place_of_a_useless_record_stays(make: Callable[..., SqliteRecords]) -> None:
+    records = make()
+    records.put_all([row("a", b"new"), row("b", b"old")], NOW)
+    records.put_all([], NOW, [("a", "a", b"old"), ("b", "b", b"old"), ("c", "c", b"old")])
+    assert names(records, "a", "b") == ["a"]
+    assert records.totals() == (1, ROW_BYTES + 3)
+
+
+def test_what_is_deleted_is_not_overwritten_and_the_log_is_kept_for_the_next_time(
+    make: Callable[..., SqliteRecords],
+) -> None:
+    records = make()
+    records.put(row("a"), NOW)
+    for file in (records._file, records._writer):
+        pragma = lambda name: lambda connection: connection.execute(f"PRAGMA {name}").fetchone()[0]  # noqa: E731
+        assert file.read(pragma("secure_delete")) == 0
+        assert file.read(pragma("journal_size_limit")) == LOG_BYTES

@@ -15,6 +15,7 @@ import pytest
 from shared_clients import POSTED, RFC, Make, status
 
 from pywats_cache import Controller, MemoryStorage, SharedStorage
+from pywats_cache.coherence.single_flight import FlightTable
 from pywats_cache.storage.shared import record_clock
 from pywats_cache.testing import FakeClock
 
@@ -139,6 +140,7 @@ def test_ages_count_from_the_fetch_of_the_other_process(
     assert status(process(Controller(ttl=60.0)).get("/a")) == "miss"
 
 
+@pytest.mark.usefixtures("written_at_once")
 def test_a_wall_clock_that_was_set_back_revives_nothing(
     process: Make, origin: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,7 +151,6 @@ def test_a_wall_clock_that_was_set_back_revives_nothing(
     assert status(process(controller).get("/a")) == "miss"  # a negative age: it is asked for again, and kept
     monkeypatch.setattr(time, "time", lambda: real() + 100.0)
     process(controller).get("/other")
-    assert status(process(controller).get("/a")) == "miss"
     monkeypatch.setattr(time, "time", lambda: real() + 20.0)
     assert 20.0 <= process(controller).get("/a").extensions["pywats_cache"].age < 60.0  # it is not dropped either
     monkeypatch.setattr(record_clock, "uptime", lambda: uptime() + 61.0)
@@ -282,3 +283,46 @@ def test_an_explanation_sees_what_another_process_stored(process: Make, origin: 
     assert len(other.cache.storage._rows.get(found.key or "")) == 0  # it has another name: the variant's
     assert other.cache.stats.requests == 0
     assert other.cache.stats.entries == 0
+
+
+# ── a look into the file before anything is fetched ───────────────────────────────────────────────────────────────
+
+
+def test_what_the_file_holds_answers_without_a_flight_and_without_a_claim(
+    process: Make, origin: Any, store: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = store(memory=MemoryStorage(max_entries=1))
+    client = process(storage=storage)
+    first = client.get("/a")
+    client.get("/b")
+    storage.flush()
+    monkeypatch.setattr(storage._records, "claim", pytest.fail)
+    monkeypatch.setattr(FlightTable, "add", lambda *_: pytest.fail("a flight"))
+    again = client.get("/a")
+    assert (status(again), again.text) == ("hit", first.text)
+    assert client.cache.stats.tier_hits == 1
+    assert client.cache.stats.hits == 1
+    assert origin.count == 2
+
+
+@pytest.mark.parametrize("how", ["written to", "too old", "refresh", "a variant"])
+def test_what_may_not_answer_is_fetched(process: Make, origin: Any, store: Make, how: str) -> None:
+    storage = store(memory=MemoryStorage(max_entries=1))
+    client = process(storage=storage)
+    if how == "a variant":
+        origin.reply = {"headers": {"Vary": "X-Kind"}}
+    client.get("/tagged")
+    client.get("/b")
+    storage.flush()
+    asked: dict[str, Any] = {}
+    if how == "written to":
+        process().put("/w")
+    elif how == "too old":
+        asked = {"headers": {"Cache-Control": "max-age=0"}}
+    elif how == "refresh":
+        asked = {"extensions": {"pywats_cache": {"refresh": True}}}
+    else:
+        asked = {"headers": {"X-Kind": "2"}}
+    before = origin.count
+    assert status(client.get("/tagged", **asked)) != "hit"
+    assert origin.count == before + 1

@@ -301,6 +301,7 @@ def test_what_others_put_in_its_place_is_left_alone_until_it_is_gone(
 ) -> None:
     one = process()
     one.get("/a")
+    one.cache.storage.flush()
     path = tmp_path / f"c.db{part}"
     path.unlink()
     if what == "a link":

@@ -85,7 +85,7 @@ def test_nor_what_another_process_has_open(path: Path, how: str) -> None:
         process.stdout.readline()
         with pytest.raises(PermissionError):
             REFUSED[how](path)
-        process.communicate(b"\n")
+        process.communicate(b"\n", timeout=60)
     REFUSED[how](path)
 
 
@@ -144,7 +144,7 @@ def test_a_loop_knows_no_signals_and_no_readers() -> None:
 
 def test_processes_that_it_starts_are_simulated_too(tmp_path: Path) -> None:
     code = "from pywats_cache.storage.sqlite import database as d; print(d.os.name, hasattr(d.os, 'fork'))"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True, timeout=60)
     assert found.stdout.split() == ["nt", "False"]
     assert pywats_cache.__name__  # imported, and with it all that a name of the root needs
     assert threading.main_thread().is_alive()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from ..shared.backend import OPEN, Row
+from ..shared.backend import OPEN, Row, Useless
+from ..shared.record_clock import SLACK
 from .ledger import failure
 
 __all__ = ["RedisRows"]
@@ -20,7 +21,7 @@ SCAN = 500
 """Names asked for at one time."""
 _PUT = """
 local order = redis.call('HGET', KEYS[1], 'o' .. ARGV[1])
-if order and order > ARGV[2] then return 0 end
+if order and order > ARGV[2] and string.sub(order, 21) <= ARGV[6] then return 0 end
 if redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[5]) * 2 then redis.call('DEL', KEYS[1]) end
 redis.call('HSET', KEYS[1], 'd' .. ARGV[1], ARGV[3], 'o' .. ARGV[1], ARGV[2])
 if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[4]) then redis.call('PEXPIRE', KEYS[1], ARGV[4]) end
@@ -44,6 +45,9 @@ class RedisRows:
     Every method raises StorageError when the server does not answer in time.
     """
 
+    claims_without_io = False
+    of_one_machine = False
+
     def __init__(self, client: Any, prefix: str) -> None:
         self._client = client
         self._prefix = prefix
@@ -63,17 +67,24 @@ class RedisRows:
             raise failure(error, type(error).__name__) from None
 
     def put(self, row: Row, now: float) -> bool:
-        """Store `row`, unless what is there began its fetch later."""
+        """Store `row`, unless what is there began its fetch later, by a clock that can be right."""
         left = int(min(row.expires - now, LONGEST) * 1000)
         if left <= 0:
             return False
         order = f"{row.epoch:020d}{row.wall:020.6f}"
+        latest = f"{now + SLACK:020.6f}"
         try:
-            return bool(self._put(keys=[self._name(row.key)], args=[row.variant, order, row.data, left, MAX_VARIANTS]))
+            arguments = [row.variant, order, row.data, left, MAX_VARIANTS, latest]
+            return bool(self._put(keys=[self._name(row.key)], args=arguments))
         except Exception as error:  # noqa: BLE001 - and not as the cause: see `failure`
             raise failure(error, type(error).__name__) from None
 
-    def remove(self, variants: list[tuple[str, str]]) -> None:
+    def put_all(self, rows: list[Row], now: float, useless: Sequence[Useless] = ()) -> int:
+        """`put` for many, after what is `useless` was taken out. Returns how many were stored."""
+        self.remove([(key, variant) for key, variant, _ in useless])
+        return sum([self.put(row, now) for row in rows])
+
+    def remove(self, variants: Sequence[tuple[str, str]]) -> None:
         """Take out records that nobody can use any more."""
         try:
             for key, variant in variants:
@@ -106,6 +117,13 @@ class RedisRows:
             if self._client.set(name, token, nx=True, px=int(seconds * 1000)):
                 return token
             return OPEN if self._client.get(name) == OPEN.encode() else None
+        except Exception as error:  # noqa: BLE001 - and not as the cause: see `failure`
+            raise failure(error, type(error).__name__) from None
+
+    def is_claimed(self, key: str) -> bool:
+        """Whether another process has the right."""
+        try:
+            return self._client.get(f"{self._prefix}:claim:{key}") not in (None, OPEN.encode())
         except Exception as error:  # noqa: BLE001 - and not as the cause: see `failure`
             raise failure(error, type(error).__name__) from None
 

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from ...errors import StorageError
 
-__all__ = ["EPOCH", "LOST", "OPEN", "Change", "Delta", "Known", "LaterVersionError", "Ledger", "Row", "Rows", "Window"]
+__all__ = [
+    "EPOCH",
+    "LOST",
+    "OPEN",
+    "Change",
+    "Delta",
+    "Job",
+    "Known",
+    "LaterVersionError",
+    "Ledger",
+    "Row",
+    "Rows",
+    "Useless",
+    "Window",
+]
 
 
 class LaterVersionError(StorageError):
@@ -116,8 +130,33 @@ class Row(NamedTuple):
     expires: float
 
 
+Useless = tuple[str, str, bytes]
+
+
+class Job(NamedTuple):
+    """What is written of one fetch.
+
+    - `row`: makes its record, or None if that would be of no use any more.
+    - `useless`: records that nobody can use any more, each by key, variant and data: what took its place stays.
+    - `key`, `token`, `open_for`: the right to fetch that is given back afterwards; see `Rows.release`.
+    """
+
+    key: str
+    row: Callable[[], Row | None] | None = None
+    useless: Sequence[Useless] = ()
+    token: str | None = None
+    open_for: float = 0.0
+
+
 class Rows(Protocol):
-    """Where the records are kept for all processes. Every method raises StorageError if that fails."""
+    """Where the records are kept for all processes. Every method raises StorageError or OSError if that fails.
+
+    - `of_one_machine`: nobody writes them on another machine.
+    - `claims_without_io`: whether claims cost so little that an event loop may ask for them, and often.
+    """
+
+    of_one_machine: bool
+    claims_without_io: bool
 
     def get(self, key: str) -> list[tuple[str, bytes]]:
         """The variants of `key` and their data."""
@@ -125,7 +164,10 @@ class Rows(Protocol):
     def put(self, row: Row, now: float) -> bool:
         """Store `row`, unless what is there began its fetch later or it can never fit. `now` is wall time."""
 
-    def remove(self, variants: list[tuple[str, str]]) -> None:
+    def put_all(self, rows: list[Row], now: float, useless: Sequence[Useless] = ()) -> int:
+        """`put` for many, after what is `useless` was taken out. Returns how many were stored."""
+
+    def remove(self, variants: Sequence[tuple[str, str]]) -> None:
         """Take out records that nobody can use any more, each given by key and variant."""
 
     def clear(self) -> None:
@@ -133,6 +175,9 @@ class Rows(Protocol):
 
     def claim(self, key: str, seconds: float) -> str | None:
         """The right to fetch `key` for all, as a token, for so long; OPEN; or None: another process has it."""
+
+    def is_claimed(self, key: str) -> bool:
+        """Whether it is worth while to wait: another process has the right, as far as can be seen at little cost."""
 
     def prolong(self, key: str, token: str, seconds: float) -> None:
         """Let the right end `seconds` from now, be that later or sooner than before, if `token` still has it."""

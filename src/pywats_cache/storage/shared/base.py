@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.to_thread
 
+from ...coherence.epochs import Coherence
 from ...coherence.single_flight import SOLITARY_SECONDS
 from ...errors import ConfigurationTypeError, StorageError
 from ...support.checks import seconds
@@ -19,20 +20,19 @@ from ...support.clock import monotonic
 from ...support.showing import printable, shown
 from ..compression import squeeze
 from ..memory import MemoryStorage
-from .backend import OPEN, Row
-from .coherence import SharedCoherence
+from .backend import OPEN, Job, Row
+from .coherence import CHECK, SharedCoherence
 from .record_clock import age_of, this_moment
 from .record_format import FORMAT, LaterRecordError, pack, unpack
 
 if TYPE_CHECKING:
     from ..entry import StoredResponse
     from ..outer import OuterFetch
-    from ..uses import Uses
-    from .backend import Ledger, Rows
+    from .backend import Ledger, Rows, Useless
     from .record_clock import Moment
     from .record_format import Record
 
-__all__ = ["REVALIDATE_FOR", "SharingStorage", "why_unusable"]
+__all__ = ["CLAIM_SECONDS", "REVALIDATE_FOR", "SHORT_PAUSE", "SharingStorage", "size_of", "why_unusable"]
 
 logger: logging.Logger = logging.getLogger("pywats_cache.storage.shared")
 
@@ -45,6 +45,8 @@ REVALIDATE_FOR = 86_400.0
 """A day: what a station asked for in one shift it asks for again in the next, and a 304 costs no body."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.05
 """Seconds between two looks while another process fetches."""
+SHORT_PAUSE, SHORT_PART = 0.001, 1 / 500
+"""The same where a look costs next to nothing: so long, or so large a part of the time waited."""
 Decode = Callable[[list[tuple[bytes, bytes, bytes]], bytes], bytes | None]
 
 
@@ -87,7 +89,7 @@ class SharingStorage:
         self._secret = secret
         self._name = name
         self._instance = uuid.uuid4().hex
-        self._warned = float("-inf")
+        self._warned = self._checked_until = float("-inf")
         self.memory.share(self._new_coherence)
         if secret is not None:
             self.memory.secret = secret
@@ -102,26 +104,59 @@ class SharingStorage:
 
         While another process fetches the same, it waits for that, up to the patience of the fetch.
         """
-        began, pause = time.monotonic(), FIRST_PAUSE
+        waiting = _Waiting(fetch, self._rows)
         while True:
-            found, waits = self._look(fetch, decode, now + time.monotonic() - began)
-            left = fetch.patience - (time.monotonic() - began)
-            if not waits or left <= 0:
+            found, waits = self._look(fetch, decode, now + waiting.elapsed())
+            if not waits:
                 return found
-            time.sleep(min(pause, left))
-            pause = min(pause * 1.5, LONGEST_PAUSE)
+            while waits:
+                pause = waiting.pause()
+                if not pause:
+                    return found
+                time.sleep(pause)
+                waits = self._is_claimed(fetch)
 
     async def aload(self, fetch: OuterFetch, decode: Decode, now: float) -> list[StoredResponse]:
         """`load` for an event loop: I/O in a worker thread, waiting in none."""
-        began, pause = time.monotonic(), FIRST_PAUSE
+        waiting = _Waiting(fetch, self._rows)
         while True:
-            elapsed = time.monotonic() - began
-            found, waits = await anyio.to_thread.run_sync(self._look, fetch, decode, now + elapsed)
-            left = fetch.patience - (time.monotonic() - began)
-            if not waits or left <= 0:
+            found, waits = await anyio.to_thread.run_sync(self._look, fetch, decode, now + waiting.elapsed())
+            if not waits:
                 return found
-            await anyio.sleep(min(pause, left))
-            pause = min(pause * 1.5, LONGEST_PAUSE)
+            while waits:
+                pause = waiting.pause()
+                if not pause:
+                    return found
+                await anyio.sleep(pause)
+                if self._rows.claims_without_io:
+                    waits = self._is_claimed(fetch)
+                else:
+                    waits = await anyio.to_thread.run_sync(self._is_claimed, fetch)
+
+    glances = False
+    """Whether `glance` costs so little that it comes before everything else."""
+
+    def glance(self, key: str, decode: Decode, now: float) -> StoredResponse | None:
+        """The only variant stored under `key`, if it may still be used. Blocks for I/O."""
+        if self._secret is None:
+            return None
+        try:
+            self._check_ledger()
+            rows = self._rows.get(FORMAT + key)
+            if len(rows) == 1:
+                return self._entry(*rows[0], decode, now, self._moment())
+        except (LaterRecordError, _UselessError):  # who fetches sees to it
+            pass
+        except Exception as error:  # noqa: BLE001 - a cache failure never fails a request
+            self._failed("reading", error)
+        return None
+
+    def _is_claimed(self, fetch: OuterFetch) -> bool:
+        try:
+            return self._rows.is_claimed(FORMAT + fetch.key)
+        except Exception as error:  # noqa: BLE001 - the next look tells
+            self._failed("reading", error)
+            return False
 
     def _look(self, fetch: OuterFetch, decode: Decode, now: float) -> tuple[list[StoredResponse], bool]:
         """What is stored, and whether to look again because another process fetches it."""
@@ -130,11 +165,12 @@ class SharingStorage:
             return found, False
         key = FORMAT + fetch.key
         try:
-            if not self._ledger.is_in_place():
-                self._coherence.doubt()
+            self._check_ledger()
             found = self._read(key, decode, now)
-            if self._spare(fetch, found, now) or not fetch.is_shared:
+            if self._spare(fetch, found, now):
                 return found, False
+            if not fetch.is_shared:
+                return self._read(key, decode, now) if self._await_record(key) else found, False
             token = self._rows.claim(key, CLAIM_SECONDS)
             if token is None:
                 return found, True
@@ -147,13 +183,25 @@ class SharingStorage:
             self._failed("reading", error)
         return found, False
 
+    def _check_ledger(self) -> None:
+        """Four times a second: whether the other processes still use the same ledger."""
+        now = time.monotonic()
+        if now >= self._checked_until:
+            if not self._ledger.is_in_place():
+                self._coherence.doubt()
+            self._checked_until = now + CHECK
+
     @staticmethod
     def _spare(fetch: OuterFetch, found: list[StoredResponse], now: float) -> bool:
         return any(fetch.is_spared_by(entry, now) for entry in found)
 
+    def _await_record(self, key: str) -> bool:
+        """Wait for a record that is about to be committed. Whether there was one."""
+        return False
+
     def _read(self, key: str, decode: Decode, now: float) -> list[StoredResponse]:
         found: list[StoredResponse] = []
-        outdated: list[tuple[str, str]] = []
+        outdated: list[Useless] = []
         moment: Moment | None = None
         for variant, data in self._rows.get(key):
             moment = moment or self._moment()
@@ -162,58 +210,105 @@ class SharingStorage:
             except LaterRecordError as error:
                 self._notice(f"{self._name} holds {error}; it is left alone, and fetched anew here")
             except _UselessError:
-                outdated.append((key, variant))
+                outdated.append((key, variant, data))
             else:
                 if entry is not None:
                     found.append(entry)
         if outdated:
-            self._rows.remove(outdated)
+            self._keep(Job(key, useless=outdated), 0)
         return found
 
     def save(self, fetch: OuterFetch, now: float) -> None:
         """Write what was stored of `fetch`, if anything was, and let others fetch it again. Blocks for I/O."""
-        entry = fetch.stored
-        generation = self._coherence.generation
-        try:
-            if entry is not None and self._secret is not None and generation is not None:
-                moment, ago = self._moment(), now - entry.began
-                uses = fetch.uses(self.revalidate_for)
-                left = entry.ttl + uses.longest - ago
-                if left > 0:
-                    self._put(fetch.key, entry, now, moment, uses, generation)
-        except Exception as error:  # noqa: BLE001 - a cache failure never fails a request
-            self._failed("writing", error)
-        if fetch.claim is not None:
-            try:
-                self._release(fetch)
-            except Exception as error:  # noqa: BLE001 - it ends by itself
-                self._failed("writing", error)
-
-    def _put(self, key: str, entry: StoredResponse, now: float, moment: Moment, uses: Uses, generation: str) -> None:
-        ago = now - entry.began
-        packed = squeeze(entry)
-        if packed is not None:
-            self.memory.saved_bytes += len(entry.raw) - len(packed)
-        data = pack(
-            entry,
-            wall=moment.wall - ago,
-            generation=generation,
-            writer=self._instance,
-            key=self._secret or b"",
-            packed=packed,
-            uses=uses,
-            boot=moment.boot,
-            since_boot=moment.since_boot - ago,
-        )
-        fetched = moment.wall - (now - entry.fetched)
-        ends = moment.wall - ago + entry.ttl + uses.longest
-        self._rows.put(Row(FORMAT + key, FORMAT + entry.key, data, entry.epoch, fetched, ends), moment.wall)
+        job = self._job(fetch, now)
+        if job is not None:
+            self._keep(job, size_of(fetch))
 
     async def asave(self, fetch: OuterFetch, now: float) -> None:
         """`save` in a worker thread, to its end even if cancelled."""
         if fetch.stored is not None or fetch.claim is not None:
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(self.save, fetch, now)
+
+    def _job(self, fetch: OuterFetch, now: float) -> Job | None:
+        """What is to be written of `fetch`, and given back; None: nothing."""
+        token, fetch.claim = fetch.claim, None
+        if token is None and fetch.stored is None:
+            return None
+        row = None
+        try:
+            row = self._packer(fetch, now)
+        except Exception as error:  # noqa: BLE001 - a cache failure never fails a request
+            self._failed("writing", error)
+        return Job(
+            FORMAT + fetch.key,
+            row=row,
+            token=token,
+            # Nobody queues for what cannot be shared.
+            open_for=SOLITARY_SECONDS if fetch.is_uncacheable else 0.0,
+        )
+
+    def _packer(self, fetch: OuterFetch, now: float) -> Callable[[], Row | None] | None:
+        """A function that makes the record of what was stored, later perhaps; None if there is nothing to keep."""
+        entry, key, secret = fetch.stored, FORMAT + fetch.key, self._secret
+        if entry is None or secret is None:
+            return None
+        moment, ago, coherence = self._moment(), now - entry.began, self._coherence
+        uses = fetch.uses(self.revalidate_for)
+        ends = entry.ttl + uses.longest
+        fetched = moment.wall - (now - entry.fetched)
+        if ends <= ago:
+            return None
+
+        def row() -> Row | None:
+            generation = coherence.generation
+            # By what is known already: whoever reads the record asks the ledger.
+            if generation is None or Coherence.last_dirtied(coherence, entry.tags) > entry.epoch:
+                return None  # a write came since, so nobody would use it
+            packed = squeeze(entry)
+            if packed is not None:
+                self.memory.saved_bytes += len(entry.raw) - len(packed)
+            data = pack(
+                entry,
+                wall=moment.wall - ago,
+                generation=generation,
+                writer=self._instance,
+                key=secret,
+                packed=packed,
+                uses=uses,
+                boot=moment.boot,
+                since_boot=moment.since_boot - ago,
+            )
+            return Row(key, FORMAT + entry.key, data, entry.epoch, fetched, moment.wall - ago + ends)
+
+        return row
+
+    def _keep(self, job: Job, size: int) -> None:
+        """Do `job`, now or soon; it keeps about so many bytes alive."""
+        self._do([job])
+
+    def _do(self, jobs: list[Job]) -> None:
+        """Write the records of `jobs` in one transaction, and then give back what they have claimed."""
+        try:
+            rows = [row for row in map(self._row, jobs) if row is not None]
+            useless = [variant for job in jobs for variant in job.useless]
+            if rows or useless:
+                self._rows.put_all(rows, self._moment().wall, useless)
+        except Exception as error:  # noqa: BLE001 - a cache failure never fails a request
+            self._failed("writing", error)
+        for job in jobs:
+            if job.token is not None:
+                try:
+                    self._rows.release(job.key, job.token, job.open_for)
+                except Exception as error:  # noqa: BLE001 - it ends by itself
+                    self._failed("writing", error)
+
+    def _row(self, job: Job) -> Row | None:
+        try:
+            return None if job.row is None else job.row()
+        except Exception as error:  # noqa: BLE001 - nor does one that cannot be packed lose the others
+            self._failed("writing", error)
+            return None
 
     def lend(self, fetch: OuterFetch, seconds: float) -> None:
         """Let the claim of `fetch` end `seconds` from now, if it has not ended. Blocks for I/O."""
@@ -230,8 +325,7 @@ class SharingStorage:
     def _release(self, fetch: OuterFetch) -> None:
         token, fetch.claim = fetch.claim, None
         if token is not None:
-            # Nobody queues for what cannot be shared.
-            self._rows.release(FORMAT + fetch.key, token, SOLITARY_SECONDS if fetch.is_uncacheable else 0.0)
+            self._rows.release(FORMAT + fetch.key, token, 0.0)
 
     def peek(self, key: str, decode: Decode, now: float) -> list[StoredResponse]:
         """What is stored under `key`, dirtied and expired records too; for explanations. Nothing changes. Blocks."""
@@ -290,7 +384,7 @@ class SharingStorage:
         return nan if age is None else now - age
 
     def _moment(self) -> Moment:
-        return this_moment(by_system=self.memory.is_timed_by(monotonic))
+        return this_moment(by_system=self.memory.is_timed_by(monotonic), of_one_machine=self._rows.of_one_machine)
 
     @property
     def _coherence(self) -> SharedCoherence:
@@ -337,6 +431,34 @@ class SharingStorage:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._name!r}, {self.memory!r})"
+
+
+class _Waiting:
+    """How long a fetch waits for another process, and when it looks again."""
+
+    def __init__(self, fetch: OuterFetch, rows: Rows) -> None:
+        self._began = time.monotonic()
+        self._fetch = fetch
+        self._is_cheap = rows.claims_without_io
+        self._pause = FIRST_PAUSE
+
+    def elapsed(self) -> float:
+        return time.monotonic() - self._began
+
+    def pause(self) -> float:
+        """Seconds until the next look; 0.0: it has waited long enough."""
+        elapsed = self.elapsed()
+        if self._is_cheap:
+            pause = max(SHORT_PAUSE, elapsed * SHORT_PART)
+        else:
+            pause, self._pause = self._pause, min(self._pause * 1.5, LONGEST_PAUSE)
+        return max(0.0, min(pause, self._fetch.patience - elapsed))
+
+
+def size_of(fetch: OuterFetch) -> int:
+    """About how many bytes are kept alive until `fetch` is written."""
+    entry = fetch.stored
+    return 0 if entry is None else len(entry.raw) + len(entry.content)
 
 
 class _UselessError(Exception):

@@ -34,11 +34,15 @@ FAR_PAST = 365 * 86_400.0
 
 
 class Moment(NamedTuple):
-    """Now, by the clocks that processes have in common. Without `boot` the seconds since boot are not compared."""
+    """Now, by the clocks that processes have in common. Without `boot` the seconds since boot are not compared.
+
+    - `of_one_machine`: who wrote a record in another run of a machine wrote it in an earlier run of this one.
+    """
 
     wall: float
     boot: bytes
     since_boot: float
+    of_one_machine: bool = False
 
 
 @cache
@@ -55,9 +59,9 @@ def uptime() -> float:
     return monotonic()
 
 
-def this_moment(*, by_system: bool) -> Moment:
+def this_moment(*, by_system: bool, of_one_machine: bool = False) -> Moment:
     """Now. `by_system`: records are dated by the system's clock, and not by one that a test moves."""
-    return Moment(time.time(), _boot() if by_system else NO_BOOT, uptime())
+    return Moment(time.time(), _boot() if by_system else NO_BOOT, uptime(), of_one_machine)
 
 
 def is_settled(since_boot: float) -> bool:
@@ -76,6 +80,8 @@ def age_of(record: Record, now: Moment) -> float | None:
         if age >= servable > since:
             return None
         age = max(age, since)
+    elif now.of_one_machine and record.boot != NO_BOOT != now.boot and not is_settled(now.since_boot):
+        return None  # many machines start with the time at which they were stopped
     elif age >= servable and (age - record.useful >= FAR_PAST or not is_settled(now.since_boot)):
         return None
     return max(age, 0.0)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ...errors import MissingStoreError, StorageError
 from ...support.files import patiently, remove, remove_left
@@ -28,6 +28,11 @@ _orphans: list[sqlite3.Connection] = []
 MAKING_SECONDS = 10.0
 """After this long the process that makes a database is taken for dead."""
 MAKING_PATIENCE = 0.25
+LOG_BYTES = 8 << 20
+"""How much of the log is kept. SQLite lets it grow to 4 MB between two checkpoints; if it were cut off below that each
+time, it would have to grow anew, and to make a growing file durable takes a third longer."""
+CHECK = 0.25
+"""Seconds between two looks at whether the file is still there, for those who ask often."""
 FORK_PATIENCE = 5.0
 """Seconds a fork waits for a statement under way."""
 
@@ -77,6 +82,7 @@ class SqliteFile:
         self._was_ours: os.stat_result | None = None
         """The last file that was certainly ours."""
         self._connection: sqlite3.Connection | None = None
+        self._asked_until = float("-inf")
         self._opened: os.stat_result | None = None
         self._lock = threading.RLock()
         self._depth = 0
@@ -92,6 +98,26 @@ class SqliteFile:
     def read(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         """`work` within one snapshot."""
         return self._transaction("BEGIN", work)
+
+    def ask(self, statement: str, *parameters: object) -> list[Any]:
+        """The rows of one statement that only reads: by itself it is a snapshot, so it needs no transaction.
+
+        Four times a second it is looked at whether the file is still the one at `path`.
+        """
+        now = time.monotonic()
+        with self._lock:
+            connection = self._connection
+            if connection is not None and now < self._asked_until and not self._depth:
+                self._depth += 1
+                try:
+                    return connection.execute(statement, parameters).fetchall()
+                except sqlite3.Error:  # the ordinary way sees to it
+                    pass
+                finally:
+                    self._depth -= 1
+            rows = self.read(lambda opened: opened.execute(statement, parameters).fetchall())
+            self._asked_until = now + CHECK
+            return rows
 
     def write(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         """`work` within a transaction that excludes every other writer, committed when it returns."""
@@ -182,7 +208,10 @@ class SqliteFile:
             return self._open()
         self._was_ours = self._opened
         connection.execute(f"PRAGMA synchronous={'FULL' if self._durable else 'NORMAL'}")
-        connection.execute("PRAGMA journal_size_limit=1048576")
+        connection.execute(f"PRAGMA journal_size_limit={LOG_BYTES}")
+        # Some builds of SQLite overwrite what is deleted. That makes an eviction three times as dear, and nothing
+        # promises it: see SECURITY.md.
+        connection.execute("PRAGMA secure_delete=OFF")
         return connection
 
     def _may_be_ours(self) -> bool:

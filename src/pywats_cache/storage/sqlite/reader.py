@@ -32,6 +32,7 @@ class SqliteLook:
     """The store at `path`; `bounds` are those of its URL. See `Look`."""
 
     kind = "sqlite"
+    of_one_machine = True
 
     def __init__(self, path: str, bounds: dict[str, Any]) -> None:
         self._path: Path = resolved(path)

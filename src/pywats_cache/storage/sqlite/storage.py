@@ -2,28 +2,47 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
 
 from ...errors import ConfigurationError, ConfigurationTypeError, StorageError
 from ...support.checks import whole
 from ...support.showing import looks_like_url, shown, shown_path
 from ..memory import MemoryStorage
-from ..shared.base import REVALIDATE_FOR, SharingStorage
+from ..shared.base import REVALIDATE_FOR, SHORT_PAUSE, SharingStorage, size_of
+from ..shared.record_format import FORMAT
 from .install_key import install_key
 from .ledger import SqliteLedger
 from .records import SqliteRecords
 from .store_files import check_store, part, resolved
+from .write_behind import WriteBehind
+
+if TYPE_CHECKING:
+    from ..entry import StoredResponse
+    from ..outer import OuterFetch
+    from ..shared.backend import Job
+    from ..shared.base import Decode
 
 __all__ = ["SharedStorage"]
+
+ROOM_PATIENCE = 0.1
+"""Seconds for which a caller waits while more is to be written than the disk takes."""
+PEEK_PATIENCE = 1.0
+"""Seconds for which who only looks waits for what is being written."""
 
 
 class SharedStorage(SharingStorage):
     """Memory first, then the SQLite file at `path`, shared by sync and async transports and by processes.
 
     - `path`: the records; beside it `<path>-ledger` (epoch, dirtied tags, open writes), `<path>-epoch` (the epoch,
-      memory-mapped) and `<path>-key` (the key of the digests). All are made with mode 0600. `~` is expanded, and
-      symbolic links are followed, so that all names of a file are one store. The directory must be there, and on this
-      machine: neither the lock of SQLite nor shared memory reaches over a network.
+      memory-mapped), `<path>-locks` (who fetches what, under Linux) and `<path>-key` (the key of the digests). All are
+      made with mode 0600. `~` is expanded, and symbolic links are followed, so that all names of a file are one store.
+      The directory must be there, and on this machine: neither the lock of SQLite nor shared memory reaches over a
+      network.
     - `memory`: the hot part; None: a `MemoryStorage()`. It belongs to this storage from now on.
     - `max_entries`, `max_bytes`: bounds of the file.
     - `revalidate_for`: seconds past its TTL for which a response with a validator is kept to be revalidated by a
@@ -41,6 +60,7 @@ class SharedStorage(SharingStorage):
 
     __module__ = "pywats_cache"
 
+    glances = True
     _remedy = "its disk must have room, and its files must be there, this cache's own, and open to this user"
 
     def __init__(
@@ -71,5 +91,100 @@ class SharedStorage(SharingStorage):
             problem = error
         name = shown_path(self.path.name, "sqlite")
         super().__init__(memory, self._files, self._records, secret, name, revalidate_for)
+        self._behind: WriteBehind[Job] = WriteBehind(self._do, self._clear_on)
+        self._has_written = False
         if problem is not None:
             self._failed("reading the key", problem)
+
+    # ── writing behind: see `write_behind` ────────────────────────────────────────────────────────────────────────
+
+    def _keep(self, job: Job, size: int) -> None:
+        if self.strict:
+            self._do([job])
+        elif not self._put_behind(job, size) and not (
+            self._behind.wait_for_room(size, ROOM_PATIENCE) and self._put_behind(job, size)
+        ):
+            self._failed("writing", StorageError("more is to be written than the disk takes"))
+            self._do([job._replace(row=None, useless=())])
+
+    def _put_behind(self, job: Job, size: int) -> bool:
+        if job.row is None and not job.useless and self._records.claims_without_io:
+            self._do([job])  # a claim alone
+            return True
+        if not self._has_written:
+            self._has_written = True
+            self._behind.begin_rest()  # of a `clear` whose process was killed
+        return self._behind.add(job, size)
+
+    def _job(self, fetch: OuterFetch, now: float) -> Job | None:
+        """As in the base class, and claimed, so that who looks meanwhile waits for what is as good as stored."""
+        job = super()._job(fetch, now)
+        if job is None or job.row is None:
+            return job
+        try:
+            return job._replace(token=self._records.fetched(job.key, job.token))
+        except (OSError, StorageError):  # without a claim somebody may fetch once more
+            return job
+
+    async def asave(self, fetch: OuterFetch, now: float) -> None:
+        """`save` for an event loop: in a worker thread, to its end even if cancelled, if there is no room now."""
+        job = None if self.strict else self._job(fetch, now)
+        if job is not None and not self._put_behind(job, size_of(fetch)):
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(self._keep, job, size_of(fetch))
+        elif self.strict:
+            await super().asave(fetch, now)
+
+    async def alend(self, fetch: OuterFetch, seconds: float) -> None:
+        """`lend` for an event loop."""
+        if self._records.claims_without_io:
+            self.lend(fetch, seconds)
+        else:
+            await super().alend(fetch, seconds)
+
+    def peek(self, key: str, decode: Decode, now: float) -> list[StoredResponse]:
+        """What is stored under `key`, or about to be; see the base class."""
+        self._await_record(FORMAT + key)
+        return super().peek(key, decode, now)
+
+    def _await_record(self, key: str) -> bool:
+        """As in the base class: of this process, and of others."""
+        until, waited = time.monotonic() + PEEK_PATIENCE, False
+        try:
+            while self._records.is_fetched(key) and time.monotonic() < until:
+                waited = True
+                if not self._behind.flush(PEEK_PATIENCE) or self._records.is_fetched(key):
+                    time.sleep(SHORT_PAUSE)
+        except (OSError, StorageError):  # the next question tells
+            pass
+        return waited
+
+    def flush(self) -> None:
+        """Wait until the file has what was stored before, at most for a few seconds."""
+        self._behind.flush()
+
+    def clear(self) -> None:
+        """Forget everything stored, in every process: it becomes invalid at once, and the records go little by little.
+
+        Blocks for I/O.
+        """
+        for job in self._behind.take_back():
+            self._do([job._replace(row=None, useless=())])
+        super().clear()
+        if not self.strict:
+            self._behind.begin_rest()
+        while self.strict and self._clear_on():
+            pass
+
+    def _clear_on(self) -> bool:
+        try:
+            return self._records.clear_slice()
+        except Exception as error:  # noqa: BLE001 - the next process goes on
+            self._failed("writing", error)
+            return False
+
+    def close(self) -> None:
+        """Write what is queued, and close the files. Safe at any time: the next request opens them again."""
+        self._behind.close()
+        self._has_written = False
+        super().close()

@@ -3,7 +3,7 @@
 What exists and is not ours is never renamed, removed or written to. A file is told apart by what is in it:
 
 - a database by the `application_id` in its header: ours, or another program's;
-- the mapped file by its size and its zeros, the key by its size;
+- the mapped file by its size and its zeros, the key by its size, the file of locks by how it begins;
 - one that says nothing of itself, such as a database whose header was overwritten, is a damaged one of ours where
   another file of the same store is certainly ours, and somebody else's where none is.
 
@@ -32,6 +32,7 @@ __all__ = [
     "EPOCH_BYTES",
     "KEY_BYTES",
     "LEDGER",
+    "LOCKS_BEGIN",
     "LOGS",
     "RECORDS",
     "NotOursError",
@@ -42,6 +43,7 @@ __all__ = [
     "epoch_state",
     "has_ours",
     "is_on_network",
+    "locks_state",
     "part",
     "resolved",
     "sqlite_uri",
@@ -53,6 +55,7 @@ EPOCH_BYTES = 4096
 """One page: less cannot be mapped."""
 EPOCH_USED = 24
 KEY_BYTES = 32
+LOCKS_BEGIN = b"pwc claims\0\0\0\0\0\1"
 DRAFT = ".draft-"
 """Between the name of a database and what is random in the name under which it is made."""
 LOGS = ("-wal", "-shm", "-journal")
@@ -153,6 +156,18 @@ def _key_state(path: Path) -> State:
     return "unknown"
 
 
+def locks_state(path: Path) -> State:
+    """The same of the file whose byte ranges are locked."""
+    found = _regular(path)
+    if found is None:
+        return "missing"
+    if not found.st_size:
+        return "empty"
+    page = beginning(path, len(LOCKS_BEGIN))
+    _no_database(path, page)
+    return "ours" if page == LOCKS_BEGIN else "unknown"
+
+
 def has_ours(path: Path) -> bool:
     """Whether a file of the store at `path` is certainly ours, so that one that says nothing of itself is too."""
     for suffix in _STATES:
@@ -222,6 +237,7 @@ def _no_database(path: Path, page: bytes) -> None:
 _STATES: dict[str, Callable[[Path], State]] = {
     "-key": _key_state,
     "-epoch": epoch_state,
+    "-locks": locks_state,
     "": lambda path: database_state(path, RECORDS),
     "-ledger": lambda path: database_state(path, LEDGER),
 }
