@@ -153,7 +153,8 @@ class Core:
             return in_time(entry, prepared, age) and not prepared.refresh
         if self.why_not_fresh(entry, prepared, age, epoch) is not None:
             return False
-        entry.valid_at = epoch
+        if self.storage.has_one_tagging:
+            entry.valid_at = epoch
         return True
 
     may_look_up = found_fresh

@@ -153,7 +153,8 @@ class Engine(Lookups, Loading, Arrivals, Writes):
         if verdict.action == "refuse" or entry is None:
             return self._gateway_timeout(prepared, verdict)
         if verdict.status == "hit":
-            entry.valid_at = view.epoch
+            if self.storage.has_one_tagging:
+                entry.valid_at = view.epoch
             self.touch(view.key, entry)
         else:
             self._count(verdict.status)

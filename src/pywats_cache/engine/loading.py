@@ -154,7 +154,8 @@ class Loading(Departures):
             self.counters.tier += 1
         age = known_age(view.now - entry.began)
         if verdict.is_valid:
-            entry.valid_at = view.epoch
+            if self.storage.has_one_tagging:
+                entry.valid_at = view.epoch
             entry.ahead = prepared.decision.ahead(entry.ttl)  # only from now on a hit may start a refresh
             if not fetch.background:
                 entry.hits += 1

@@ -14,7 +14,7 @@ from ..support.showing import shown
 from .patterns import RouteTable
 from .rules import TOKEN, Bypass, Decision, Read, Rule, Write, check_part, check_statuses
 
-__all__ = ["SAFE_METHODS", "Bypass", "Controller", "Decision", "Partition", "Read", "Rule", "Write"]
+__all__ = ["SAFE_METHODS", "Bypass", "Controller", "Decision", "Partition", "Read", "Rule", "Write", "tagging"]
 
 DISCONNECTED_FOR = 3600.0
 """Seconds past its lifetime for which RFC mode serves an answer while the server fails, where nobody says."""
@@ -258,3 +258,12 @@ def _check_names(value: object) -> tuple[str, ...]:
         if not TOKEN.fullmatch(name):
             raise ConfigurationError(f"partition must hold names of headers such as 'X-Tenant', not {shown(name)}")
     return names
+
+
+def tagging(controller: Controller) -> tuple[object, ...]:
+    """What decides which explicit tags a read carries; equal for all controllers without any."""
+    rules = controller.rules
+    if not any(isinstance(rule, Read) and rule.tags for rule in rules):
+        return ()
+    tags = tuple((type(rule), rule.pattern, rule.methods, getattr(rule, "tags", ())) for rule in rules)
+    return (controller.unmatched, controller.ignore_case, tags)

@@ -31,6 +31,8 @@ __all__ = ["MemoryStorage"]
 
 MAX_REPRESENTATIONS = 8
 MAX_VARYING = 4096
+NEVER_FOUND_VALID = -2
+"""No epoch, nor what stands for an unknown one."""
 VARYING = 200
 """Bytes counted for an answer of which it is known by what it varies, on top of those names."""
 
@@ -85,6 +87,10 @@ class MemoryStorage(HishelFace):
         self._clock = clock
         self._new_coherence: Callable[[], Coherence] = Coherence
         self._holds_all = True
+        self.has_one_tagging: bool = True
+        """Whether all who use it give the same explicit tags to the same request. If not, that one finds an answer
+        valid says nothing for the others, so it is not noted in the answer."""
+        self._tagging: object = None
         self.secret: bytes = os.urandom(32)
         """Keys the digests of credentials and URLs; lives and dies with this storage."""
         self._start()
@@ -145,6 +151,17 @@ class MemoryStorage(HishelFace):
                 f"clock must be the one its storage uses already ({shown(self._clock)}), not {shown(clock)}"
             )
         return self._clock
+
+    def use_tagging(self, tagging: object) -> None:
+        """Whoever uses this storage from now on gives explicit tags by `tagging`; two are compared by value."""
+        if self._tagging is None:
+            self._tagging = tagging
+        elif tagging != self._tagging and self.has_one_tagging:
+            self.has_one_tagging = False
+            with self.lock:
+                for item in self.table.items.values():
+                    if item.__class__ is StoredResponse:
+                        item.valid_at = NEVER_FOUND_VALID
 
     def is_timed_by(self, clock: Clock) -> bool:
         """Whether its transports go by `clock`, as far as that is settled."""

@@ -10,7 +10,7 @@ import hishel
 
 from ..engine.engine import Engine
 from ..errors import ConfigurationError, ConfigurationTypeError
-from ..policy.controller import Controller
+from ..policy.controller import Controller, tagging
 from ..storage.memory import MemoryStorage
 from ..storage.tiered import TieredStorage
 from ..storage.url import is_shared, storage_from_url
@@ -87,8 +87,9 @@ class Mounted:
         else:
             # By identity: an empty storage has the length 0, and so is false.
             memory = storage if isinstance(storage, MemoryStorage) else MemoryStorage()
-        used = memory.use_clock(clock, monotonic)
-        self._engine = self._make_engine(controller or Controller(), memory, used, record, flag("log_hits", log_hits))
+        used, controller = memory.use_clock(clock, monotonic), controller or Controller()
+        self._engine = self._make_engine(controller, memory, used, record, flag("log_hits", log_hits))
+        memory.use_tagging(tagging(controller))
         self._engine.looks_behind = self._outer is not None
         if is_shared(self._outer) and self._outer.glances and not self._is_async:
             self._engine.glance = self._outer.glance
