@@ -133,6 +133,22 @@ MUTANTS: dict[str, tuple[Any, ...]] = {
         "last_dirtied",
         [(r"\n    for tag in tags:", "\n    for tag in reversed(tags):")],
     ),
+    "a check asks for bundles by what it read before the tags": (
+        Coherence,
+        "last_dirtied",
+        [
+            (r"if self\._has_bundles:", "if bundled:"),
+            (r"(dirtied = self\._dirtied)", r"bundled = self._has_bundles\n    \1"),
+        ],
+    ),
+    "a compaction forgets tags before it says that there are bundles": (
+        Coherence,
+        "_compact_table",
+        [
+            (r"if change\.told is not None:", "if False:"),
+            (r"(self\.floors \+= .*)", r"self._has_bundles = True\n    \1"),
+        ],
+    ),
     "a sweep forgets before it raises the floor": (
         Coherence,
         "forget",
@@ -144,7 +160,7 @@ MUTANTS: dict[str, tuple[Any, ...]] = {
     "a sweep forgets before it has marked all": (
         Sweep,
         "_look",
-        [(r"if self\._at >= len\(keys\):", "if True:")],
+        [(r"if not left:", "if True:")],
         (Sweep, "_pay", [(r"LEAST \+ SHARE \* tags", "0")]),
     ),
     "a sweep marks what was dirtied": (
@@ -173,9 +189,9 @@ MUTANTS: dict[str, tuple[Any, ...]] = {
         [(r"storage\.coherence\.mark\(flight\.stale, horizon\)", "pass")],
     ),
     "a sweep overlooks what is stored meanwhile": (
-        MemoryStorage,
-        "put",
-        [(r"if self\._sweep\.is_open:", "if False:")],
+        Sweep,
+        "stored",
+        [(r"if self\.is_open:", "if False:")],
         (Engine, "_keep", [(r"entry\.clean_at, entry\.firm_at = .*", "pass")]),  # else it carries the flight's mark
     ),
     "a new table is begun before the old one is put aside": (

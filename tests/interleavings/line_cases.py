@@ -17,6 +17,7 @@ from line_scenarios import (
     hit_against_two_writes,
     hit_against_write,
     hit_of_a_dirtied_entry,
+    hit_of_a_dirtied_explicit_tag,
     hit_under_the_lock_against_write,
     hits_near_the_end,
     hits_of_one_entry,
@@ -378,6 +379,14 @@ CASES: dict[str, tuple[Case, int]] = {
                 Coherence._compact_table,
                 Coherence._raise_floor,
             ),
+            3,
+        ),
+        100,
+    ),
+    "a dirtied explicit tag and a bundle": (
+        Case(
+            hit_of_a_dirtied_explicit_tag,
+            lambda: codes(Coherence.last_dirtied, Coherence.is_dirtied, Coherence._compact_table),
             3,
         ),
         100,

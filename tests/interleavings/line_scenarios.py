@@ -12,7 +12,7 @@ from line_worlds import LineWorld, in_step
 from register_world import COLLECTION, ITEM, SIBLING, request
 from step_explorer import Violation
 
-from pywats_cache import Controller
+from pywats_cache import Controller, Read
 from pywats_cache.coherence.single_flight import SOLITARY_SECONDS, Flight, Landing
 from pywats_cache.engine.steps import Fetch, Join, Stale
 from pywats_cache.storage.bounded_table import BoundedTable
@@ -89,6 +89,24 @@ def folding_all(world: LineWorld) -> Callable[[], object]:
     coherence = world.storage.coherence
     coherence.max_tags, coherence.sweep = 2, None
     return lambda: coherence.bump(("^x://x/1", "^y://y/1"))
+
+
+def hit_of_a_dirtied_explicit_tag() -> Any:
+    """The explicit tag of the entry is dirtied before anything runs; then a full table puts it into a bundle."""
+    world = LineWorld(Controller(rules=[Read(ITEM, tags=("t",))]))
+    world.warm(ITEM)
+    entry = next(iter(world.storage.table.items.values()))
+    coherence = world.storage.coherence
+    coherence.max_tags, coherence.sweep = 2, None
+    coherence.bump([tag for tag in entry.tags if tag[0] == "#"])
+
+    def hit() -> None:
+        if world.engine.found_fresh(entry, world.engine.preparer.prepare(request("GET", ITEM)), 0.0):
+            raise Violation("a dirtied entry was found fresh")
+
+    world.operations = [hit, lambda: coherence.bump(("#x://x#1", "#x://x#2"))]
+    world.check = hit  # type: ignore[assignment]
+    return world
 
 
 def hit_against_clear() -> Any:

@@ -47,6 +47,8 @@ KILLERS = {
     "a check reads the floor before the tags": "a dirtied entry and a fold that reaches all",
     "a compaction forgets tags before it sets those of subtrees": "a dirtied entry and a fold",
     "a check asks for a subtree before what is below it": "a dirtied entry and a fold",
+    "a check asks for bundles by what it read before the tags": "a dirtied explicit tag and a bundle",
+    "a compaction forgets tags before it says that there are bundles": "a dirtied explicit tag and a bundle",
     "a sweep forgets before it raises the floor": "a dirtied entry and a sweep",
     "a sweep forgets before it has marked all": "an innocent entry and a sweep",
     "a sweep marks what was dirtied": "a dirtied entry and a sweep",

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pywats_cache.coherence.compaction import compacted, subtrees_above
-from pywats_cache.coherence.tags import explicit_tag, partition_tag, path_tags, write_tags
+from pywats_cache.coherence.tags import bundles_of, explicit_tag, partition_tag, path_tags, write_tags
 from pywats_cache.protocol.paths import normal_path
 
 ORIGINS = ("http://one.example", "https://two.example:8443")
@@ -34,15 +34,13 @@ def table_of(written: list[tuple[str, ...]]) -> dict[str, int]:
 def after(table: dict[str, int], most: int) -> tuple[dict[str, int], int, int]:
     change = compacted(table, most)
     small = {**table, **change.set}
-    for root, epoch in change.roots.items():
-        small[root] = max(epoch, small.get(root, 0))
     for tag in change.gone:
         del small[tag]
     return small, change.floor or 0, change.floors
 
 
 def last(table: dict[str, int], floor: int, tags: tuple[str, ...]) -> int:
-    return max(floor, *(table.get(tag, 0) for tag in tags))
+    return max(floor, *(table.get(tag, 0) for tag in (*tags, *bundles_of(tags))))
 
 
 @given(events(), WHERE, st.lists(NAME, max_size=2), st.integers(1, 12))
@@ -100,6 +98,20 @@ def test_paths_never_push_out_explicit_tags_that_have_room(
     named = {explicit_tag(*name): 1 for name in names}
     small, _, _ = after({**named, **table_of([write_tags(*at) for at in written])}, most)
     assert named.items() <= small.items()
+
+
+@given(st.lists(NAME, max_size=40), st.lists(st.integers(0, 40), max_size=40), WHERE, st.integers(4, 40))
+def test_explicit_tags_reach_only_what_carries_one_and_partitions_only_what_carries_one(
+    names: list[tuple[str, str]], partitions: list[int], read: tuple[str, str], most: int
+) -> None:
+    written = [(explicit_tag(origin, f"{name}{n}"),) for n, (origin, name) in enumerate(names)]
+    small, floor, floors = after(table_of(written), most)
+    assert (floor, last(small, floor, path_tags(*read))) == (0, 0)
+    assert last(small, floor, (partition_tag("p"),)) == 0
+    assert floors <= len(ORIGINS)
+    small, floor, _ = after(table_of([*written, *[(partition_tag(f"p{n}"),) for n in partitions]]), most)
+    if not floor:  # for the partitions, whose buckets are too many here
+        assert last(small, floor, path_tags(*read)) == 0
 
 
 def test_one_busy_subtree_goes_before_everything_else() -> None:

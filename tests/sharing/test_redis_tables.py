@@ -117,6 +117,26 @@ def test_what_is_dirtied_again_while_it_is_compacted_stays(
     assert last(make().pull(NOTHING), "/api/unit/SN3") >= delta.epoch
 
 
+def test_no_step_of_a_compaction_is_long(make: Callable[[], RedisLedger], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted in members, for the server is held up by each."""
+    monkeypatch.setattr(ledger_module, "STEP", 16)
+    ledger = make()
+    steps: list[dict[str, Any]] = []
+    script = ledger._compact_script
+
+    def step(*, keys: list[str], args: list[str]) -> Any:
+        steps.append(json.loads(args[0]))
+        return script(keys=keys, args=args)
+
+    monkeypatch.setattr(ledger, "_compact_script", step)
+    delta = ledger.pull(NOTHING)
+    for n in range(BOUND):
+        delta = write(ledger, delta, f"/api/unit/SN{n}")
+    assert len(make().pull(NOTHING).dirtied) <= BOUND
+    assert max(len(step["set"]) + len(step["gone"]) for step in steps) == 16
+    assert not any(step["set"] for step in steps[[bool(step["gone"]) for step in steps].index(True) :])
+
+
 def test_a_floor_is_counted_for_every_process(make: Callable[[], RedisLedger]) -> None:
     ledger = make()
     delta = ledger.pull(NOTHING)
@@ -127,17 +147,26 @@ def test_a_floor_is_counted_for_every_process(make: Callable[[], RedisLedger]) -
     assert dict(whole.dirtied)[f"^{ORIGIN}/"] > delta.floor
 
 
-def test_explicit_tags_push_out_no_paths(make: Callable[[], RedisLedger]) -> None:
+def test_explicit_tags_push_out_no_paths_and_have_a_floor_of_their_own(
+    make: Callable[[], RedisLedger], client: Any
+) -> None:
     ledger = make()
     start = ledger.pull(NOTHING)
     delta = write(ledger, start, "/config/site/1")
-    for n in range(0, BOUND, 8):
-        tags = tuple(explicit_tag("http://other.example", f"t{k}") for k in range(n, n + 8))
+    for n in range(0, 2 * BOUND, 8):
+        tags = tuple(explicit_tag(ORIGIN, f"t{k}") for k in range(n, n + 8))
         delta = ledger.change(Change(dirty=tags), known(delta))
     whole = make().pull(NOTHING)
     assert set(write_tags(ORIGIN, "/config/site/1")) <= set(dict(whole.dirtied))
     assert whole.floor == start.floor
-    assert whole.floors == 1  # of the other origin
+    assert last(whole, "/config/other") == start.floor
+    assert dict(whole.dirtied)[f"#{ORIGIN}"] > start.epoch
+    assert whole.floors > 0
+    told = int(client.hget("t:{ledger}:state", "floor"))
+    assert start.epoch < told <= delta.epoch, "a process of the first version asks for no bundles"
+    client.zremrangebyscore("t:{ledger}:dirtied", "-inf", start.epoch + 1)  # as that version folds a full table
+    client.hset("t:{ledger}:state", "dirtied", client.zcard("t:{ledger}:dirtied"))
+    assert last(make().pull(NOTHING), "/config/site/1") == told
 
 
 def test_the_server_folds_a_table_that_nobody_compacts(

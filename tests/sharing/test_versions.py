@@ -124,6 +124,53 @@ def test_this_version_follows_what_the_earlier_one_wrote_before_the_update(
     assert names(tmp_path) == []
 
 
+MANY = 5000
+"""More than a table of tags holds, in either version."""
+
+
+def status(life: Life, path: str) -> str:
+    found = life.tell("GET", path)
+    assert found["errors"] == 0, found
+    return str(found["status"])
+
+
+def test_a_table_that_one_version_makes_smaller_hides_no_write_from_the_other(
+    live: Callable[..., Life], storage: str, earlier: str
+) -> None:
+    old, new = live(storage, earlier), live(storage)
+    kept, dirtied = "/config/site/1", [f"/api/unit/{n}/x" for n in range(4)]
+    for life in (old, new):
+        for path in (kept, *dirtied):
+            assert status(life, path) in ("miss", "hit")
+    new.tell("DIRTY", f"/api/unit/*/x/y {MANY}")  # compacts
+    soon(lambda: status(old, dirtied[0]) == "miss")
+    for path in ("", earlier):
+        fresh = live(storage, path)
+        assert status(fresh, dirtied[1]) == "miss"
+        assert status(fresh, kept) == "hit", "no write lay below /config"
+    old.tell("DIRTY", f"/other/* {MANY}")  # folds
+    for path in ("", earlier):
+        assert status(live(storage, path), dirtied[2]) == "miss"
+
+
+def test_a_floor_of_explicit_tags_is_kept_by_both_versions(
+    live: Callable[..., Life], storage: str, earlier: str
+) -> None:
+    old, new = live(storage, earlier), live(storage)
+    written, kept, tagged = "/config/site/1", "/config/site/2", "/tagged#t7"
+    for life in (old, new):
+        for path in (written, kept, tagged):
+            assert status(life, path) == "miss"
+    old.tell("DIRTY", f"{written} 1")
+    new.tell("INVALIDATE", f"t {MANY}")  # compacts
+    fresh = live(storage)
+    assert status(fresh, kept) == "hit", "it carries no explicit tag"
+    assert status(live(storage, earlier), tagged) == "miss", "that version has to be told by the common floor"
+    old.tell("DIRTY", f"/other/* {MANY}")  # folds, below the floor that it was told
+    assert status(live(storage), written) == "miss"
+    assert status(live(storage), tagged) == "miss"
+
+
 @pytest.mark.parametrize("what", ["records", "same keys"])
 def test_a_later_version_of_records_is_left_alone(
     live: Callable[..., Life], storage: str, tmp_path: Path, what: str

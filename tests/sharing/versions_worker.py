@@ -1,4 +1,5 @@
 """One process of another version: told by lines of JSON what to ask. It uses public names only, so it runs on any.
+But for many writes at once (`dirty`), as one after the other they take minutes.
 
 `python versions_worker.py STORAGE BASE_URL SETTINGS`; `next` in the settings lists what an artificial later version
 does otherwise: the format of `records`, the version of the file `main` or `ledger`, or that of the ledger in `redis`.
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib import import_module
 from typing import Any
 
 from pywats_cache import CacheClient, Controller
@@ -35,11 +37,34 @@ def become_later(what: list[str]) -> None:
         )
 
 
+AT_ONCE = 50
+
+
+def dirty(client: Any, path: str, count: int) -> None:
+    """What `count` writes dirty, to `path` with a number in it."""
+    try:
+        write_tags = import_module("pywats_cache.coherence.tags").write_tags
+    except ImportError:  # the earlier version
+        write_tags = import_module("pywats_cache.coherence").write_tags
+    origin = str(client.base_url).rstrip("/")
+    for n in range(0, count, AT_ONCE):
+        paths = [path.replace("*", str(k)) for k in range(n, min(n + AT_ONCE, count))]
+        client.cache.storage.memory.coherence.bump([tag for one in paths for tag in write_tags(origin, one)])
+
+
 def answer(client: Any, method: str, path: str) -> dict[str, Any]:
+    if method in ("DIRTY", "INVALIDATE"):
+        path, _, count = path.partition(" ")
+        if method == "DIRTY":
+            dirty(client, path, int(count))
+        for n in range(0, int(count) if method == "INVALIDATE" else 0, AT_ONCE):
+            client.cache.invalidate(tags=tuple(f"{path}{k}" for k in range(n, n + AT_ONCE)))
+        return {}
     if method == "DOCTOR":
         return {"codes": [one.code for one in client.cache.doctor()], "texts": list(map(str, client.cache.doctor()))}
     try:
-        response = client.request(method, path)
+        path, _, tag = path.partition("#")
+        response = client.request(method, path, extensions={"pywats_cache": {"tags": [tag]}} if tag else {})
     except Exception as error:
         return {"error": type(error).__name__}
     outcome = response.extensions["pywats_cache"]

@@ -11,8 +11,9 @@ subtree, and goes no higher than it must:
 3. then by one of one segment, then by the root of their origin. Each of these counts as a floor;
 4. what is left goes into the common floor, the oldest first. It counts too.
 
-Tags of other kinds have a share of their own, so that they never push out those of paths, nor the other way round.
-Explicit tags that do not fit reach the root of their origin; those of partitions, which name none, the common floor.
+Explicit tags and partitions have a share of their own, so that they never push out those of paths, nor the other way
+round. What does not fit goes into a *bundle* (`tags.bundles_of`): the explicit tags of one origin, or else of all; the
+partitions of one of 256 buckets. A bundle reaches only what carries such a tag. Each counts as a floor.
 
 Whoever applies this sets what `set` names *before* `gone` goes, and asks for a tag *before* the tags above it.
 """
@@ -24,9 +25,9 @@ from collections.abc import Iterator, Mapping
 from heapq import heapify, heappop, heapreplace
 from typing import Generic, NamedTuple, TypeVar
 
-from .tags import LONG, MAX_DEPTH
+from .tags import ALL_EXPLICIT, LONG, MAX_DEPTH, bundles_of, is_bundle
 
-__all__ = ["Compaction", "compacted", "subtrees_above"]
+__all__ = ["Compaction", "compacted", "over_roots", "subtrees_above"]
 
 Number = TypeVar("Number", int, float)
 SEGMENTS = 2
@@ -41,28 +42,31 @@ class Compaction(NamedTuple, Generic[Number]):
     """What makes a table smaller.
 
     - `set`: tags and their numbers, to be set first; `gone`: the tags to be removed then.
-    - `roots`: roots of origins that take over explicit tags, and their numbers. They are asked after all tags.
     - `floor`: what the common floor is raised to, or None.
     - `floors`: how often it had to go higher than `SEGMENTS`.
+    - `told`: the highest number of a bundle in `set`, for those who do not ask for bundles; or None.
     """
 
     set: dict[str, Number]
     gone: list[str]
-    roots: dict[str, Number]
     floor: Number | None
     floors: int
+    told: Number | None
 
 
 def compacted(table: Mapping[str, Number], most: int) -> Compaction[Number]:
     """How `table` gets along with at most `most` tags. O(tags), some microseconds each."""
     if len(table) <= most:
-        return Compaction({}, [], {}, None, 0)
+        return Compaction({}, [], None, 0, None)
     left = dict(table)
     named = [tag for tag in left if tag[:1] == "#"]
-    others = [tag for tag in left if tag[:1] != "#" and _is_apart(tag)]
+    partitions = [tag for tag in left if tag[:1] == "@"]
+    others = [tag for tag in left if tag[:1] not in ("#", "@") and _is_apart(tag)]
     floor, floors = _by_age(left, others, most // 4 if len(others) < len(left) else most)
-    roots = _named_by_age(left, named, most // 4)
-    floors += len(roots)
+    _bundle(left, named, most // 4)
+    rest = _bundle(left, partitions, most // 4 if len(partitions) < len(left) else most)
+    if rest is not None:
+        floor, floors = rest if floor is None else max(floor, rest), floors + 1
     apart = sum(_is_apart(tag) for tag in left)
     tree: _Tree[Number] = _Tree(left)
     tree.fit(most - apart)
@@ -72,7 +76,26 @@ def compacted(table: Mapping[str, Number], most: int) -> Compaction[Number]:
         floor = rest if floor is None else floor if rest is None else max(floor, rest)
         floors += more
     changed = {tag: number for tag, number in left.items() if table.get(tag) != number}
-    return Compaction(changed, [tag for tag in table if tag not in left], roots, floor, floors)
+    bundles = [number for tag, number in changed.items() if is_bundle(tag)]
+    told = max(bundles) if bundles else None
+    return Compaction(changed, [tag for tag in table if tag not in left], floor, floors + len(bundles), told)
+
+
+def over_roots(change: Compaction[Number], table: Mapping[str, Number]) -> Compaction[Number] | None:
+    """`change` of `table` for who asks for no bundles: roots of origins take over explicit tags.
+
+    None if something has no root to go to.
+    """
+    made = {tag: number for tag, number in change.set.items() if not is_bundle(tag)}
+    for bundle in change.set.keys() - made.keys():
+        root = f"^{bundle[1:]}/"
+        if bundle[0] != "#" or root == "^/":
+            return None
+        number = change.set[bundle]
+        made[root] = max(number, table.get(root, number), made.get(root, number))
+    if change.floor is not None:
+        return None
+    return change._replace(set=made, gone=[tag for tag in change.gone if tag not in made], told=None)
 
 
 def subtrees_above(tag: str) -> list[str]:
@@ -120,17 +143,29 @@ def _by_age(left: dict[str, Number], tags: list[str], most: int) -> tuple[Number
     return floor, 1
 
 
-def _named_by_age(left: dict[str, Number], tags: list[str], most: int) -> dict[str, Number]:
-    """Keep the youngest `most` of explicit tags. Returns the roots of origins that take over the others."""
-    roots: dict[str, Number] = {}
-    if len(tags) > most:
-        limit = sorted([left[tag] for tag in tags])[len(tags) - most - 1]
-        for tag in tags:
-            if left[tag] <= limit:
-                root = f"^{tag[1:].partition('#')[0]}/"
-                number = left.pop(tag)
-                roots[root] = max(number, roots.get(root, number))
-    return roots
+def _bundle(left: dict[str, Number], tags: list[str], most: int) -> Number | None:
+    """Keep the youngest of `tags`, explicit ones or partitions, and put the others into bundles, at most `most` in all.
+
+    Returns the floor for partitions whose buckets are too many.
+    """
+    if len(tags) <= most:
+        return None
+    single = [tag for tag in tags if not is_bundle(tag)]
+    bundles = {tag: left.pop(tag) for tag in tags if is_bundle(tag)}
+    keep = most // 2
+    limit = sorted([left[tag] for tag in single])[-keep - 1] if len(single) > keep else None
+    for tag in single:
+        if limit is not None and left[tag] <= limit:
+            number = left.pop(tag)
+            bundle = bundles_of((tag,))[0]
+            bundles[bundle] = max(number, bundles.get(bundle, number))
+    if len(bundles) > most - keep:
+        over = max(bundles.values())
+        if tags[0][0] == "@":
+            return over
+        bundles = {ALL_EXPLICIT: over}
+    left.update(bundles)
+    return None
 
 
 class _Tree(Generic[Number]):

@@ -21,8 +21,8 @@ matters again:
 
 - a sweep makes its marks, then raises the floor, then forgets; a compaction sets the tags of subtrees, then raises the
   floor, then forgets;
-- a check reads the new tags before those put aside, a tag before those of the subtrees above it, the floor after all
-  tags, and the mark of what it checks last.
+- a check reads the new tags before those put aside, a tag before those of the subtrees above it and before its bundle,
+  the floor after all tags, and the mark of what it checks last.
 
 So whoever does not see a tag any more sees what took its place; and whoever sees the floor of a sweep sees its marks.
 """
@@ -34,6 +34,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from .compaction import Number, compacted
+from .tags import bundles_of
 
 __all__ = ["Coherence", "Held"]
 
@@ -74,6 +75,7 @@ class Coherence:
         "_compacted",
         "_dirtied",
         "_floor",
+        "_has_bundles",
         "_lock",
         "_named",
         "_named_floor",
@@ -110,10 +112,12 @@ class Coherence:
         self._named: dict[str, int] = {}
         """Explicit tags once more: a request may ask by one that what is stored does not carry."""
         self._aside: dict[str, int] = {}
-        """What is asked after the table: what a sweep has put aside; or roots of origins that took over other tags."""
+        """What is asked after the table: what a sweep has put aside."""
         self._soft_aside: dict[str, int] = {}
         self._compacted: dict[str, int] = {}
         """What a compaction has set, and the epoch of that; for explanations."""
+        self._has_bundles = False
+        """Bundles must be asked too; see `tags.bundles_of`."""
         self._settling: dict[str, float] = {}
         self._settle_all = float("-inf")
         self._origins: dict[str, None] = {}
@@ -177,32 +181,23 @@ class Coherence:
     def _compact(self) -> None:
         """Make full tables half as large, along the paths: more counts as dirtied, or softened, than was."""
         if len(self._dirtied) > self.max_tags:
-            self._note_compacted(self._compact_table(self._dirtied, self._aside, self._raise_floor).items())
-            self._named = {tag: epoch for tag, epoch in self._named.items() if tag in self._dirtied}
+            self._note_compacted(self._compact_table(self._dirtied, self._raise_floor).items())
+            self._named.clear()  # where nothing is swept nobody asks it
         if len(self._softened) > self.max_tags:
-            self._compact_table(self._softened, self._soft_aside, self._raise_soft_floor)
+            self._compact_table(self._softened, self._raise_soft_floor)
 
-    def _compact_table(
-        self, table: dict[str, Number], roots: dict[str, Number] | None, raise_floor: Callable[[Number], object]
-    ) -> dict[str, Number]:
-        """Compact `table`. What takes over explicit tags goes into `roots`, which is asked after it, or the floor.
-
-        Returns what it has set.
-        """
+    def _compact_table(self, table: dict[str, Number], raise_floor: Callable[[Number], object]) -> dict[str, Number]:
+        """Compact `table`. Returns what it has set."""
         change = compacted(table, self.max_tags >> 1)
+        if change.told is not None:
+            self._has_bundles = True  # before one is set, and so before what it stands for goes
         table.update(change.set)
-        over = {} if roots is None else roots
-        for root, number in change.roots.items():
-            over[root] = max(number, over.get(root, number))
         if change.floor is not None:
             raise_floor(change.floor)
-        if over and (roots is None or len(roots) > MAX_ORIGINS):
-            raise_floor(max(over.values()))
-            over.clear()
         for tag in change.gone:
             del table[tag]
         self.floors += change.floors
-        return {**change.set, **change.roots}
+        return change.set
 
     def _note_compacted(self, tags: Iterable[tuple[str, int]]) -> None:
         if len(self._compacted) > self.max_tags:
@@ -220,13 +215,17 @@ class Coherence:
         return max(len(self._dirtied), len(self._softened))
 
     def put_aside(self) -> int:
-        """Begin new tables. Returns the horizon: the epoch up to which those put aside hold everything."""
+        """Begin new tables. Returns the horizon: the epoch up to which those put aside hold everything.
+
+        It is a new one, so that nothing that is held is as clean already.
+        """
         with self._lock:
             # Before: a check that finds the new table empty looks here afterwards.
             self.is_swept = True
             self._aside = self._dirtied
             self._soft_aside = self._softened
             self._dirtied, self._softened = {}, {}
+            self._publish(self.epoch + 1)
             return self.epoch
 
     def mark(self, held: Held, horizon: int) -> bool:
@@ -267,6 +266,8 @@ class Coherence:
             epoch = dirtied.get(tag, 0)
             if epoch > last:
                 last = epoch
+        if self._has_bundles:  # which is read after the tags
+            last = max([last, *[dirtied.get(tag, 0) for tag in bundles_of(tags)]])
         aside = self._aside
         if aside:
             last = max(last, *[aside.get(tag, 0) for tag in tags])
@@ -277,6 +278,8 @@ class Coherence:
         """The epoch at which one of `tags` was softened last, or may have been; the order is that of `last_dirtied`."""
         softened = self._softened
         last = max([softened.get(tag, 0) for tag in tags], default=0) if softened else 0
+        if self._has_bundles:
+            last = max([last, *[softened.get(tag, 0) for tag in bundles_of(tags)]])
         aside = self._soft_aside
         if aside:
             last = max(last, *[aside.get(tag, 0) for tag in tags])
@@ -297,7 +300,7 @@ class Coherence:
 
     def _last_of_others(self, tags: list[str]) -> int:
         """`last_dirtied` of explicit tags, of which no sweep makes a mark."""
-        if any(tag[:1] != "#" for tag in tags):
+        if self.sweep is None or any(tag[:1] != "#" for tag in tags):
             return self.last_dirtied(tags)
         named = self._named
         last = max(named.get(tag, 0) for tag in tags)
@@ -322,6 +325,8 @@ class Coherence:
     def dirtiest(self, tags: Iterable[str]) -> tuple[str | None, int]:
         """The tag of `tags` that was dirtied last, and the epoch of that; for explanations."""
         tables = {**self._aside, **self._dirtied}
+        tags = tuple(tags)
+        tags = (*tags, *bundles_of(tags))
         best = max(((tables.get(tag, 0), tag) for tag in tags), default=(0, ""))
         return (best[1], best[0]) if best[0] > self._floor else (None, self._floor)
 
@@ -338,7 +343,7 @@ class Coherence:
             if len(self._settling) > self.max_tags:
                 self._forget_ended(now, all=True)
                 if len(self._settling) > self.max_tags:
-                    self._compact_table(self._settling, None, self._settle_all_until)
+                    self._compact_table(self._settling, self._settle_all_until)
 
     def _forget_ended(self, now: float, *, all: bool = False) -> None:
         """Forget windows that have ended: those at the front, as most end in their order, or all."""
@@ -357,8 +362,12 @@ class Coherence:
     def is_settling(self, tags: Iterable[str], now: float) -> bool:
         """Whether a write to one of `tags` may still be taking effect at `now`."""
         settling = self._settling
-        if settling and any(settling.get(tag, now) > now for tag in tags):
-            return True
+        if settling:
+            tags = tuple(tags)
+            if any(settling.get(tag, now) > now for tag in tags):
+                return True
+            if self._has_bundles and any(settling.get(tag, now) > now for tag in bundles_of(tags)):
+                return True
         return now < self._settle_all  # last: a full table goes into it before it is emptied
 
     def settling_tags(self, now: float) -> int:

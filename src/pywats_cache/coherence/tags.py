@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
+from zlib import crc32
 
 from ..protocol.paths import normal_path, resolved
 
@@ -13,8 +14,10 @@ __all__ = [
     "MAX_DEPTH",
     "NEAR",
     "at_any_origin",
+    "bundles_of",
     "exact_tags",
     "explicit_tag",
+    "is_bundle",
     "own_path_tags",
     "own_size",
     "partition_tag",
@@ -182,3 +185,26 @@ def at_any_origin(tag: str) -> str:
 def partition_tag(partition: str) -> str:
     """Carried by all that one partition holds, so that a 401 can drop it."""
     return f"@{partition}"
+
+
+ALL_EXPLICIT = "#"
+"""Stands for the explicit tags of all origins."""
+
+
+def bundles_of(tags: Iterable[str]) -> list[str]:
+    """What may stand for explicit tags and partitions among `tags` where a table was full, to be asked after them.
+
+    The explicit tags of one origin, then those of all; one of 256 buckets of partitions.
+    """
+    found: list[str] = []
+    for tag in tags:
+        if tag[:1] == "#":
+            found += (tag[: tag.find("#", 1)], ALL_EXPLICIT)
+        elif tag[:1] == "@":
+            found.append(f"@%{crc32(tag.encode('utf-8', 'surrogatepass')) & 255:02x}")
+    return found
+
+
+def is_bundle(tag: str) -> bool:
+    """Whether `tag` stands for explicit tags, or for partitions."""
+    return tag[:2] == "@%" or (tag[:1] == "#" and "#" not in tag[1:])

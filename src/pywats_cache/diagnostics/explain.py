@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from ..coherence.tags import is_bundle
 from ..engine.judging import View, judge
 from ..storage.entry import known_age
 from ..support.showing import printable
@@ -79,7 +80,8 @@ class Explanation:
                 lines.append(f"  stored: age {self.age:.1f} s, TTL {self.ttl:.1f} s, {self.left:.1f} s left")
             lines.append(f"  validators: {', '.join(self.validators) or 'none'}")
         if self.dirtied_by is not None:
-            below = "writes below (the table of tags was full) " if self.compacted else "a write to "
+            what = "writes to others of" if is_bundle(self.dirtied_by) else "writes below"
+            below = f"{what} (the table of tags was full) " if self.compacted else "a write to "
             lines.append(f"  dirtied by {below}{printable(self.dirtied_by)}")
         lines.append(f"  tags: {', '.join(map(printable, self.tags)) or 'none'}")
         if self.memory_only:

@@ -170,8 +170,8 @@ class MemoryStorage(HishelFace):
             gone = self.table.put(entry.key, entry)
             if gone is None:
                 return False
-            if self._sweep.is_open:
-                self._sweep.stored(entry.key)
+            if self._holds_all:
+                self._sweep.stored(entry.key, again=there is not None)
             if gone:
                 self._went(gone)
             return True
@@ -231,6 +231,7 @@ class MemoryStorage(HishelFace):
             for item in self.table.items.values():
                 self.tally.left(item)
             self.table.clear()
+            self._sweep.cleared()
             self.varying.clear()
             self.representations = ()
             self._start_face()

@@ -5,12 +5,17 @@ write pays for a few of the stored responses. One that the table invalidates is 
 clean at the horizon. So is what the open flights will bring, and what they may fall back on. When all are marked, what
 was put aside is forgotten, and what carries no mark, as a flight that no table knows, counts as invalidated.
 
-The table grows with what is stored, so that a write pays for a few only: with `n` responses, a sweep begins at
+Which responses there are is kept in a list beside the table, as a copy of all keys would take milliseconds: it gets
+the key of all that is stored, and may hold others too. A sweep moves what is still there, and was not marked yet, into
+a new list; one also begins when the list has become much longer than the table.
+
+The table of tags grows with what is stored, so that a write pays for a few only: with `n` responses, a sweep begins at
 `max(MAX_TAGS / 2, n)` tags, or at `MOST_TAGS`, and is over after at most half as many more.
 """
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .entry import StoredResponse
@@ -31,6 +36,8 @@ MOST_TAGS = 32768
 """A sweep begins at so many tags, however much is stored: a larger dictionary takes milliseconds to grow."""
 SLICE = 1000
 """At most so many at once: less than a millisecond, in which the storage's lock is held."""
+SPARE = 256
+"""Keys that the list may have, on top of twice as many as are stored."""
 
 
 class Swept(Protocol):
@@ -48,24 +55,44 @@ class Swept(Protocol):
 class Sweep:
     """The sweeps of one storage, one after the other. Guarded by the storage's lock."""
 
-    __slots__ = ("_at", "_garbage", "_horizon", "_is_running", "_keys", "_storage")
+    __slots__ = ("_garbage", "_horizon", "_is_running", "_keys", "_left", "_storage_ref")
 
     def __init__(self, storage: Swept) -> None:
-        self._storage = storage
+        self._storage_ref = weakref.ref(storage)  # the storage refers to this, and a bump calls it
         self._horizon: int | None = None
         self._keys: list[str] = []
-        self._at = 0
+        """All that is stored, but for what `_left` has."""
+        self._left: list[str] = []
+        """What this sweep has not looked at yet."""
         self._garbage: list[dict[str, int]] = []
         self._is_running = False
+
+    @property
+    def _storage(self) -> Swept:
+        storage = self._storage_ref()
+        assert storage is not None
+        return storage
 
     @property
     def is_open(self) -> bool:
         """Whether one is under way, so that what is stored now must be looked at too."""
         return self._horizon is not None
 
-    def stored(self, key: str) -> None:
-        """A response was stored under `key` while one is under way."""
+    def stored(self, key: str, *, again: bool) -> None:
+        """A response was stored under `key`; `again`: in the place of another one."""
+        if self.is_open:
+            self._left.append(key)  # it must be looked at in this sweep too
+        elif again:
+            return
         self._keys.append(key)
+        if len(self._keys) + len(self._left) > SPARE + 2 * len(self._storage.table.items) and not self._is_running:
+            if self._horizon is None:
+                self._begin()
+            self._look(LEAST)
+
+    def cleared(self) -> None:
+        """Nothing is stored any more."""
+        self._keys, self._left = [], []
 
     def end(self) -> None:
         """Bring the one that is under way to its end."""
@@ -77,7 +104,7 @@ class Sweep:
 
     def pay(self, tags: int) -> None:
         """A write dirtied so many tags: do its share. It goes on while the table is as large as it may ever be."""
-        while self._pay(tags):
+        while self._storage_ref() is not None and self._pay(tags):
             tags = SLICE
 
     def _pay(self, tags: int) -> bool:
@@ -108,25 +135,28 @@ class Sweep:
             storage.coherence.mark(flight, horizon)
             if flight.stale is not None:
                 storage.coherence.mark(flight.stale, horizon)
-        # The flights first: what they bring from now on carries their marks. Of a dictionary's own order, as that of
-        # uses changes meanwhile; and not the responses, which may be evicted.
-        self._keys, self._at = list(dict.keys(storage.table.items)), 0
+        # The flights first: what they bring from now on carries their marks.
+        self._left, self._keys = self._keys, []
         self._horizon = horizon
 
     def _look(self, share: int) -> None:
         """Look at the next ones; after the last one, forget."""
         storage, horizon = self._storage, self._horizon
         assert horizon is not None
-        keys, items, mark = self._keys, storage.table.items, storage.coherence.mark
-        end = min(self._at + share, len(keys))
-        while self._at < end:
-            entry: Any = items.get(keys[self._at])
-            if isinstance(entry, StoredResponse) and not mark(entry, horizon):
-                storage.drop(entry)
-            self._at += 1  # after: what breaks off in between is looked at again
-        if self._at >= len(keys):
+        left, keys, items, mark = self._left, self._keys, storage.table.items, storage.coherence.mark
+        for _ in range(min(share, len(left))):
+            at = len(left) - 1
+            key = left[at]
+            entry: Any = items.get(key)
+            if isinstance(entry, StoredResponse) and entry.clean_at < horizon:  # else it stands in the new list too
+                if mark(entry, horizon):
+                    keys.append(key)
+                else:
+                    storage.drop(entry)
+            del left[at]  # after: what breaks off in between is looked at again; a signal handler may append others
+        if not left:
             self._garbage = list(storage.coherence.forget(horizon))
-            self._horizon, self._keys = None, []
+            self._horizon = None
             self._free(0)
 
     def _free(self, share: int) -> None:

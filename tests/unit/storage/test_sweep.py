@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import uuid
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -272,13 +274,77 @@ def test_before_another_storage_the_table_is_compacted(tmp_path: Any, origin: Or
     assert transport.stats.floors > 0
 
 
+def test_a_full_table_before_another_storage_forgets_no_explicit_tag_of_another_client(
+    make: Callable[..., CacheTransport],
+) -> None:
+    """What is stored does not carry it, but who asks goes by it."""
+    plain = make()
+    plain.storage.coherence.sweep = None  # as before another storage
+    tagged = make(plain.storage, rules=[Read("/config/**", tags=("config",))])
+    send(plain, "GET", CONFIG[0])
+    tagged.invalidate(tags=("config",))
+    for n in range(100):
+        tagged.invalidate(tags=(f"t{n}",))
+    assert status(tagged, CONFIG[0]) == "miss"
+
+
 def test_a_slice_is_bounded() -> None:
     storage = MemoryStorage()
     sweep = Sweep(storage)
     storage.coherence.put_aside()
-    sweep._horizon, sweep._keys = 0, ["none"] * 5000
+    sweep._horizon, sweep._left = 0, ["none"] * 5000
     sweep.pay(10_000)
-    assert sweep._at == 1000
+    assert len(sweep._left) == 4000
+
+
+def test_what_is_known_of_the_keys_stays_bounded_without_any_write(make: Callable[..., CacheTransport]) -> None:
+    """Else a sweep could not do without a copy of all keys, which takes milliseconds."""
+    transport = make(MemoryStorage(max_entries=20))
+    sweep = transport.storage._sweep
+    for n in range(3000):
+        send(transport, "GET", f"{HERE}/item/{n % 30}")
+        assert len(sweep._keys) + len(sweep._left) <= 2 * 20 + 300
+    for url in CONFIG:
+        send(transport, "GET", url)
+    write(transport, 1000, elsewhere())
+    assert [status(transport, url) for url in CONFIG] == ["hit"] * len(CONFIG)
+    transport.clear()
+    assert sweep._keys == sweep._left == []
+
+
+def test_what_a_signal_handler_stores_in_the_middle_of_a_slice_is_looked_at(
+    make: Callable[..., CacheTransport], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transport, urls = make(), elsewhere()
+    for url in CONFIG[1:]:
+        send(transport, "GET", url)
+    mark, calls = Coherence.mark, 0
+
+    def interrupted(self: Coherence, held: Any, horizon: int) -> bool:
+        nonlocal calls
+        calls += 1
+        if calls == 5:
+            send(transport, "GET", CONFIG[0])
+        return mark(self, held, horizon)
+
+    monkeypatch.setattr(Coherence, "mark", interrupted)
+    for _ in range(3):
+        write(transport, 500, urls)
+        assert [status(transport, url) for url in CONFIG] == ["hit"] * len(CONFIG)
+
+
+def test_a_storage_that_nobody_refers_to_is_freed_without_the_garbage_collector() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        storage = MemoryStorage()
+        coherence, gone = storage.coherence, weakref.ref(storage)
+        del storage
+        assert gone() is None
+        coherence.max_tags = 2
+        coherence.bump(("a", "b", "c"))  # whoever still has it has nothing to sweep
+    finally:
+        gc.enable()
 
 
 def test_explain_names_the_subtree_that_a_compaction_gave_up(make: Callable[..., CacheTransport]) -> None:

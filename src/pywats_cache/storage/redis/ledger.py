@@ -6,7 +6,11 @@ table has lost members (evicted), or when the server's replication id is another
 took over that may not have everything.
 
 Which tags go when a table is full is computed by the process that finds it full, as everywhere (`compaction`). A second
-script commits that: what takes over is set, and what goes is removed only if nobody has changed it since.
+script commits that in steps: what takes over is set, and what goes is removed only if nobody has changed it since.
+
+A process of the first version asks for no bundles (`tags.bundles_of`), so the floor that it reads is raised when one
+is set. While the member `!` is in the table, the true floor is in `true_floor` (or `true_soft`) of the state. Whoever
+raises the floor takes out all older members, and so this one.
 
 The server's clock may jump, after a failover too. So each process counts a settle window from when it saw it first
 (`shared.windows`), and the one that has seen it end takes it out. The score of a window, its end by the server's clock,
@@ -19,10 +23,10 @@ import json
 import logging
 import re
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ...coherence.compaction import compacted
+from ...coherence.compaction import compacted, over_roots
 from ...errors import StorageError
 from ...support.clock import monotonic
 from ...support.showing import printable
@@ -50,11 +54,12 @@ local whole = s[1] and s[5] == replid and tonumber(s[6]) == redis.call('ZCARD', 
 local other = asked.generation ~= '' and asked.generation ~= s[1]
 local generation, epoch = s[1], tonumber(s[2] or 0)
 local floor, soft = tonumber(s[3] or 0), tonumber(s[4] or 0)
+local return_floor
 local function text(number) return string.format('%.0f', number) end
 if asked.look then
     if not s[1] then return {} end
     asked.change, other = false, false
-    if not whole then floor, whole = epoch + 1, true end
+    if not whole then return_floor, whole = epoch + 1, true end
 end
 if asked.change or not whole or other then
     if not whole then
@@ -98,14 +103,18 @@ if asked.change or not whole or other then
         'windows', redis.call('ZCARD', windows))
     redis.call('PUBLISH', asked.channel, generation .. ' ' .. text(epoch))
 end
-local since = '(' .. text(asked.generation == generation and asked.epoch or -1)
+local since = '(' .. text(asked.generation == generation and math.max(asked.epoch, 0) or 0)
+local function true_floor(tags, name, told)
+    return tonumber(redis.call('ZSCORE', tags, '!') and redis.call('HGET', state, name) or told)
+end
+if not return_floor then return_floor = true_floor(dirtied, 'true_floor', floor) end
 local left = {}
 local open = redis.call('ZRANGE', windows, 0, -1, 'WITHSCORES')
 for i = 1, #open, 2 do
     left[#left + 1] = open[i]
     left[#left + 1] = string.format('%.6f', tonumber(open[i + 1]) - now)
 end
-return {generation, text(epoch), text(floor), text(soft),
+return {generation, text(epoch), text(return_floor), text(true_floor(softened, 'true_soft', soft)),
     redis.call('ZRANGEBYSCORE', dirtied, since, '+inf', 'WITHSCORES'),
     redis.call('ZRANGEBYSCORE', softened, since, '+inf', 'WITHSCORES'), left,
     redis.call('ZRANGEBYSCORE', compacted, since, '+inf', 'WITHSCORES'), redis.call('HGET', state, 'floors') or '0',
@@ -116,7 +125,7 @@ local state, tables, compacted = KEYS[1], {dirtied = KEYS[2], softened = KEYS[3]
 local asked = cjson.decode(ARGV[1])
 local tags = tables[asked.table]
 local info = redis.call('INFO', 'replication')
-local s = redis.call('HMGET', state, 'generation', 'replid', asked.table, 'floor', 'soft')
+local s = redis.call('HMGET', state, 'generation', 'replid', asked.table)
 if s[1] ~= asked.generation or s[2] ~= string.match(info, 'master_replid:(%w+)')
     or tonumber(s[3]) ~= redis.call('ZCARD', tags) then return 0 end
 local function raise(member, score, key)
@@ -124,11 +133,17 @@ local function raise(member, score, key)
     if not there or tonumber(there) < tonumber(score) then redis.call('ZADD', key, score, member) end
 end
 for _, pair in ipairs(asked.set) do raise(pair[1], pair[2], tags) end
-if asked.floor ~= '' then
-    local name, was = 'floor', s[4]
-    if asked.table == 'softened' then name, was = 'soft', s[5] end
-    if tonumber(asked.floor) > tonumber(was) then redis.call('HSET', state, name, asked.floor) end
+local name = asked.table == 'softened' and 'soft' or 'floor'
+local function raise_floor(name, to)
+    if tonumber(to) > tonumber(redis.call('HGET', state, name) or 0) then redis.call('HSET', state, name, to) end
 end
+if asked.told ~= '' and redis.call('ZADD', tags, 'NX', 0, '!') == 1 then
+    redis.call('HSET', state, 'true_' .. name, redis.call('HGET', state, name))
+end
+for _, to in ipairs({asked.told, asked.floor}) do
+    if to ~= '' then raise_floor(name, to) end
+end
+if asked.floor ~= '' then raise_floor('true_' .. name, asked.floor) end
 for _, pair in ipairs(asked.gone) do
     local there = redis.call('ZSCORE', tags, pair[1])
     if there and tonumber(there) == tonumber(pair[2]) then redis.call('ZREM', tags, pair[1]) end
@@ -243,9 +258,10 @@ class RedisLedger:
                 return  # another process does it
             members = {member.decode(): score for member, score in self._client.zrange(key, 0, -1, withscores=True)}
             change = _compacted_windows(members) if table == "windows" else _compacted_tags(members)
-            if change is not None:
-                change = {"table": table, "generation": generation, "max_tags": MAX_TAGS, **change}
-                self._compact_script(keys=self._keys, args=[json.dumps(change)])
+            for step in _steps(change):
+                told = {"table": table, "generation": generation, "max_tags": MAX_TAGS, **step}
+                if not self._compact_script(keys=self._keys, args=[json.dumps(told)]):
+                    break  # it is another ledger by now
             self._client.delete(self._turn)
         except Exception as error:  # noqa: BLE001 - the change itself is committed
             logger.debug("a full table was not compacted: %s", type(error).__name__)
@@ -287,17 +303,20 @@ class RedisLedger:
 _TABLES = ("state", "dirtied", "softened", "windows", "compacted")
 LONGEST = 120.0
 """Seconds that a window of the first version lasts at most; it does not say."""
+STEP = 512
+"""Members that one step of a compaction changes at most: it is atomic, so all other commands wait for it."""
 TURN = 2000
 """Milliseconds for which other processes leave it to one to compact a table."""
 
 
 def _compacted_tags(tags: Mapping[str, float]) -> dict[str, Any]:
     """What the second script is to commit, for a table of epochs."""
-    change = compacted({tag: int(epoch) for tag, epoch in tags.items()}, MAX_TAGS // 2)
+    change = compacted({tag: int(epoch) for tag, epoch in tags.items() if epoch > 0}, MAX_TAGS // 2)
     return {
-        "set": [[tag, str(epoch)] for tag, epoch in (*change.set.items(), *change.roots.items())],
-        "gone": [[tag, str(int(tags[tag]))] for tag in change.gone if tag not in change.roots],
+        "set": [[tag, str(epoch)] for tag, epoch in change.set.items()],
+        "gone": [[tag, str(int(tags[tag]))] for tag in change.gone],
         "floor": "" if change.floor is None else str(change.floor),
+        "told": "" if change.told is None else str(change.told),
         "floors": change.floors,
     }
 
@@ -310,20 +329,30 @@ def _compacted_windows(members: Mapping[str, float]) -> dict[str, Any] | None:
     for member, (_, tag, *length) in parsed.items():
         ends[tag] = max(members[member], ends.get(tag, members[member]))
         longest = max(longest, float(length[0]) if length else LONGEST)
-    change = compacted(ends, MAX_TAGS // 2)
-    if change.floor is not None:
+    change = over_roots(compacted(ends, MAX_TAGS // 2), ends)
+    if change is None:
         return None
-    made = {**change.roots, **change.set}
-    for tag, end in change.roots.items():
-        made[tag] = max(end, made[tag], ends.get(tag, end))
-    gone = {tag for tag in change.gone if tag not in made}
+    gone = set(change.gone)
     id = uuid.uuid4().hex
     return {
-        "set": [[json.dumps([id, tag, longest]), repr(end)] for tag, end in made.items()],
+        "set": [[json.dumps([id, tag, longest]), repr(end)] for tag, end in change.set.items()],
         "gone": [[member, repr(members[member])] for member, window in parsed.items() if window[1] in gone],
         "floor": "",
+        "told": "",
         "floors": change.floors,
     }
+
+
+def _steps(change: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
+    """`change` in parts, of which none holds up the server for long: first what takes over, last what goes."""
+    if change is None:
+        return
+    nothing = {"set": [], "gone": [], "floor": "", "told": "", "floors": 0}
+    for at in range(0, len(change["set"]), STEP):
+        yield {**nothing, "set": change["set"][at : at + STEP]}
+    yield {**change, "set": [], "gone": []}
+    for at in range(0, len(change["gone"]), STEP):
+        yield {**nothing, "gone": change["gone"][at : at + STEP]}
 
 
 def _delta(answer: Any, lost: int, windows: Callable[[list[tuple[str, str]]], list[tuple[str, float]]]) -> Delta | None:

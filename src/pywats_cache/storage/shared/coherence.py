@@ -20,7 +20,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...coherence.epochs import Coherence
-from ...coherence.tags import ANY_ORIGIN, at_any_origin
+from ...coherence.tags import ANY_ORIGIN, at_any_origin, is_bundle
 from ...errors import StorageError
 from .backend import EPOCH, LOST, Change, Known, Window
 
@@ -186,6 +186,8 @@ class SharedCoherence(Coherence):
         """Take over what is new. The tables come first and the epoch last: see the module `coherence`."""
         if any(tag[1:2] == ANY_ORIGIN for tag, _ in (*delta.dirtied, *delta.softened)):
             self._at_any_origin = True
+        if any(is_bundle(tag) for tag, _ in (*delta.dirtied, *delta.softened)):
+            self._has_bundles = True
         self._floor = max(self._floor, delta.floor)
         self._soft_floor = max(self._soft_floor, delta.soft_floor)
         self._dirtied.update(delta.dirtied)

@@ -13,6 +13,7 @@ somebody can commit that everything older is invalid, nothing that is stored is 
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 import time
@@ -22,21 +23,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ...coherence.compaction import compacted
 from ...errors import StorageError
 from ..shared.backend import EPOCH, LOST, Change, Delta, Known
 from ..shared.windows import SeenWindows, boot, since_boot
 from .database import SqliteFile, reading
 from .epoch_file import EpochFile, lost_in
+from .full_tables import compact_tags, compact_windows, fold, true_floor
 from .store_files import LEDGER, NotOursError, epoch_state, has_ours, part
 
 __all__ = ["SqliteLedger", "look"]
 
+logger: logging.Logger = logging.getLogger("pywats_cache.storage.sqlite")
 VERSION = 1
 PATIENCE = 0.2
 """Seconds to wait for another process's transaction. One takes a few ms; what lasts longer hangs."""
 MAX_TAGS = 4096
-"""Bound of each table. Beyond it the table is compacted to half of it: see `coherence.compaction`."""
+"""Bound of each table. Before, it is compacted to half of it: see `full_tables`. At twice as many, which nobody has
+compacted, the older half goes into the floor."""
 _SCHEMA = """
 CREATE TABLE state (
     id INTEGER PRIMARY KEY CHECK (id = 1), generation TEXT NOT NULL, epoch INTEGER NOT NULL, floor INTEGER NOT NULL,
@@ -83,6 +86,8 @@ class SqliteLedger:
         self._owes = False
         """A bump was lost, and not even that could be said yet."""
         self._seen = SeenWindows()
+        self._full: list[str] = []
+        """The tables that the last change found full."""
 
     def cells(self) -> memoryview:
         """The mapped integers; see `epoch_file`. Raises StorageError where there is no such file."""
@@ -149,7 +154,8 @@ class SqliteLedger:
             delta = self._file.write(lambda connection: self._change(connection, change, known, cells))
             if self.cells() is not cells:
                 raise StorageError("the mapped file was replaced before the commit, so others may not see it")
-            return delta
+        self._relieve(delta.generation)
+        return delta
 
     def lose(self) -> bool:
         """A change could not be committed: nobody may trust what is stored until somebody can commit that."""
@@ -176,16 +182,23 @@ class SqliteLedger:
         if row is None or row[2] != lost or change.all or self._is_other(known, generation, row[1]):
             connection.execute("UPDATE state SET floor = ?, lost = ?", (epoch, lost))
             connection.execute("DELETE FROM dirtied")
+            connection.execute("DELETE FROM compacted")
         self._close_windows(connection, change.close)
         if change.open is not None:
-            self._open_windows(connection, change.open.id, dict.fromkeys(change.open.tags, change.open.seconds))
+            self._open_windows(connection, dict.fromkeys(change.open.tags, change.open.seconds), change.open.id)
         for table, tags in (("dirtied", change.dirty), ("softened", change.soften)):
             if tags:
                 connection.executemany(
                     f"INSERT OR REPLACE INTO {table} VALUES (?, ?)",  # noqa: S608 - one of two names
                     [(tag, epoch) for tag in tags],
                 )
-        self._compact(connection)
+        for table in ("dirtied", "softened"):
+            fold(connection, table, 2 * MAX_TAGS)
+        self._full = [
+            table
+            for table in ("dirtied", "softened", "windows")
+            if connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] > _full()  # noqa: S608
+        ]
         connection.execute("UPDATE state SET epoch = ?", (epoch,))
         self._announce(cells, epoch)
         delta = self._delta(connection, known if known.generation == generation else Known(generation, -1))
@@ -213,8 +226,9 @@ class SqliteLedger:
                 connection.executemany(f"DELETE FROM {table} WHERE id = ? AND tag = ?", over)  # noqa: S608
 
     @staticmethod
-    def _open_windows(connection: sqlite3.Connection, id: str, windows: dict[str, float]) -> None:
+    def _open_windows(connection: sqlite3.Connection, windows: dict[str, float], id: str | None = None) -> None:
         """Open a window for each tag, of so many seconds."""
+        id = id or uuid.uuid4().hex
         wall = time.time()  # for processes of the first version
         rows = [(id, tag, wall + seconds, seconds) for tag, seconds in windows.items()]
         connection.executemany("INSERT OR REPLACE INTO windows VALUES (?, ?, ?, ?)", rows)
@@ -241,65 +255,35 @@ class SqliteLedger:
 
     # ── full tables ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _compact(self, connection: sqlite3.Connection) -> None:
+    def _relieve(self, generation: str) -> None:
         """Make full tables half as large. A process of the first version reads on: all are ordinary rows."""
-        for table, floor in (("dirtied", "floor"), ("softened", "soft_floor")):
-            if connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] > MAX_TAGS:  # noqa: S608
-                self._compact_table(connection, table, floor)
-        if connection.execute("SELECT count(*) FROM windows").fetchone()[0] > MAX_TAGS:
-            self._compact_windows(connection)
-
-    @staticmethod
-    def _compact_table(connection: sqlite3.Connection, table: str, floor: str) -> None:
-        before = dict(connection.execute(f"SELECT tag, epoch FROM {table}"))  # noqa: S608
-        change = compacted(before, MAX_TAGS // 2)
-        roots = {root: max(epoch, before.get(root, 0), change.set.get(root, 0)) for root, epoch in change.roots.items()}
-        made = [*{**change.set, **roots}.items()]
-        kept = set(roots)
-        connection.executemany(f"INSERT OR REPLACE INTO {table} VALUES (?, ?)", made)  # noqa: S608
-        gone = [(tag,) for tag in change.gone if tag not in kept]
-        connection.executemany(f"DELETE FROM {table} WHERE tag = ?", gone)  # noqa: S608
-        if change.floor is not None:
-            connection.execute(f"UPDATE state SET {floor} = max({floor}, ?)", (change.floor,))  # noqa: S608
-        if table == "dirtied":
-            connection.execute("DELETE FROM compacted WHERE (tag, epoch) NOT IN (SELECT tag, epoch FROM dirtied)")
-            connection.executemany("INSERT OR REPLACE INTO compacted VALUES (?, ?)", made)
-        _count_floors(connection, change.floors)
-
-    def _compact_windows(self, connection: sqlite3.Connection) -> None:
-        """The same for windows, with the latest end; nothing takes over those that have no path in common."""
-        left: dict[str, float] = {}
-        for _, tag, seconds in self._windows(connection):
-            left[tag] = max(seconds, left.get(tag, 0.0))
-        change = compacted(left, MAX_TAGS // 2)
-        if change.floor is None:
-            made = {
-                tag: max(seconds, left.get(tag, 0.0)) for tag, seconds in (*change.set.items(), *change.roots.items())
-            }
-            self._open_windows(connection, uuid.uuid4().hex, made)
-            for table in ("windows", "steady"):
-                gone = [(tag,) for tag in change.gone if tag not in made]
-                connection.executemany(f"DELETE FROM {table} WHERE tag = ?", gone)  # noqa: S608
-            _count_floors(connection, change.floors)
+        try:
+            for table in self._full:
+                if table == "windows":
+                    compact_windows(self._file, generation, MAX_TAGS // 2, self._windows, self._open_windows)
+                else:
+                    compact_tags(self._file, table, generation, MAX_TAGS // 2, _full())
+        except StorageError as error:  # the change itself is committed, and the next one tries it again
+            logger.debug("a full table was not compacted: %s", error.kind)
 
     def _delta(self, connection: sqlite3.Connection, known: Known) -> Delta | None:
         row = connection.execute("SELECT generation, epoch, floor, soft_floor, lost FROM state").fetchone()
         if row is None:
             return None
-        since = known.epoch if known.generation == row[0] else -1
+        since = max(known.epoch, 0) if known.generation == row[0] else 0
         generation, epoch, floor, soft_floor, lost = row
-        floors = _rows(connection, "SELECT number FROM counted WHERE name = 'floors'")
+        counted = dict(_rows(connection, "SELECT name, number FROM counted"))
         return Delta(
             generation,
             epoch,
-            floor,
-            soft_floor,
+            true_floor(connection, "dirtied", floor, counted),
+            true_floor(connection, "softened", soft_floor, counted),
             lost,
             connection.execute("SELECT tag, epoch FROM dirtied WHERE epoch > ?", (since,)).fetchall(),
             connection.execute("SELECT tag, epoch FROM softened WHERE epoch > ?", (since,)).fetchall(),
             [(tag, left) for _, tag, left in self._windows(connection) if left > 0],
             _rows(connection, "SELECT tag, epoch FROM compacted WHERE epoch > ?", since),
-            floors[0][0] if floors else 0,
+            counted.get("floors", 0),
         )
 
     def _heal(self, cells: memoryview) -> None:
@@ -343,10 +327,9 @@ def _rows(connection: sqlite3.Connection, statement: str, *parameters: object) -
         return []
 
 
-def _count_floors(connection: sqlite3.Connection, floors: int) -> None:
-    if floors:
-        connection.execute("INSERT OR IGNORE INTO counted VALUES ('floors', 0)")
-        connection.execute("UPDATE counted SET number = number + ? WHERE name = 'floors'", (floors,))
+def _full() -> int:
+    """Tags from which on a table is compacted: before it has so many that a process of the first version folds it."""
+    return MAX_TAGS * 7 // 8
 
 
 def look(path: Path, patience: float) -> Delta:
