@@ -78,6 +78,7 @@ class Coherence:
         "_has_bundles",
         "_lock",
         "_named",
+        "_named_aside",
         "_named_floor",
         "_origins",
         "_settle_all",
@@ -111,6 +112,7 @@ class Coherence:
         self._softened: dict[str, int] = {}
         self._named: dict[str, int] = {}
         """Explicit tags once more: a request may ask by one that what is stored does not carry."""
+        self._named_aside: dict[str, int] = {}
         self._aside: dict[str, int] = {}
         """What is asked after the table: what a sweep has put aside."""
         self._soft_aside: dict[str, int] = {}
@@ -225,6 +227,9 @@ class Coherence:
             self._aside = self._dirtied
             self._soft_aside = self._softened
             self._dirtied, self._softened = {}, {}
+            if len(self._named) > self.max_tags >> 1:
+                self._named_aside = self._named
+                self._named = {}
             self._publish(self.epoch + 1)
             return self.epoch
 
@@ -241,7 +246,7 @@ class Coherence:
             held.clean_at = horizon
         return True
 
-    def forget(self, horizon: int) -> tuple[dict[str, int], dict[str, int]]:
+    def forget(self, horizon: int) -> tuple[dict[str, int], ...]:
         """Forget what was put aside: what was not marked counts as dirtied, and as softened.
 
         Returns the tables, at which nobody looks any more; to free them at once would take long.
@@ -249,11 +254,11 @@ class Coherence:
         with self._lock:
             self._floor = max(self._floor, horizon)
             self._soft_floor = max(self._soft_floor, horizon)
-            gone = self._aside, self._soft_aside
+            gone = self._aside, self._soft_aside, self._named_aside
             self._aside, self._soft_aside = {}, {}
-            if len(self._named) > self.max_tags >> 1:
+            if self._named_aside:
                 self._named_floor = max(self._named_floor, horizon)
-                self._named = {tag: epoch for tag, epoch in self._named.items() if epoch > horizon}
+                self._named_aside = {}
         return gone
 
     # ── checks ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -304,6 +309,9 @@ class Coherence:
             return self.last_dirtied(tags)
         named = self._named
         last = max(named.get(tag, 0) for tag in tags)
+        aside = self._named_aside  # after the newer ones
+        if aside:
+            last = max(last, *[aside.get(tag, 0) for tag in tags])
         return max(last, self._named_floor)
 
     def is_softened(self, held: Held) -> bool:

@@ -160,6 +160,26 @@ def test_an_explicit_tag_of_who_asks_is_not_forgotten(origin: Origin, make: Call
     assert status(tagged, CONFIG[0]) == "hit"
 
 
+def test_an_explicit_tag_is_found_while_those_before_it_are_swept(make: Callable[..., CacheTransport]) -> None:
+    """Of a client whose rules give it; what is stored does not carry it."""
+    plain = make()
+    tagged = make(plain.storage, rules=[Read("/config/**", tags=("config",))])
+    for n in range(300):
+        send(plain, "GET", f"{HERE}/item/{n}")
+    send(plain, "GET", CONFIG[0])
+    tagged.invalidate(tags=("config",))
+    sweep, sent = plain.storage._sweep, 0
+    while sent < 1000:
+        tagged.invalidate(tags=(f"t{sent}",))
+        sent += 1
+        entry = plain.storage.table.items.get(next(reversed(plain.storage.table.items)))
+        assert entry is not None
+        if sweep.is_open or sent % 50 == 0:
+            prepared = tagged._engine.preparer.prepare(httpx.Request("GET", CONFIG[0]))
+            assert plain.storage.coherence.is_dirtied(entry, prepared.tags)
+    assert status(tagged, CONFIG[0]) == "miss"
+
+
 def test_a_client_whose_rules_have_other_tags_loses_nothing_either(make: Callable[..., CacheTransport]) -> None:
     plain = make()
     tagged = make(plain.storage, rules=[Read("/config/**", tags=("config",))])
