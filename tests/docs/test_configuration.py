@@ -118,7 +118,7 @@ def test_every_parameter_of_a_storage_url_is_documented() -> None:
     rows = re.findall(r"^\| `(\w+)://.+ \| (.+) \|$", PAGE.split("### Storage URLs\n", 1)[1], re.MULTILINE)
     assert [scheme for scheme, _ in rows] == ["memory", "sqlite", "redis"]
     url_of = {"memory": "memory://", "sqlite": "sqlite:///a.db", "redis": "redis://host"}
-    value_of = {"on_unreachable": "fail", "prefix": "p", "policy": "lru"}
+    value_of = {"on_unreachable": "fail", "prefix": "p", "policy": "lru", "read_in_loop": "true"}
     for scheme, cell in rows:
         known = re.findall(r"`(\w+)`", cell)
         query = "&".join(f"{name}={value_of.get(name, 5)}" for name in known)

@@ -42,6 +42,7 @@ _PARAMETERS = (
     "on_unreachable",
     "prefix",
     "revalidate_for",
+    "read_in_loop",
 )
 FORMS = "'memory://', 'sqlite:///path/to/cache.db' or 'redis://host:6379/0'"
 
@@ -63,7 +64,7 @@ def storage_from_url(
     - `sqlite:///cache.db`: a `SharedStorage` at that path, relative to the working directory; an absolute path begins
       with a fourth slash (`sqlite:////var/cache/pywats.db`), a drive (`sqlite:///C:/cache.db`) or a `~`
       (`sqlite:///~/cache.db`). A shared folder of Windows (`sqlite://///server/share/cache.db`) is refused.
-      `max_entries` and `max_bytes` bound the file, `revalidate_for` is in seconds.
+      `max_entries` and `max_bytes` bound the file, `revalidate_for` is in seconds, `read_in_loop` is `true` or `false`.
     - `redis://host:6379/0`, `rediss://…`: a `RedisSharedStorage`; `max_lag`, `on_unreachable`, `prefix` and
       `revalidate_for` are its own, the other parameters redis-py's. Its digest key comes from the environment.
 
@@ -136,7 +137,9 @@ def _parse(url: str) -> StorageURL:
         return StorageURL(scheme, "", _options(parts.query, ("max_entries", "max_bytes", "max_entry_bytes", "policy")))
     if not path or path.endswith("/") or "\0" in path:
         raise ConfigurationError("sqlite:/// must name a file, as sqlite:///path/to/cache.db")
-    return StorageURL(scheme, path, _options(parts.query, ("revalidate_for", "max_entries", "max_bytes")))
+    return StorageURL(
+        scheme, path, _options(parts.query, ("revalidate_for", "read_in_loop", "max_entries", "max_bytes"))
+    )
 
 
 def _redis(parts: SplitResult) -> StorageURL:
@@ -187,6 +190,11 @@ def _options(query: str, names: tuple[str, ...]) -> dict[str, Any]:
             raise ConfigurationError(f"parameter {name} must be given once")
         if name == "revalidate_for":
             found[name] = _seconds(name, value)
+            continue
+        if name == "read_in_loop":
+            if value not in ("true", "false"):
+                raise ConfigurationError(f"parameter {name} must be true or false")
+            found[name] = value == "true"
             continue
         if not value.isascii() or not value.isdigit() or len(value) > 18 or not int(value):
             raise ConfigurationError(f"parameter {name} must be a whole number >= 1, of 18 digits at most")

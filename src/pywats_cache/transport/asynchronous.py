@@ -15,6 +15,7 @@ import anyio.to_thread
 
 from ..engine.http_library import content_of, raw_of, set_elapsed
 from ..engine.steps import Body, Fetch, Forward, Join, Stale
+from ..storage.url import is_shared
 from .background import Tasks
 from .base import Mounted
 
@@ -76,7 +77,7 @@ class AsyncCache(Mounted):
             coherence = engine.storage.coherence
             if not coherence.is_current():
                 try:
-                    await self._run(coherence.refresh)
+                    await self._run(self._look_around)
                 except BaseException:  # cancelled by `task.cancel()`, which no shield keeps out
                     engine.given_up(request)
                     raise
@@ -142,11 +143,17 @@ class AsyncCache(Mounted):
         await self._hear()
         return self._engine.storage.coherence.without_io(step, *arguments)
 
+    def _look_around(self) -> None:
+        """Learn what other processes changed, and prepare what the event loop may then look into by itself. Blocks."""
+        self._engine.storage.coherence.refresh()
+        if self._engine.glance is not None and is_shared(self._outer):
+            self._outer.prepare_for_loop()
+
     async def _hear(self) -> None:
         """Learn what other processes changed."""
         coherence = self._engine.storage.coherence
         if not coherence.is_current():
-            await self._run(coherence.refresh)
+            await self._run(self._look_around)
 
     async def _wait(self, join: Join) -> Any:
         self._tasks.let_go()

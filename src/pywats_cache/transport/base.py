@@ -91,8 +91,11 @@ class Mounted:
         self._engine = self._make_engine(controller, memory, used, record, flag("log_hits", log_hits))
         memory.use_tagging(tagging(controller))
         self._engine.looks_behind = self._outer is not None
-        if is_shared(self._outer) and self._outer.glances and not self._is_async:
-            self._engine.glance = self._outer.glance
+        if is_shared(self._outer):
+            if self._is_async and self._outer.glances_in_loop:
+                self._engine.glance = self._outer.glance_in_loop
+            elif self._outer.glances and not self._is_async:
+                self._engine.glance = self._outer.glance
         self._mount(transport)
 
     def _make_engine(

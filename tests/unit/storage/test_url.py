@@ -73,6 +73,8 @@ def test_sqlite_takes_bounds(tmp_path: Path) -> None:
         ("memory://?policy=hunter2", "policy must be one of 'lru'"),
         ("redis://h/0?max_lag=0", "max_lag must be a number of seconds > 0"),
         ("redis://h/0?revalidate_for=-1", "revalidate_for must be a number of seconds >= 0"),
+        ("sqlite:///c.db?read_in_loop=yes", "read_in_loop must be true or false"),
+        ("sqlite:///c.db?read_in_loop=true&read_in_loop=false", "read_in_loop must be given once"),
         ("sqlite:///c.db?revalidate_for=soon", "revalidate_for must be a number of seconds >= 0"),
         ("sqlite:///c.db?revalidate_for=1&revalidate_for=2", "revalidate_for must be given once"),
         ("redis://h/0?on_unreachable=stop", "on_unreachable must be 'continue' or 'fail'"),

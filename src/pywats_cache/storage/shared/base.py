@@ -133,8 +133,8 @@ class SharingStorage:
                 else:
                     waits = await anyio.to_thread.run_sync(self._is_claimed, fetch)
 
-    glances = False
-    """Whether `glance` costs so little that it comes before everything else."""
+    glances = glances_in_loop = False
+    """Whether `glance`, or `glance_in_loop`, costs so little that it comes before everything else."""
 
     def glance(self, key: str, decode: Decode, now: float) -> StoredResponse | None:
         """The only variant stored under `key`, if it may still be used. Blocks for I/O."""
@@ -142,13 +142,24 @@ class SharingStorage:
             return None
         try:
             self._check_ledger()
-            rows = self._rows.get(FORMAT + key)
-            if len(rows) == 1:
-                return self._entry(*rows[0], decode, now, self._moment())
-        except (LaterRecordError, _UselessError):  # who fetches sees to it
-            pass
+            return self._only(self._rows.get(FORMAT + key), decode, now)
         except Exception as error:  # noqa: BLE001 - a cache failure never fails a request
             self._failed("reading", error)
+        return None
+
+    def glance_in_loop(self, key: str, decode: Decode, now: float) -> StoredResponse | None:
+        """The same for an event loop, which it does not hold up: what it would have to wait for it does not find."""
+        return None
+
+    def prepare_for_loop(self) -> None:
+        """Do what `glance_in_loop` needs four times a second and what it must not do itself. Blocks for I/O."""
+
+    def _only(self, rows: list[tuple[str, bytes]], decode: Decode, now: float) -> StoredResponse | None:
+        if len(rows) == 1:
+            try:
+                return self._entry(*rows[0], decode, now, self._moment())
+            except (LaterRecordError, _UselessError):  # who fetches sees to it
+                pass
         return None
 
     def _is_claimed(self, fetch: OuterFetch) -> bool:

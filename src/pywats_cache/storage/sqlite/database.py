@@ -119,6 +119,30 @@ class SqliteFile:
             self._asked_until = now + CHECK
             return rows
 
+    def prepare_to_ask(self) -> None:
+        """Open the file, or look whether it is still the one at `path`, for `ask_at_once`."""
+        with self._lock:
+            self.read(lambda opened: None)
+            self._asked_until = time.monotonic() + CHECK
+
+    def ask_at_once(self, statement: str, *parameters: object) -> list[Any] | None:
+        """The same, where the file is open and was looked at just now, and no other thread uses it; else None."""
+        if time.monotonic() >= self._asked_until or not self._lock.acquire(blocking=False):
+            return None
+        try:
+            connection = self._connection
+            if connection is None or self._depth:
+                return None
+            self._depth += 1
+            try:
+                return connection.execute(statement, parameters).fetchall()
+            finally:
+                self._depth -= 1
+        except sqlite3.Error:  # locked, too: who asks in the usual way sees to it
+            return None
+        finally:
+            self._lock.release()
+
     def write(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         """`work` within a transaction that excludes every other writer, committed when it returns."""
         return self._transaction("BEGIN IMMEDIATE", work)

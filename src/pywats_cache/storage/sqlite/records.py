@@ -13,6 +13,7 @@ from ..shared.record_clock import SLACK
 from .claims import CLAIMS, TableClaims
 from .database import SqliteFile
 from .lock_claims import ARE_THERE, NO_LOCKS, LockClaims
+from .loop_reader import LoopReader
 from .store_files import RECORDS, NotOursError, has_ours, part
 from .upkeep_clock import past_use
 
@@ -87,6 +88,7 @@ class SqliteRecords:
             LockClaims(part(path, "-locks")) if ARE_THERE else TableClaims(self._file)
         )
         self.claims_without_io: bool = ARE_THERE
+        self.in_loop: LoopReader = LoopReader(opened(0.0))
         self._gives_back_all = False
         self._has_noted_clock = False
         # Without a lock: a fork or a signal in the middle would leave one held.
@@ -95,6 +97,12 @@ class SqliteRecords:
     def get(self, key: str) -> list[tuple[str, bytes]]:
         """The variants of `key` and their data. Writes nothing: that they were used is noted with the next `put`."""
         rows: list[tuple[str, bytes]] = self._file.ask("SELECT variant, data FROM records WHERE key = ?", key)
+        self._touched.extend(variant for variant, _ in rows)
+        return rows
+
+    def get_in_loop(self, key: str) -> list[tuple[str, bytes]]:
+        """The same for an event loop, if they were used here lately and nothing has to be waited for; else nothing."""
+        rows = self.in_loop.get(key)
         self._touched.extend(variant for variant, _ in rows)
         return rows
 
@@ -310,6 +318,7 @@ class SqliteRecords:
     def close(self) -> None:
         """Close the files; the next use opens them again."""
         self._claims.close()
+        self.in_loop.close()
         self._file.close()
         self._writer.close()
 

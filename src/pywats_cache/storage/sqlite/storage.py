@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ import anyio
 import anyio.to_thread
 
 from ...errors import ConfigurationError, ConfigurationTypeError, StorageError
-from ...support.checks import whole
+from ...support.checks import flag, whole
 from ...support.showing import looks_like_url, shown, shown_path
 from ..memory import MemoryStorage
 from ..shared.base import REVALIDATE_FOR, SHORT_PAUSE, SharingStorage, size_of
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from ..shared.base import Decode
 
 __all__ = ["SharedStorage"]
+
+logger: logging.Logger = logging.getLogger("pywats_cache.storage.sqlite")
 
 ROOM_PATIENCE = 0.1
 """Seconds for which a caller waits while more is to be written than the disk takes."""
@@ -47,6 +50,9 @@ class SharedStorage(SharingStorage):
     - `max_entries`, `max_bytes`: bounds of the file.
     - `revalidate_for`: seconds past its TTL for which a response with a validator is kept to be revalidated by a
       conditional request; a day by default.
+
+    - `read_in_loop`: let async transports read in the thread of their event loop what is small and was used lately by
+      this process, if nothing has to be waited for. Everything else, and with False all of it, is read by a thread.
 
     A write is seen by every process at its next request. What is stored holds no credential and no query.
 
@@ -71,6 +77,7 @@ class SharedStorage(SharingStorage):
         max_entries: int = 100_000,
         max_bytes: int = 1 << 30,
         revalidate_for: float = REVALIDATE_FOR,
+        read_in_loop: bool = True,
     ) -> None:
         if not isinstance(path, (str, Path)):
             raise ConfigurationTypeError(f"path must be a path of a file, not {shown(path)}")
@@ -79,6 +86,7 @@ class SharedStorage(SharingStorage):
         self.path: Path = resolved(path)
         self.max_entries: int = whole("max_entries", max_entries, least=1)
         self.max_bytes: int = whole("max_bytes", max_bytes, least=1)
+        self.glances_in_loop = flag("read_in_loop", read_in_loop)
         check_store(self.path)
         self._records = SqliteRecords(
             self.path, max_entries=self.max_entries, max_bytes=self.max_bytes, on_aside=self._warn
@@ -121,6 +129,8 @@ class SharedStorage(SharingStorage):
         job = super()._job(fetch, now)
         if job is None or job.row is None:
             return job
+        if fetch.stored is not None:
+            self._records.in_loop.note(job.key, (fetch.stored,))
         try:
             return job._replace(token=self._records.fetched(job.key, job.token))
         except (OSError, StorageError):  # without a claim somebody may fetch once more
@@ -141,6 +151,27 @@ class SharedStorage(SharingStorage):
             self.lend(fetch, seconds)
         else:
             await super().alend(fetch, seconds)
+
+    def _look(self, fetch: OuterFetch, decode: Decode, now: float) -> tuple[list[StoredResponse], bool]:
+        found = super()._look(fetch, decode, now)
+        if found[0]:
+            self._records.in_loop.note(FORMAT + fetch.key, found[0])
+        return found
+
+    def glance_in_loop(self, key: str, decode: Decode, now: float) -> StoredResponse | None:
+        """See the base class. The ledger was looked at just now, or its epoch would not be known without I/O."""
+        try:
+            return None if self._secret is None else self._only(self._records.get_in_loop(FORMAT + key), decode, now)
+        except Exception as error:  # noqa: BLE001 - a cache failure never fails a request
+            self._failed("reading", error)
+        return None
+
+    def prepare_for_loop(self) -> None:
+        """See the base class."""
+        try:
+            self._records.in_loop.renew()
+        except Exception as error:  # noqa: BLE001 - who reads in the usual way sees to it
+            logger.debug("%s is not read in the event loop: %s", self._name, type(error).__name__)
 
     def peek(self, key: str, decode: Decode, now: float) -> list[StoredResponse]:
         """What is stored under `key`, or about to be; see the base class."""
