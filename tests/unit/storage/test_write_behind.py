@@ -209,7 +209,9 @@ def _is_there(path: Path, name: str = "/a") -> bool:
 @pytest.mark.parametrize("how", ["without a close", "at exit", "in between", "closed at exit"])
 def test_a_program_that_ends_without_a_close_loses_nothing(tmp_path: Path, how: str) -> None:
     path = tmp_path / "c.db"
-    ended = subprocess.run([sys.executable, "-c", STORES, str(path), how], check=True, capture_output=True, text=True)
+    ended = subprocess.run(
+        [sys.executable, "-c", STORES, str(path), how], check=True, capture_output=True, text=True, timeout=60
+    )
     assert ended.stderr == ""
     for name in ["/a", "/b", "/c"] if how == "in between" else ["/a"]:
         assert _is_there(path, name)
