@@ -223,7 +223,10 @@ def _store(path: str) -> None:
     transport.handle_request(httpx.Request("GET", "http://origin/a")).read()
 
 
-@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+METHODS = multiprocessing.get_all_start_methods() if hasattr(os, "fork") else ["spawn"]
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_a_child_of_multiprocessing_that_ends_without_a_close_loses_nothing(tmp_path: Path, method: str) -> None:
     context: Any = multiprocessing.get_context(method)
     child = context.Process(target=_store, args=(str(tmp_path / "c.db"),))

@@ -21,7 +21,7 @@ import windows_system
 
 from pywats_cache import AsyncCacheClient, AsyncCacheTransport, CacheClient, CacheTransport, Controller, SharedStorage
 from pywats_cache.storage.shared import coherence as shared_coherence
-from pywats_cache.storage.sqlite import database, install_key
+from pywats_cache.storage.sqlite import database, install_key, write_behind
 from pywats_cache.storage.sqlite import files as store_files
 from pywats_cache.storage.sqlite import records as sqlite_records
 from pywats_cache.support import files as support_files
@@ -90,6 +90,8 @@ def _made(path: Path) -> None:
 
 
 def _names(path: Path) -> set[str]:
+    for behind in [*write_behind._all]:
+        behind.close()  # it makes and sets aside too
     return {found.name.removeprefix(path.name) for found in path.parent.iterdir()}
 
 
