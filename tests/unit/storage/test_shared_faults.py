@@ -134,6 +134,7 @@ def test_a_database_locked_for_long_is_not_waited_for_by_each_request(
 ) -> None:
     monkeypatch.setattr(sqlite_records, "PAUSE", 1000.0)
     client = process()
+    client.cache.storage._behind._rest = lambda: False  # it would write at a moment of its own
     client.get("/a")
     client.cache.storage.flush()
     waits: list[str] = []
@@ -152,7 +153,7 @@ def test_a_database_locked_for_long_is_not_waited_for_by_each_request(
         client.cache.storage.flush()
     lock.close()
     assert waits.count("BEGIN IMMEDIATE") == 1
-    assert len(asked) == 15
+    assert len(asked) == 10
     assert process().get("/a").text == "1"
 
 
