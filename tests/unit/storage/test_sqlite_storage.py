@@ -6,6 +6,7 @@ import gzip
 import os
 import stat
 import sys
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -385,3 +386,18 @@ def test_a_write_that_lands_between_reading_the_file_and_judging_is_not_lost(
     again = client.get("/tagged")
     assert (again.text != before) == dirties
     assert status(again) == ("miss" if dirties else "hit")
+
+
+@pytest.mark.parametrize("path", ["/w", "/elsewhere"])
+def test_what_was_dirtied_before_it_could_be_written_is_not_written(
+    process: Make, store: Make, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    storage = store()
+    client = process(storage=storage)
+    may_write, real = threading.Event(), storage._behind._do
+    monkeypatch.setattr(storage._behind, "_do", lambda jobs: (may_write.wait(10), real(jobs)))
+    client.get("/tagged")
+    client.put(path)
+    may_write.set()
+    storage.flush()
+    assert storage._records.totals()[0] == (0 if path == "/w" else 1)
