@@ -25,7 +25,8 @@ from .recording import Recording
 
 NAMES = (
     "hits", "lookup", "misses", "wats_calls", "stampede", "threads", "loop_blocking", "scenarios", "staleness",
-    "outages", "restarts", "eviction", "policies", "invalidation", "busy_day", "sharing", "memory", "import_time",
+    "outages", "restarts", "eviction", "policies", "invalidation", "busy_day", "sharing", "store_processes",
+    "memory", "import_time",
 )  # fmt: skip
 PROCESSES = 3
 ALONE = {
@@ -37,7 +38,8 @@ ALONE = {
     "invalidation": "the same",
     "busy_day": "a million writes, counted",
     "policies": "hits, counted",
-    "memory": "starts processes of its own",
+    "store_processes": "starts processes of its own",
+    "memory": "the same",
     "import_time": "the same",
 }
 """Modules that one process measures, and why several would be no better, or too long."""

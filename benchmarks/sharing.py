@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 import sqlite3
@@ -9,10 +10,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+import anyio.to_thread
 import httpx
 
 import pywats_cache as ours
@@ -26,6 +28,7 @@ from .transports import KB, Payload
 MEMORY_HIT = Goal("<=", 1.3)
 SERVER_HIT = Goal("<=", 2.0)
 FILE_HIT = Goal("<=", 2.2)
+LOOP_HIT = Goal("<=", 1.3)
 STORED_MISS = Goal("<=", 1.7)
 DURABLE_WRITE = Goal("<=", 1.9)
 CLEARED = Goal("<=", 10.0, "ms")
@@ -107,7 +110,57 @@ def _memory_hits(options: Options, directory: Path) -> list[Row]:
     return [
         compare("hit in memory, SQLite shared", samples, "shared", "plain", MEMORY_HIT),
         compare("hit in the SQLite file, 1 KB", samples, "in the file", "floor", FILE_HIT),
+        *_in_event_loop(options, directory),
     ]
+
+
+def _in_event_loop(options: Options, directory: Path) -> list[Row]:
+    """The same from an event loop, beside what it takes to call a function in a thread."""
+    loop = asyncio.new_event_loop()
+    stores = [
+        ours.SharedStorage(directory / f"{name}.db", memory=ours.MemoryStorage(max_entries=1), read_in_loop=read)
+        for name, read in (("loop", True), ("thread", False))
+    ]
+
+    def hits(storage: ours.SharedStorage) -> Case:
+        transport = ours.AsyncCacheTransport(Payload(KB).origin(), storage=storage)
+        requests = [httpx.Request("GET", f"{URL}/{n}") for n in range(2)]
+        turns = itertools.cycle(requests)
+
+        async def times(n: int) -> str:
+            for _ in range(n):
+                response = await transport.handle_async_request(next(turns))
+                await response.aread()
+            return str(response.extensions["pywats_cache"].status)
+
+        loop.run_until_complete(times(2))
+        storage.flush()
+        check(loop.run_until_complete(times(4)) == "hit", "no hit in the store")
+        return _timed(loop, times)
+
+    async def hop(n: int) -> None:
+        for _ in range(n):
+            await anyio.to_thread.run_sync(int)
+
+    cases = {"in the loop": hits(stores[0]), "in a thread": hits(stores[1]), "a thread hop": _timed(loop, hop)}
+    samples = interleave(options, "hit in the file, event loop", cases, rounds=options.pick(21, 101))
+    for storage in stores:
+        storage.close()
+    loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()
+    return [
+        compare("hit in the SQLite file from an event loop", samples, "in the loop", "a thread hop", LOOP_HIT),
+        compare("the same, read_in_loop=False", samples, "in a thread", "a thread hop"),
+    ]
+
+
+def _timed(loop: asyncio.AbstractEventLoop, times: Callable[[int], Coroutine[Any, Any, Any]]) -> Case:
+    def run(n: int) -> float:
+        start = perf()
+        loop.run_until_complete(times(n))
+        return perf() - start
+
+    return Case(run, perf)
 
 
 def _first_hit(options: Options, directory: Path) -> list[Row]:

@@ -57,6 +57,16 @@ MUTANTS: dict[str, tuple[Any, ...]] = {
         "_done",
         [(r"entry\.valid_at = view\.epoch", "entry.valid_at = self.storage.coherence.epoch")],
     ),
+    "what an outer storage has is stamped with an epoch that was read after the table": (
+        Engine,
+        "_glanced",
+        [(r"= view\.epoch, dec", "= self.storage.coherence.epoch, dec")],
+    ),
+    "what an outer storage has answers whatever is dirtied": (
+        Engine,
+        "_glanced",
+        [(r"if verdict\.action .*:", "if False:")],
+    ),
     "a read joins a flight that began before a write": (
         judging,
         "judge",

@@ -16,6 +16,7 @@ from line_scenarios import (
     hit_against_eviction,
     hit_against_two_writes,
     hit_against_write,
+    hit_in_an_outer_storage_against_write,
     hit_of_a_dirtied_entry,
     hit_of_a_dirtied_explicit_tag,
     hit_under_the_lock_against_write,
@@ -88,6 +89,10 @@ def checks_and_bumps() -> Any:
 
 def hits_and_bumps() -> Any:
     return checks_and_bumps() | codes(Engine.begin)
+
+
+def looks_behind_and_bumps() -> Any:
+    return the_core_of_checks_and_bumps() | codes(Engine._glanced, judge, View)
 
 
 def the_core_of_checks_and_bumps() -> Any:
@@ -333,6 +338,10 @@ CASES: dict[str, tuple[Case, int]] = {
     "a read of the collection and two writes through the transport": (
         Case(lambda: TransportWorld(f"GET {COLLECTION}", f"PUT {ITEM}", f"DELETE {SIBLING}"), transport_codes, 1),
         1129,
+    ),
+    "a hit in an outer storage and a write": (
+        Case(hit_in_an_outer_storage_against_write, looks_behind_and_bumps, thorough(2, 3)),
+        100,
     ),
     "a hit under the lock and a write": (
         Case(hit_under_the_lock_against_write, lambda: checks_and_bumps() | codes(Engine._done, View), thorough(2, 3)),

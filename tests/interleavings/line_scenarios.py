@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from types import SimpleNamespace
 from typing import Any
 
@@ -44,6 +45,19 @@ def hit_under_the_lock_against_write() -> Any:
         world.must_not_hit()
 
     world.check = check  # type: ignore[assignment]
+    return world
+
+
+def hit_in_an_outer_storage_against_write() -> Any:
+    """Memory has nothing; what is behind it holds a response from before, and answers at each look."""
+    world = LineWorld()
+    world.warm(ITEM)
+    (stored,) = world.storage.table.items.values()
+    world.storage.table.clear()
+    world.writer("/b/y")()
+    world.engine.glance = lambda *_: copy(stored)
+    world.operations = [world.read, world.writer()]
+    world.check = world.must_not_hit  # type: ignore[assignment]
     return world
 
 

@@ -43,6 +43,10 @@ KILLERS = {
     "the epoch is published before the table is written": "a hit and a write",
     "a check stamps an epoch that it read after the table": "a hit and a write",
     "a verdict's epoch is read after the table": "a hit under the lock and a write",
+    "what an outer storage has is stamped with an epoch that was read after the table": (
+        "a hit in an outer storage and a write"
+    ),
+    "what an outer storage has answers whatever is dirtied": "a hit in an outer storage and a write",
     "a fold forgets tags before it raises the floor": "a dirtied entry and a fold that reaches all",
     "a check reads the floor before the tags": "a dirtied entry and a fold that reaches all",
     "a compaction forgets tags before it sets those of subtrees": "a dirtied entry and a fold",

@@ -69,7 +69,8 @@ def closed_early(client: httpx.Client, method: str, path: str) -> dict[str, Any]
     """Take the first chunk of the answer and close it."""
     with client.stream(method, path) as response:
         chunk = next(response.iter_raw())
-        return {"text": chunk.decode(), "code": response.status_code}
+        key = response.extensions["pywats_cache"].key
+        return {"text": chunk.decode(), "code": response.status_code, "key": key}
 
 
 def read_slowly(client: httpx.Client, method: str, path: str) -> dict[str, Any]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -213,11 +213,10 @@ def test_a_body_closed_early_is_fetched_by_another_at_once(
         assert over.wait(LONG)
 
     registers.end = hold  # the leader has a part of it only
-    leader.ask("GET", "/stream", "closed early")
+    answer = leader.ask("GET", "/stream", "closed early")
     assert closed.is_set()
-    connection = sqlite3.connect(tmp_path / "shared.db")
-    assert connection.execute("SELECT * FROM claims").fetchall() == []
-    connection.close()
+    with closing(SharedStorage(tmp_path / "shared.db")) as storage:
+        assert not storage._records.is_claimed(FORMAT + answer["key"])
     over.set()
     assert other.ask("GET", "/stream")["stored"]
     assert leader.ask("GET", "/stream")["status"] == "hit"

@@ -22,7 +22,7 @@ from .classify import Prepared
 from .judging import Verdict, View, judge, judge_fresh
 from .loading import Loading
 from .lookups import Lookups
-from .steps import LEFT, Join
+from .steps import LEFT, Fetch, Join
 from .storing import Arrivals
 from .writing import Writes
 
@@ -108,6 +108,10 @@ class Engine(Lookups, Loading, Arrivals, Writes):
                 found = self.with_news(self._glanced, request, prepared, key, now)
                 if found is not None:
                     return found
+                step = self.with_news(self._looked, request, prepared, key, now, deadline)
+                if step.__class__ is Fetch:
+                    step.was_sought = self.seeks
+                return step
             if self.blocks:  # other processes must not be asked under the lock
                 return self.with_news(self._looked, request, prepared, key, now, deadline)
             return self._looked(request, prepared, key, now, deadline)

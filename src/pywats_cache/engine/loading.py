@@ -36,6 +36,9 @@ class Loading(Departures):
     glance: Callable[..., StoredResponse | None] | None = None
     """Looks into that storage at the cost of a lookup, where it can be looked into before anything is fetched."""
 
+    seeks: bool = False
+    """Whether what `glance` does not find is not there."""
+
     def _glanced(self, request: HttpRequest, prepared: Prepared, key: str, now: float) -> HttpResponse | None:
         """The answer to a read that memory does not hold, if the outer storage has it fresh; else None.
 

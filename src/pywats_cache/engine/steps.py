@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..coherence.single_flight import Flight, Landing
 from ..storage.entry import StoredResponse
-from ..storage.uses import NO_USES, Uses
+from ..storage.uses import Uses
 from ..telemetry.outcome import CacheOutcome, Reason
 from .classify import Prepared
 from .http_library import Parts
@@ -105,6 +106,7 @@ class Fetch(Step):
         "took",
         "validating",
         "vary",
+        "was_sought",
     )
 
     def __init__(
@@ -142,6 +144,8 @@ class Fetch(Step):
         """What the answer became in memory; an outer storage gets it too."""
         self.claim: str | None = None
         """The right to fetch this for all processes that share the storage."""
+        self.was_sought: bool = False
+        """Whether the outer storage has just been asked."""
         self.patience: float = 0.0
         """Seconds to wait while another process fetches it."""
         self.spares: Callable[[StoredResponse, float], bool] | None = None
@@ -175,12 +179,12 @@ class Fetch(Step):
         """Whether `entry` of an outer storage answers this fetch's request without the server."""
         return self.spares is not None and self.spares(entry, now)
 
-    def uses(self, revalidate_for: float) -> Uses:
-        """For how long `stored` may be of use once its TTL is over."""
+    def uses(self, revalidate_for: float) -> Callable[[], Uses]:
+        """Works out, later perhaps, for how long `stored` may be of use once its TTL is over."""
         decision, entry = self.prepared.decision, self.stored
         if decision is None or entry is None:
-            return NO_USES
-        return uses_of(entry, decision, revalidate_for, states=self.lifetime is not None)
+            return Uses
+        return partial(uses_of, entry, decision, revalidate_for, states=self.lifetime is not None)
 
 
 class Stale(Step):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from .entry import StoredResponse
@@ -15,11 +16,13 @@ class OuterFetch(Protocol):
 
     - `patience`: seconds to wait while another process fetches the same.
     - `claim`: the right to fetch for all processes; the storage's own.
+    - `was_sought`: the storage was just asked for a fresh response, and has none. Its first use ends that.
     - `stored`: what the response became in memory, once it is there; None: nothing to keep.
     """
 
     patience: float
     claim: str | None
+    was_sought: bool
     stored: StoredResponse | None
 
     @property
@@ -37,8 +40,8 @@ class OuterFetch(Protocol):
     def is_spared_by(self, entry: StoredResponse, now: float) -> bool:
         """Whether `entry` answers this fetch's request without the server."""
 
-    def uses(self, revalidate_for: float) -> Uses:
-        """For how long `stored` may be of use once its TTL is over.
+    def uses(self, revalidate_for: float) -> Callable[[], Uses]:
+        """Works out, in any thread, for how long `stored` may be of use once its TTL is over.
 
         - `revalidate_for`: seconds for which one with a validator is kept to be asked about.
         """

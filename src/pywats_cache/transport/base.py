@@ -95,7 +95,7 @@ class Mounted:
             if self._is_async and self._outer.glances_in_loop:
                 self._engine.glance = self._outer.glance_in_loop
             elif self._outer.glances and not self._is_async:
-                self._engine.glance = self._outer.glance
+                self._engine.glance, self._engine.seeks = self._outer.glance, True
         self._mount(transport)
 
     def _make_engine(

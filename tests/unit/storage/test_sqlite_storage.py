@@ -6,6 +6,7 @@ import gzip
 import os
 import stat
 import sys
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +18,7 @@ from shared_clients import POSTED, RFC, Make, status
 from pywats_cache import Controller, MemoryStorage, SharedStorage
 from pywats_cache.coherence.single_flight import FlightTable
 from pywats_cache.storage.shared import record_clock
+from pywats_cache.storage.shared.record_format import FORMAT
 from pywats_cache.testing import FakeClock
 
 
@@ -327,3 +329,76 @@ def test_what_may_not_answer_is_fetched(process: Make, origin: Any, store: Make,
     before = origin.count
     assert status(client.get("/tagged", **asked)) != "hit"
     assert origin.count == before + 1
+
+
+def test_a_miss_reads_the_file_once_before_and_once_with_the_right_to_fetch(
+    process: Make, store: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = store()
+    client = process(storage=storage)
+    steps: list[str] = []
+    for name in ("get", "claim"):
+        real = getattr(storage._records, name)
+        monkeypatch.setattr(storage._records, name, lambda *a, name=name, real=real: (steps.append(name), real(*a))[1])
+    assert status(client.get("/a")) == "miss"
+    assert steps == ["get", "claim", "get"]
+
+
+@pytest.mark.parametrize("when", ["before the claim", "while another process has it"])
+def test_what_is_stored_after_the_look_is_found_and_the_right_given_back(
+    process: Make, origin: Any, store: Make, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    storage, elsewhere = store(), store()
+    client, other = process(storage=storage), process(storage=elsewhere)
+    real = storage._records.claim
+
+    def claim(*arguments: Any) -> Any:
+        monkeypatch.setattr(storage._records, "claim", real)
+        other.get("/a")
+        elsewhere.flush()
+        return real(*arguments) if when == "before the claim" else None
+
+    monkeypatch.setattr(storage._records, "claim", claim)
+    answer = client.get("/a")
+    assert (status(answer), origin.count) == ("hit", 1)
+    assert not elsewhere._records.is_claimed(FORMAT + (answer.extensions["pywats_cache"].key or ""))
+
+
+@pytest.mark.parametrize("dirties", [True, False])
+def test_a_write_that_lands_between_reading_the_file_and_judging_is_not_lost(
+    process: Make, origin: Any, store: Make, monkeypatch: pytest.MonkeyPatch, dirties: bool
+) -> None:
+    storage = store(memory=MemoryStorage(max_entries=1))
+    client, other = process(storage=storage), process()
+    before = client.get("/tagged").text
+    client.get("/b")
+    storage.flush()
+    real = storage._records.get
+
+    def get(key: str) -> Any:
+        rows = real(key)
+        monkeypatch.setattr(storage._records, "get", real)
+        other.put("/w" if dirties else "/elsewhere")
+        return rows
+
+    monkeypatch.setattr(storage._records, "get", get)
+    # The write had not returned when this read began, so it may see either; the next one may not.
+    assert client.get("/tagged").text == before
+    again = client.get("/tagged")
+    assert (again.text != before) == dirties
+    assert status(again) == ("miss" if dirties else "hit")
+
+
+@pytest.mark.parametrize("path", ["/w", "/elsewhere"])
+def test_what_was_dirtied_before_it_could_be_written_is_not_written(
+    process: Make, store: Make, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    storage = store()
+    client = process(storage=storage)
+    may_write, real = threading.Event(), storage._behind._do
+    monkeypatch.setattr(storage._behind, "_do", lambda jobs: (may_write.wait(10), real(jobs)))
+    client.get("/tagged")
+    client.put(path)
+    may_write.set()
+    storage.flush()
+    assert storage._records.totals()[0] == (0 if path == "/w" else 1)

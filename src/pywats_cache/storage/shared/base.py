@@ -137,11 +137,13 @@ class SharingStorage:
     """Whether `glance`, or `glance_in_loop`, costs so little that it comes before everything else."""
 
     def glance(self, key: str, decode: Decode, now: float) -> StoredResponse | None:
-        """The only variant stored under `key`, if it may still be used. Blocks for I/O."""
+        """The only variant stored under `key`, if it may still be used. Blocks for I/O.
+
+        The epoch is known, so the ledger was looked at a moment ago.
+        """
         if self._secret is None:
             return None
         try:
-            self._check_ledger()
             return self._only(self._rows.get(FORMAT + key), decode, now)
         except Exception as error:  # noqa: BLE001 - a cache failure never fails a request
             self._failed("reading", error)
@@ -157,7 +159,7 @@ class SharingStorage:
     def _only(self, rows: list[tuple[str, bytes]], decode: Decode, now: float) -> StoredResponse | None:
         if len(rows) == 1:
             try:
-                return self._entry(*rows[0], decode, now, self._moment())
+                return self._entry(*rows[0], decode, now)
             except (LaterRecordError, _UselessError):  # who fetches sees to it
                 pass
         return None
@@ -175,21 +177,24 @@ class SharingStorage:
         if self._secret is None:
             return found, False
         key = FORMAT + fetch.key
+        is_sought, fetch.was_sought = fetch.was_sought and fetch.is_shared, False
         try:
             self._check_ledger()
-            found = self._read(key, decode, now)
-            if self._spare(fetch, found, now):
-                return found, False
+            if not is_sought:
+                found = self._read(key, decode, now)
+                if self._spare(fetch, found, now):
+                    return found, False
             if not fetch.is_shared:
                 return self._read(key, decode, now) if self._await_record(key) else found, False
             token = self._rows.claim(key, CLAIM_SECONDS)
-            if token is None:
-                return found, True
             if token != OPEN:
                 fetch.claim = token
+            if is_sought or fetch.claim is not None:
                 found = self._read(key, decode, now)  # stored since we looked, just before the claim was given back
                 if self._spare(fetch, found, now):
                     self._release(fetch)
+                    return found, False
+            return found, token is None
         except Exception as error:  # noqa: BLE001 - a cache failure never fails a request
             self._failed("reading", error)
         return found, False
@@ -265,14 +270,14 @@ class SharingStorage:
         if entry is None or secret is None:
             return None
         moment, ago, coherence = self._moment(), now - entry.began, self._coherence
-        uses = fetch.uses(self.revalidate_for)
-        ends = entry.ttl + uses.longest
+        uses_of = fetch.uses(self.revalidate_for)
         fetched = moment.wall - (now - entry.fetched)
-        if ends <= ago:
-            return None
 
         def row() -> Row | None:
-            generation = coherence.generation
+            uses, generation = uses_of(), coherence.generation
+            ends = entry.ttl + uses.longest
+            if ends <= ago:
+                return None
             # By what is known already: whoever reads the record asks the ledger.
             if generation is None or Coherence.last_dirtied(coherence, entry.tags) > entry.epoch:
                 return None  # a write came since, so nobody would use it
@@ -359,7 +364,9 @@ class SharingStorage:
             self._failed("reading", error)
         return found
 
-    def _entry(self, variant: str, data: bytes, decode: Decode, now: float, moment: Moment) -> StoredResponse | None:
+    def _entry(
+        self, variant: str, data: bytes, decode: Decode, now: float, moment: Moment | None = None
+    ) -> StoredResponse | None:
         """The entry of a record that may still be of use; None for one that is past every use.
 
         Raises LaterRecordError, or _UselessError for one that nobody can use.
@@ -387,11 +394,11 @@ class SharingStorage:
             raise _UselessError
         return record
 
-    def _began(self, record: Record, now: float, moment: Moment) -> float:
+    def _began(self, record: Record, now: float, moment: Moment | None) -> float:
         """When the request of `record` was sent, on this process's clock; NaN: nobody knows."""
         if record.writer == self._instance:  # on our own clock, for nobody sets that back
             return record.began
-        age = age_of(record, moment)
+        age = age_of(record, moment or self._moment())
         return nan if age is None else now - age
 
     def _moment(self) -> Moment:
@@ -486,4 +493,4 @@ def why_unusable(record: Record, coherence: SharedCoherence, age: float | None) 
         return "dirtied"
     if record.generation != coherence.generation or record.epoch > coherence.epoch:
         return "foreign"
-    return None if age is None or age < record.useful else "expired"
+    return None if age is None or age < record.ttl or age < record.useful else "expired"

@@ -1,0 +1,137 @@
+"""Several processes over one SQLite file: what four store at a time, and how long one waits for another's fetch."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+import pywats_cache as ours
+
+from .harness import Goal, Options, Row, bars, check, figure, span
+from .transports import KB
+
+NO_ERRORS = Goal("<=", 0.0, "errors")
+JOINED = Goal("<=", 2.0, "ms")
+PROCESSES = 4
+URL = "http://origin.example/a"
+LEADER_SECONDS = 0.02
+"""How long the origin takes, in which the other process begins to wait."""
+_STORE = """
+import json, logging, sys, time
+import httpx
+from pywats_cache import CacheTransport, SharedStorage
+logging.disable()
+path, name, seconds = sys.argv[1], sys.argv[2], float(sys.argv[3])
+storage = SharedStorage(path)
+origin = httpx.MockTransport(lambda request: httpx.Response(200, content=b"x" * 1024))
+transport = CacheTransport(origin, storage=storage)
+def miss(number):
+    transport.handle_request(httpx.Request("GET", f"http://origin.example/{name}/{number}")).read()
+miss("first")
+print("ready", flush=True)
+sys.stdin.readline()
+start, number = time.perf_counter(), 0
+while time.perf_counter() - start < seconds:
+    miss(number)
+    number += 1
+storage.close()
+print(json.dumps([number + 1, number / (time.perf_counter() - start), transport.stats.storage_errors]), flush=True)
+"""
+_JOIN = """
+import sys, time
+import httpx
+from pywats_cache import CacheTransport, SharedStorage
+transport = CacheTransport(httpx.MockTransport(lambda request: httpx.Response(500)), storage=SharedStorage(sys.argv[1]))
+print("ready", flush=True)
+for line in sys.stdin:
+    response = transport.handle_request(httpx.Request("GET", line.strip()))
+    response.read()
+    print(response.status_code, time.clock_gettime(time.CLOCK_MONOTONIC), flush=True)
+"""
+
+
+def run(options: Options) -> list[Row]:
+    """Measure both. Clocks of two processes are compared, which Linux and macOS allow."""
+    if sys.platform == "win32":
+        return []
+    with tempfile.TemporaryDirectory() as directory:
+        return [
+            _stores(Path(directory, "stores.db"), options.pick(1, 3)),
+            _joins(Path(directory, "joins.db"), options.pick(20, 200)),
+        ]
+
+
+def _start(code: str, *arguments: object) -> subprocess.Popen[str]:
+    words = [sys.executable, "-c", code, *map(str, arguments)]
+    child = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    _said(child)
+    return child
+
+
+def _said(child: subprocess.Popen[str]) -> str:
+    assert child.stdout is not None
+    return child.stdout.readline()
+
+
+def _tell(child: subprocess.Popen[str], line: str) -> None:
+    assert child.stdin is not None
+    child.stdin.write(f"{line}\n")
+    child.stdin.flush()
+
+
+def _stores(path: Path, seconds: int) -> Row:
+    children = [_start(_STORE, path, number, seconds) for number in range(PROCESSES)]
+    for child in children:
+        _tell(child, "go")
+    found: list[list[Any]] = [json.loads(_said(child)) for child in children]
+    for child in children:
+        child.communicate()
+    stored, rate, errors = (sum(column) for column in zip(*found, strict=True))
+    storage = ours.SharedStorage(path)
+    there = storage._records.totals()[0]
+    storage.close()
+    title = "responses stored by 4 processes in one SQLite file"
+    return Row(
+        title,
+        f"{rate:,.0f}/s, {errors} errors; {there / stored:.0%} are in the file",
+        goal=str(NO_ERRORS),
+        met=NO_ERRORS.met(errors) and there == stored,
+        detail={"figure": figure([rate], ""), "errors": errors, "stored": stored, "there": there},
+    )
+
+
+def _joins(path: Path, times: int) -> Row:
+    joiner = _start(_JOIN, path)
+
+    def origin(request: httpx.Request) -> httpx.Response:
+        _tell(joiner, str(request.url))
+        time.sleep(LEADER_SECONDS)
+        return httpx.Response(200, content=b"x" * KB)
+
+    storage = ours.SharedStorage(path)
+    leader = ours.CacheTransport(httpx.MockTransport(origin), storage=storage)
+    took = []
+    for number in range(times):
+        leader.handle_request(httpx.Request("GET", f"{URL}/{number}")).read()
+        end = time.clock_gettime(time.CLOCK_MONOTONIC)
+        status, at = _said(joiner).split()
+        check(status == "200", "the other process fetched for itself")
+        took.append(float(at) - end)
+    joiner.communicate()
+    storage.close()
+    title = "answer of a process that waited for another one's fetch, after that one's"
+    whole = figure(took, "the goal")
+    return Row(
+        title,
+        f"median {span(whole['value'])}",
+        goal=str(JOINED),
+        met=JOINED.met(whole["value"] * 1e3),
+        detail={"figure": whole, "bars": bars(title, {"ours": whole["value"]}, ["ours"])},
+    )
