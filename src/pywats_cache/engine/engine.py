@@ -105,19 +105,22 @@ class Engine(Lookups, Loading, Arrivals, Writes):
         """What becomes of a read that is not a plain hit."""
         try:
             if self.glance is not None and deadline is None and key not in self.storage.table.items:
-                found = self.with_news(self._glanced, request, prepared, key, now)
-                if found is not None:
-                    return found
-                step = self.with_news(self._looked, request, prepared, key, now, deadline)
-                if step.__class__ is Fetch:
-                    step.was_sought = self.seeks
-                return step
+                return self.with_news(self._looked_behind_first, request, prepared, key, now)
             if self.blocks:  # other processes must not be asked under the lock
                 return self.with_news(self._looked, request, prepared, key, now, deadline)
             return self._looked(request, prepared, key, now, deadline)
         except BaseException:  # a KeyboardInterrupt, too
             self.abandoned(request)
             raise
+
+    def _looked_behind_first(self, request: HttpRequest, prepared: Prepared, key: str, now: float) -> Any:
+        found = self._glanced(request, prepared, key, now)
+        if found is not None:
+            return found
+        step = self._looked(request, prepared, key, now, None)
+        if step.__class__ is Fetch:
+            step.was_sought = self.seeks
+        return step
 
     def _looked(self, request: HttpRequest, prepared: Prepared, key: str, now: float, deadline: float | None) -> Any:
         storage = self.storage

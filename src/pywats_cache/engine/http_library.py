@@ -76,7 +76,10 @@ class Library(NamedTuple):
 
         Raises the library's DecodingError. A few KB may decode to GB, so it goes slice by slice.
         """
-        if all(lower != b"content-encoding" for _, lower, _ in headers):
+        for _, lower, _ in headers:
+            if lower == b"content-encoding":
+                break
+        else:
             return raw
         slices = _Slices(raw)
         response = self.response(200, headers=[(name, value) for name, _, value in headers], content=slices)

@@ -59,7 +59,7 @@ class Loading(Departures):
             if verdict.action != "answer" or verdict.refresh or not verdict.is_valid:
                 return None
             storage.put(entry)
-            self._count("hit")
+            self.counters.hit += 1
             self.counters.tier += 1
             entry.hits += 1
             entry.valid_at, entry.ahead = view.epoch, decision.ahead(entry.ttl)

@@ -181,7 +181,7 @@ class AsyncCache(Mounted):
         try:
             if outer is not None and engine.may_load(fetch):
                 there = await outer.aload(fetch, engine.decode, engine.now())
-                found = await self._with_news(engine.loaded, fetch, there)
+                found = await self._with_news(engine.loaded, fetch, there) if there else None
                 if found is not None:
                     if fetch.claim is not None:
                         await outer.asave(fetch, engine.now())

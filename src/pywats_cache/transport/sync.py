@@ -119,7 +119,7 @@ class SyncCache(Mounted):
         try:
             if outer is not None and engine.may_load(fetch):
                 there = outer.load(fetch, engine.decode, engine.now())
-                found = engine.with_news(engine.loaded, fetch, there)
+                found = engine.with_news(engine.loaded, fetch, there) if there else None
                 if found is not None:
                     if fetch.claim is not None:
                         outer.save(fetch, engine.now())

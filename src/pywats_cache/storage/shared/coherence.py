@@ -269,15 +269,21 @@ class SharedCoherence(Coherence):
 
     def last_dirtied(self, tags: Sequence[str]) -> int:
         """The epoch at which one of `tags` was dirtied last, or may have been."""
-        return NOW if self.epoch == UNKNOWN else self._last(super().last_dirtied, tags)
+        if self.epoch == UNKNOWN:
+            return NOW
+        last = Coherence.last_dirtied(self, tags)
+        if not self._at_any_origin:
+            return last
+        return max(last, Coherence.last_dirtied(self, [at_any_origin(tag) for tag in tags]))
 
     def last_softened(self, tags: Sequence[str]) -> int:
         """The epoch at which one of `tags` was softened last, or may have been."""
-        return NOW if self.epoch == UNKNOWN else self._last(super().last_softened, tags)
-
-    def _last(self, of: Callable[[Sequence[str]], int], tags: Sequence[str]) -> int:
-        last = of(tags)
-        return max(last, of([at_any_origin(tag) for tag in tags])) if self._at_any_origin else last
+        if self.epoch == UNKNOWN:
+            return NOW
+        last = Coherence.last_softened(self, tags)
+        if not self._at_any_origin:
+            return last
+        return max(last, Coherence.last_softened(self, [at_any_origin(tag) for tag in tags]))
 
     def _last_of_others(self, tags: list[str]) -> int:
         return self.last_dirtied(tags)

@@ -97,13 +97,15 @@ class SqliteRecords:
     def get(self, key: str) -> list[tuple[str, bytes]]:
         """The variants of `key` and their data. Writes nothing: that they were used is noted with the next `put`."""
         rows: list[tuple[str, bytes]] = self._file.ask("SELECT variant, data FROM records WHERE key = ?", key)
-        self._touched.extend(variant for variant, _ in rows)
+        for variant, _ in rows:
+            self._touched.append(variant)
         return rows
 
     def get_in_loop(self, key: str) -> list[tuple[str, bytes]]:
         """The same for an event loop, if they were used here lately and nothing has to be waited for; else nothing."""
         rows = self.in_loop.get(key)
-        self._touched.extend(variant for variant, _ in rows)
+        for variant, _ in rows:
+            self._touched.append(variant)
         return rows
 
     def put(self, row: Row, now: float) -> bool:
