@@ -134,6 +134,8 @@ def main() -> None:
             answer = in_spawn(storage, base_url, method, path)
         else:
             answer = ask(client, method, path)
+        if how == ["written"]:
+            getattr(client._transport.storage, "flush", int)()  # type: ignore[attr-defined]
         print(json.dumps(answer), flush=True)
     client.close()
 

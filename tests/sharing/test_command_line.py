@@ -108,7 +108,7 @@ def test_what_a_store_holds_is_shown_and_stays_as_it_is(
     worker = start(store)
     registers.versions["/api/Product/2"] = 30
     for path in ("/api/Product/1", "/api/Product/2", "/other"):
-        worker.get(path)
+        worker.get(path, "written")
     worker.ask("PUT", "/other")
 
     found: Any = run("stats", "--json", real=True)
