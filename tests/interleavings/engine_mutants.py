@@ -50,17 +50,17 @@ MUTANTS: dict[str, tuple[Any, ...]] = {
     "a check stamps an epoch that it read after the table": (
         Engine,
         "found_fresh",
-        [(r"entry\.valid_at = epoch", "entry.valid_at = self.storage.coherence.epoch")],
+        [(r"self\.note_valid\(entry, epoch\)", "self.note_valid(entry, self.storage.coherence.epoch)")],
     ),
     "a verdict's epoch is read after the table": (
         Engine,
         "_done",
-        [(r"entry\.valid_at = view\.epoch", "entry.valid_at = self.storage.coherence.epoch")],
+        [(r"self\.note_valid\(entry, view\.epoch\)", "self.note_valid(entry, self.storage.coherence.epoch)")],
     ),
     "what an outer storage has is stamped with an epoch that was read after the table": (
         Engine,
         "_glanced",
-        [(r"= view\.epoch, dec", "= self.storage.coherence.epoch, dec")],
+        [(r"self\.note_valid\(entry, view\.epoch\)", "self.note_valid(entry, self.storage.coherence.epoch)")],
     ),
     "what an outer storage has answers whatever is dirtied": (
         Engine,

@@ -153,12 +153,16 @@ class Core:
             return in_time(entry, prepared, age) and not prepared.refresh
         if self.why_not_fresh(entry, prepared, age, epoch) is not None:
             return False
-        if self.storage.has_one_tagging:
-            entry.valid_at = epoch
+        self.note_valid(entry, epoch)
         return True
 
     may_look_up = found_fresh
     """Whether `entry` may answer a lookup, which skips what the client does with answers."""
+
+    def note_valid(self, entry: StoredResponse, epoch: int) -> None:
+        """`entry` was found valid at `epoch`: noted, the next hit needs one comparison, if it is valid for all."""
+        if self.storage.has_one_tagging:
+            entry.valid_at = epoch
 
     def refused_by(self, prepared: Prepared, verdict: Verdict) -> HttpResponse:
         """The 504 of a request that is not sent, which was counted before."""

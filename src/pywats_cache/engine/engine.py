@@ -160,8 +160,7 @@ class Engine(Lookups, Loading, Arrivals, Writes):
         if verdict.action == "refuse" or entry is None:
             return self._gateway_timeout(prepared, verdict)
         if verdict.status == "hit":
-            if self.storage.has_one_tagging:
-                entry.valid_at = view.epoch
+            self.note_valid(entry, view.epoch)
             self.touch(view.key, entry)
         else:
             self._count(verdict.status)

@@ -62,7 +62,8 @@ class Loading(Departures):
             self.counters.hit += 1
             self.counters.tier += 1
             entry.hits += 1
-            entry.valid_at, entry.ahead = view.epoch, decision.ahead(entry.ttl)
+            self.note_valid(entry, view.epoch)
+            entry.ahead = decision.ahead(entry.ttl)
         storage.represent(prepared.representation)
         return self.answer(request, prepared, entry, "hit", verdict.reason, now - entry.began, form=verdict.form)
 
@@ -157,8 +158,7 @@ class Loading(Departures):
             self.counters.tier += 1
         age = known_age(view.now - entry.began)
         if verdict.is_valid:
-            if self.storage.has_one_tagging:
-                entry.valid_at = view.epoch
+            self.note_valid(entry, view.epoch)
             entry.ahead = prepared.decision.ahead(entry.ttl)  # only from now on a hit may start a refresh
             if not fetch.background:
                 entry.hits += 1

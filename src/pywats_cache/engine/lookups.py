@@ -63,8 +63,7 @@ class Lookups(Departures):
                 if verdict.action != "answer" or entry is None:
                     return None
                 if verdict.status == "hit":
-                    if storage.has_one_tagging:
-                        entry.valid_at = view.epoch
+                    self.note_valid(entry, view.epoch)
                 elif view.flight is not None and self.controller.offline is None:
                     # While that fetch is open, the next lookups get the same, as long as nothing changes of what was
                     # looked at: to judge costs a third of such an answer.

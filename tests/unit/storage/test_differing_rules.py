@@ -53,6 +53,18 @@ def test_a_hit_of_one_hides_no_tag_of_another(make: Callable[[Controller], Cache
     assert [status(plain), status(tagged)] == ["hit", "hit"]
 
 
+def test_a_hit_of_one_in_a_file_hides_no_tag_of_another(tmp_path: Path) -> None:
+    answer = httpx.MockTransport(lambda request: httpx.Response(200, content=b"{}"))
+    before, after = SharedStorage(tmp_path / "c.db"), SharedStorage(tmp_path / "c.db")
+    assert status(CacheTransport(answer, storage=before, controller=PLAIN)) == "miss"
+    before.close()
+    plain, tagged = (CacheTransport(answer, storage=after, controller=controller) for controller in (PLAIN, TAGGED))
+    tagged.invalidate(tags=("config",))
+    assert status(plain) == "hit"
+    assert status(tagged) == "miss"
+    after.close()
+
+
 def test_what_was_found_valid_before_another_came_says_nothing_for_it(
     make: Callable[[Controller], CacheTransport],
 ) -> None:
