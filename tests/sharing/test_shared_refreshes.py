@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -138,8 +139,10 @@ def test_one_process_refreshes_for_all(process: Callable[..., Process], origin: 
         each.get()
         each.expire()
         each.get()
-    rows = [(FORMAT + entry.key, FORMAT + entry.key) for entry in one.memory.table.items.values()]
-    one.cache.storage._rows.remove(rows)  # else it is fresh there, by the real clock
+    rows = one.cache.storage._rows
+    keys = [FORMAT + entry.key for entry in one.memory.table.items.values()]
+    # Else it is fresh there, by the real clock.
+    rows.put_all([], time.time(), [(key, *found) for key in keys for found in rows.get(key)])
     origin.asked.clear(), origin.go.clear()
     first, second = threading.Thread(target=one.refresh), threading.Thread(target=other.refresh)
     waits = threading.Event()

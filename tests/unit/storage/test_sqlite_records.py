@@ -108,7 +108,7 @@ def test_the_totals_are_those_of_the_rows(make: Callable[..., SqliteRecords]) ->
         records.put(row(name, bytes(seed.randrange(3000)), wall=NOW + n, ttl=seed.choice([5, 500])), NOW + n)
         if seed.random() < 0.2:
             name = f"k{seed.randrange(40)}"
-            records.remove([(name, name)])
+            records.put_all([], NOW + n, [(name, name, data) for _, data in records.get(name)])
         counted = records._file.read(
             lambda connection: connection.execute("SELECT count(*), total(size) FROM records").fetchone()
         )

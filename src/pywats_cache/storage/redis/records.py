@@ -81,13 +81,12 @@ class RedisRows:
 
     def put_all(self, rows: list[Row], now: float, useless: Sequence[Useless] = ()) -> int:
         """`put` for many, after what is `useless` was taken out. Returns how many were stored."""
-        self.remove([(key, variant) for key, variant, _ in useless])
+        self._remove(useless)
         return sum([self.put(row, now) for row in rows])
 
-    def remove(self, variants: Sequence[tuple[str, str]]) -> None:
-        """Take out records that nobody can use any more."""
+    def _remove(self, useless: Sequence[Useless]) -> None:
         try:
-            for key, variant in variants:
+            for key, variant, _ in useless:
                 self._client.hdel(self._name(key), f"d{variant}", f"o{variant}")
         except Exception as error:  # noqa: BLE001 - and not as the cause: see `failure`
             raise failure(error, type(error).__name__) from None

@@ -161,14 +161,11 @@ class Rows(Protocol):
     def get(self, key: str) -> list[tuple[str, bytes]]:
         """The variants of `key` and their data."""
 
-    def put(self, row: Row, now: float) -> bool:
-        """Store `row`, unless what is there began its fetch later or it can never fit. `now` is wall time."""
-
     def put_all(self, rows: list[Row], now: float, useless: Sequence[Useless] = ()) -> int:
-        """`put` for many, after what is `useless` was taken out. Returns how many were stored."""
+        """Take out what is `useless`, then store `rows`. Returns how many were stored.
 
-    def remove(self, variants: Sequence[tuple[str, str]]) -> None:
-        """Take out records that nobody can use any more, each given by key and variant."""
+        Not stored is what can never fit, or where what is there began its fetch later. `now` is wall time.
+        """
 
     def clear(self) -> None:
         """Take out all records."""

@@ -222,18 +222,6 @@ class SqliteRecords:
             connection.execute("PRAGMA incremental_vacuum(1)")
         return True
 
-    def remove(self, variants: Sequence[tuple[str, str]]) -> None:
-        """Take out records that nobody can use any more."""
-
-        def work(connection: sqlite3.Connection) -> None:
-            for _, variant in variants:
-                row = connection.execute("SELECT size FROM records WHERE variant = ?", (variant,)).fetchone()
-                if row is not None:
-                    connection.execute("DELETE FROM records WHERE variant = ?", (variant,))
-                    connection.execute("UPDATE totals SET entries = entries - 1, bytes = bytes - ?", row)
-
-        self._file.write(work)
-
     # ── clear ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def clear(self) -> None:
