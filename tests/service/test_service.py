@@ -9,26 +9,19 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from service_world import running
 
 from pywats_cache import ConfigurationError, ConfigurationTypeError, MemoryStorage, SharedStorage, pyWATS
 from pywats_cache.testing import SimulatedWATS
 from pywats_cache.wats import AsyncClientService, ClientConfig
 
 TOKEN = {"Authorization": "Bearer hush"}
-
-
-@pytest.fixture
-def wats() -> Iterator[SimulatedWATS]:
-    with SimulatedWATS() as server:
-        yield server
 
 
 @pytest.fixture
@@ -40,19 +33,6 @@ def path(tmp_path: Path, wats: SimulatedWATS) -> Path:
 def write(path: Path, wats: SimulatedWATS, **fields: Any) -> None:
     given = {"service_address": wats.base_url, "api_token": wats.token, "cache_ttl_seconds": 60, **fields}
     ClientConfig(**given).save(path)
-
-
-@asynccontextmanager
-async def running(path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Any, httpx.AsyncClient]]:
-    """The service, started, and a client of its HTTP face."""
-    monkeypatch.setenv("PYWATS_CACHE_TOKEN", "hush")
-    service = AsyncClientService(f"test-{os.getpid()}", path, health_port=0)
-    await service.start()
-    try:
-        async with httpx.AsyncClient(base_url=service.url) as http:
-            yield service, http
-    finally:
-        await service.stop()
 
 
 def test_the_probes_and_the_figures(path: Path, wats: SimulatedWATS, monkeypatch: pytest.MonkeyPatch) -> None:

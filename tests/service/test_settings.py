@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from service_world import running
 
 from pywats_cache import ConfigurationError, SharedStorage
 from pywats_cache.testing import SimulatedWATS
@@ -26,30 +25,11 @@ FIELDS = ["enable_cache", "cache_ttl_seconds", "cache_max_size", "cache_storage_
 
 
 @pytest.fixture
-def wats() -> Iterator[SimulatedWATS]:
-    with SimulatedWATS() as server:
-        yield server
-
-
-@pytest.fixture
 def path(tmp_path: Path, wats: SimulatedWATS) -> Path:
     path = tmp_path / "config.json"
     given = {"service_address": wats.base_url, "api_token": wats.token, "cache_ttl_seconds": 60}
     ClientConfig(**given, web_hosts=["station7.example"], web_prefix="/station7/").save(path)
     return path
-
-
-@asynccontextmanager
-async def running(path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Any, httpx.AsyncClient]]:
-    """The service, started, and a client of its HTTP face."""
-    monkeypatch.setenv("PYWATS_CACHE_TOKEN", "hush")
-    service = AsyncClientService(f"settings-{os.getpid()}", path, health_port=0)
-    await service.start()
-    try:
-        async with httpx.AsyncClient(base_url=service.url) as http:
-            yield service, http
-    finally:
-        await service.stop()
 
 
 def document(path: Path) -> Any:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sharing_world import Registers, Worker, be_patient
+from restart_world import Away
+from sharing_world import Registers, Worker, be_patient, start_valkey
 
 
 @pytest.fixture(autouse=True)
@@ -24,6 +25,20 @@ def registers() -> Iterator[Registers]:
 @pytest.fixture
 def sqlite_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/shared.db"
+
+
+@pytest.fixture(scope="module")
+def valkey() -> Iterator[str]:
+    server = start_valkey()
+    yield f"redis://127.0.0.1:{server.port}/0"
+    server.stop()
+
+
+@pytest.fixture
+def server() -> Iterator[Away]:
+    server = Away()
+    yield server
+    server.close()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from restart_world import Away, Life
-from sharing_world import soon, start_valkey
+from sharing_world import soon
 
 TTL = 60.0
 PAST = 90.0
@@ -16,25 +16,11 @@ PAST = 90.0
 SAYS = f"max-age={TTL:.0f}"
 
 
-@pytest.fixture(scope="module")
-def valkey() -> Iterator[str]:
-    server = start_valkey()
-    yield f"redis://127.0.0.1:{server.port}/0"
-    server.stop()
-
-
 @pytest.fixture(params=["sqlite", "valkey"])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/shared.db"
     return f"{request.getfixturevalue('valkey')}?prefix={tmp_path.name}"
-
-
-@pytest.fixture
-def server() -> Iterator[Away]:
-    server = Away()
-    yield server
-    server.close()
 
 
 @pytest.fixture(params=["ttl", "rfc"])

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from restart_world import Away, Life
-from sharing_world import soon, start_valkey
+from sharing_world import soon
 
 EARLIER = "559c058c4aeb6acd5154919889a7d7bcb93ae81d"
 """The commit before records got their present format."""
@@ -38,25 +38,11 @@ def earlier(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(into / "src")
 
 
-@pytest.fixture(scope="module")
-def valkey() -> Iterator[str]:
-    server = start_valkey()
-    yield f"redis://127.0.0.1:{server.port}/0"
-    server.stop()
-
-
 @pytest.fixture(params=["sqlite", "valkey"])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/shared.db"
     return f"{request.getfixturevalue('valkey')}?prefix={tmp_path.name}&max_lag=0.2"
-
-
-@pytest.fixture
-def server() -> Iterator[Away]:
-    server = Away()
-    yield server
-    server.close()
 
 
 @pytest.fixture
