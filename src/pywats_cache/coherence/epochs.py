@@ -198,8 +198,11 @@ class Coherence:
             raise_floor(change.floor)
         for tag in change.gone:
             del table[tag]
-        self.floors += change.floors
+        self._count_floors(change.floors)
         return change.set
+
+    def _count_floors(self, number: int) -> None:
+        self.floors += number
 
     def _note_compacted(self, tags: Iterable[tuple[str, int]]) -> None:
         if len(self._compacted) > self.max_tags:

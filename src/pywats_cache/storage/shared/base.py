@@ -133,8 +133,10 @@ class SharingStorage:
                 else:
                     waits = await anyio.to_thread.run_sync(self._is_claimed, fetch)
 
-    glances = glances_in_loop = False
-    """Whether `glance`, or `glance_in_loop`, costs so little that it comes before everything else."""
+    glances: bool = False
+    """Whether `glance` costs so little that it comes before everything else."""
+    glances_in_loop: bool = False
+    """The same of `glance_in_loop`."""
 
     def glance(self, key: str, decode: Decode, now: float) -> StoredResponse | None:
         """The only variant stored under `key`, if it may still be used. Blocks for I/O.

@@ -193,7 +193,7 @@ class SharedCoherence(Coherence):
         self._dirtied.update(delta.dirtied)
         self._softened.update(delta.softened)
         self._note_compacted(delta.compacted)
-        self.floors += max(0, delta.floors - self._told_floors)
+        self._count_floors(max(0, delta.floors - self._told_floors))
         self._told_floors = delta.floors
         self._compact()
         now = monotonic()

@@ -86,7 +86,7 @@ class SharedStorage(SharingStorage):
         self.path: Path = resolved(path)
         self.max_entries: int = whole("max_entries", max_entries, least=1)
         self.max_bytes: int = whole("max_bytes", max_bytes, least=1)
-        self.glances_in_loop = flag("read_in_loop", read_in_loop)
+        self.glances_in_loop: bool = flag("read_in_loop", read_in_loop)
         check_store(self.path)
         self._records = SqliteRecords(
             self.path, max_entries=self.max_entries, max_bytes=self.max_bytes, on_aside=self._warn
