@@ -119,7 +119,7 @@ MUTANTS: dict[str, tuple[Any, ...]] = {
         "_compact_table",
         [
             (r"raise_floor\(change\.floor\)", "pass"),
-            (r"(self\.floors \+= .*)", r"raise_floor(change.floor or 0)\n    \1"),
+            (r"(self\._count_floors\(.*)", r"raise_floor(change.floor or 0)\n    \1"),
         ],
     ),
     "a check reads the floor before the tags": (
@@ -135,7 +135,7 @@ MUTANTS: dict[str, tuple[Any, ...]] = {
         "_compact_table",
         [
             (r"table\.update\(change\.set\)", "pass"),
-            (r"(self\.floors \+= .*)", r"table.update(change.set)\n    \1"),
+            (r"(self\._count_floors\(.*)", r"table.update(change.set)\n    \1"),
         ],
     ),
     "a check asks for a subtree before what is below it": (
@@ -156,7 +156,7 @@ MUTANTS: dict[str, tuple[Any, ...]] = {
         "_compact_table",
         [
             (r"if change\.told is not None:", "if False:"),
-            (r"(self\.floors \+= .*)", r"self._has_bundles = True\n    \1"),
+            (r"(self\._count_floors\(.*)", r"self._has_bundles = True\n    \1"),
         ],
     ),
     "a sweep forgets before it raises the floor": (

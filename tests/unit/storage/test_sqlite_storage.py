@@ -130,6 +130,7 @@ def test_a_401_drops_what_the_partition_holds_everywhere(process: Make, origin: 
     assert status(one.get("/a")) == "miss"
 
 
+@pytest.mark.usefixtures("written_at_once")
 def test_ages_count_from_the_fetch_of_the_other_process(
     process: Make, origin: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
