@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -217,3 +220,30 @@ def test_a_file_system_without_such_locks_has_the_table(tmp_path: Path, monkeypa
     one._records.release("a", str(token), 0.0)
     assert other._records.claim("a", 5.0) not in (None, OPEN)
     one.close(), other.close()
+
+
+def test_of_two_threads_that_use_it_first_one_opens_the_file(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other, both = make(), make(), threading.Barrier(2)
+
+    def opened(*arguments: Any) -> int:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(0.1)  # until the second one is here too, which it must never be
+        return os.open(*arguments)
+
+    monkeypatch.setattr(lock_claims, "os", SimpleNamespace(**{**vars(os), "open": opened}))
+    tokens: list[str | None] = []
+
+    def use(by_turn: bool) -> None:
+        if by_turn:
+            with one.turn(1.0):
+                pass
+        else:
+            tokens.append(one.claim("a", 5.0))
+
+    threads = [threading.Thread(target=use, args=(by_turn,)) for by_turn in (True, False)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    one.release("a", str(tokens[0]), 0.0)
+    assert not other.is_claimed("a")

@@ -182,21 +182,27 @@ class LockClaims:
     @contextmanager
     def turn(self, seconds: float) -> Iterator[None]:
         """Exclude the writers of other processes, if they end within so many seconds; SQLite excludes them anyway."""
-        until = time.monotonic() + seconds
+        until, taken = time.monotonic() + seconds, None
         try:
-            descriptor = self._open()
-            while not _set(descriptor, fcntl.F_WRLCK, _TURN) and time.monotonic() < until:
+            while (taken := self._take_turn()) is None and time.monotonic() < until:
                 time.sleep(TURN_PAUSE)
         except (OSError, StorageError):
-            descriptor = -1
+            pass
         try:
             yield
         finally:
             with self._lock:
-                if descriptor == self._descriptor:
-                    _set(descriptor, fcntl.F_UNLCK, _TURN)
+                if taken is not None and taken == self._descriptor:
+                    _set(taken, fcntl.F_UNLCK, _TURN)
+
+    def _take_turn(self) -> int | None:
+        """The descriptor by which the turn was taken."""
+        with self._lock:  # or a claim made by another thread meanwhile is of a file that this one opens anew
+            descriptor = self._open()
+            return descriptor if _set(descriptor, fcntl.F_WRLCK, _TURN) else None
 
     def _open(self) -> int:
+        """The descriptor of the file, opened if need be. `_lock` is held."""
         now = time.monotonic()
         if self._descriptor is not None:
             if now < self._checked_until:
