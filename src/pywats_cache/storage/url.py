@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit, urlunsplit
@@ -178,6 +177,8 @@ def _options(query: str, names: tuple[str, ...]) -> dict[str, Any]:
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in names:
             # A name that is none of ours is not shown: it may be part of a password.
+            from difflib import get_close_matches  # for this message alone
+
             meant = get_close_matches(name, names, 1)
             hint = f"not {name}" if name in _PARAMETERS else f"did you mean {meant[0]}?" if meant else "no others"
             raise ConfigurationError(f"takes the parameters {', '.join(names)}; {hint}")
