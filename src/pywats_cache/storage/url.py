@@ -71,9 +71,9 @@ def storage_from_url(
       with a fourth slash (`sqlite:////var/cache/pywats.db`), a drive (`sqlite:///C:/cache.db`) or a `~`
       (`sqlite:///~/cache.db`). A shared folder of Windows (`sqlite://///server/share/cache.db`) is refused.
       `max_entries` and `max_bytes` bound the file, `revalidate_for` is in seconds, `read_in_loop` is `true` or `false`.
-    - `redis://host:6379/0`, `rediss://…` with TLS, `unix:///run/redis.sock`: a `RedisSharedStorage`; `max_lag`,
-      `on_unreachable`, `prefix` and `revalidate_for` are its own, the other parameters redis-py's. Its digest key comes
-      from the environment.
+    - `redis://host:6379/0`, `rediss://…` with TLS, `unix:///run/redis.sock`, `redis+sentinel://host1,host2/service/0`:
+      a `RedisSharedStorage`; `max_lag`, `on_unreachable`, `prefix` and `revalidate_for` are its own, the other
+      parameters redis-py's. Its digest key comes from the environment.
 
     Raises ConfigurationError that says what is wrong, calls the URL `name` and never repeats a password.
     """

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import redis
+import redis.sentinel
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -37,10 +38,18 @@ def client_for(address: Address, timeout: float) -> Any:
         "retry": Retry(NoBackoff(), 0),
         **address.arguments,
     }
-    kind: type[Any] = redis.Connection
     if "tls" in address.scheme.has:
         _check_tls(arguments)
-        kind = redis.SSLConnection
+    pool = _pool_of_sentinels(address, arguments) if address.scheme.kind == "sentinel" else _pool(address, arguments)
+    client = Client(connection_pool=pool)
+    client.auto_close_connection_pool = True
+    # What redis-py does not like it says when it makes a connection; this makes one, and opens none.
+    pool.connection_class(**pool.connection_kwargs)
+    return client
+
+
+def _pool(address: Address, arguments: dict[str, Any]) -> Any:
+    kind: type[Any] = redis.SSLConnection if "tls" in address.scheme.has else redis.Connection
     if address.scheme.kind == "socket":
         if not hasattr(socket, "AF_UNIX"):
             raise ConfigurationError("unix:// needs sockets that Python does not have on this system: use redis://")
@@ -48,11 +57,22 @@ def client_for(address: Address, timeout: float) -> Any:
         arguments["path"] = address.path
     else:
         arguments["host"], arguments["port"] = address.nodes[0]
-    client = Client(connection_pool=redis.ConnectionPool(connection_class=kind, **arguments))
-    client.auto_close_connection_pool = True
-    # What redis-py does not like it says when it makes a connection; this makes one, and opens none.
-    kind(**client.connection_pool.connection_kwargs)
-    return client
+    return redis.ConnectionPool(connection_class=kind, **arguments)
+
+
+def _pool_of_sentinels(address: Address, arguments: dict[str, Any]) -> Any:
+    """A pool that asks the sentinels for the primary whenever it makes a connection."""
+    own = {name: arguments.pop(f"sentinel_{name}", None) for name in ("username", "password")}
+    if "tls" in address.scheme.has:
+        arguments["ssl"] = True
+    common = {
+        name: value
+        for name, value in arguments.items()
+        if name.startswith(("ssl", "socket_")) or name in ("retry", "protocol")
+    }
+    made: Any = redis.sentinel  # which says nothing of its types
+    sentinels = made.Sentinel(address.nodes, sentinel_kwargs={**own, **common})
+    return made.SentinelConnectionPool(address.path, sentinels, **arguments)
 
 
 _FILES = {"ssl_ca_certs": Path.is_file, "ssl_certfile": Path.is_file, "ssl_keyfile": Path.is_file,

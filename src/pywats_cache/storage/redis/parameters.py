@@ -13,7 +13,7 @@ __all__ = ["OURS", "TAKEN", "Parameter", "parameters_of"]
 
 OURS = ("max_lag", "on_unreachable", "prefix", "revalidate_for")
 """Those that are arguments of `RedisSharedStorage`."""
-_PLAIN_NAME = re.compile(r"[a-z]{2,20}(?:_[a-z]{1,20}){0,4}")
+_PLAIN_NAME = r"[a-z]{2,20}(?:_[a-z]{1,20}){0,4}"
 """A name that may be repeated: what looks otherwise may be a part of a password."""
 _WHY_NOT = {
     "decode_responses": "what is stored is bytes",
@@ -29,7 +29,7 @@ class Parameter(NamedTuple):
 
     - `read`: makes the value of redis-py. Raises ValueError for a text that is not allowed.
     - `allowed`: the same in words.
-    - `needs`: the kind of connection that takes it: `tls` or `tcp`; all do if empty.
+    - `needs`: the kind of connection that takes it: `tls`, `tcp` or `sentinel`; all do if empty.
     """
 
     read: Callable[[str], Any]
@@ -93,6 +93,8 @@ TAKEN: dict[str, Parameter] = {
     "socket_keepalive": Parameter(_FLAG, "true or false", needs="tcp"),
     "socket_timeout": Parameter(_seconds, "a number of seconds > 0"),
     "socket_connect_timeout": Parameter(_seconds, "a number of seconds > 0"),
+    "sentinel_username": Parameter(_text, "a user", needs="sentinel"),
+    "sentinel_password": Parameter(_text, "a password", needs="sentinel"),
     "ssl_ca_certs": Parameter(_text, _FILE, needs="tls"),
     "ssl_ca_path": Parameter(_text, "the path of a directory", needs="tls"),
     "ssl_certfile": Parameter(_text, _FILE, needs="tls"),
@@ -128,7 +130,11 @@ def parameters_of(given: Iterable[tuple[str, str]], has: frozenset[str]) -> dict
     return found
 
 
-_NEEDS = {"tls": "with TLS: write rediss://", "tcp": "with a host: write redis://"}
+_NEEDS = {
+    "tls": "with TLS: write rediss://",
+    "tcp": "with a host: write redis://",
+    "sentinel": "for sentinels: write redis+sentinel://",
+}
 
 
 def _refused(name: str, has: frozenset[str]) -> str:
@@ -138,5 +144,5 @@ def _refused(name: str, has: frozenset[str]) -> str:
         return f"must be without {name}: {_WHY_NOT[name]}"
     taken = [*OURS, *(one for one, what in TAKEN.items() if not what.needs or what.needs in has)]
     meant = get_close_matches(name, taken, 1)
-    which = f"parameter {name} is unknown" if _PLAIN_NAME.fullmatch(name) else "must have known parameters only"
+    which = f"parameter {name} is unknown" if re.fullmatch(_PLAIN_NAME, name) else "must have known parameters only"
     return f"{which}; {f'did you mean {meant[0]}? ' if meant else ''}allowed are {', '.join(taken)}"

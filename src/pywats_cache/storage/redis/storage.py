@@ -75,7 +75,8 @@ class LeasedCoherence(SharedCoherence):
 class RedisSharedStorage(SharingStorage):
     """Memory first, then the Redis or Valkey server at `url`, shared by machines. Needs the extra `redis`.
 
-    - `url`: `redis://user:password@host:6379/0`, `rediss://…` with TLS, `unix:///run/redis.sock`.
+    - `url`: `redis://user:password@host:6379/0`, `rediss://…` with TLS, `unix:///run/redis.sock`, or
+      `redis+sentinel://host1:26379,host2:26379/service/0` for the primary that the sentinels name.
     - `memory`: the hot part; None: a `MemoryStorage()`. It belongs to this storage from now on.
     - `digest_key`: at least 16 characters or bytes, the same on all machines; None: the environment variable
       `PYWATS_CACHE_DIGEST_KEY`. Without either no record is shared, since keys would not agree; what writes dirty is.

@@ -1,10 +1,11 @@
-"""What a URL of a Redis server means: `redis://host:6379/0`, `rediss://…`, `unix:///run/redis.sock`."""
+"""What a URL of a Redis server means: `redis://host:6379/0`, `unix:///run/redis.sock`, `redis+sentinel://h1,h2/name`."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ...errors import ConfigurationError
 from ...support.showing import is_host, shown_path, shown_url
@@ -16,8 +17,8 @@ __all__ = ["FORMS", "SCHEMES", "Address", "Scheme", "address_of"]
 class Scheme(NamedTuple):
     """What a URL that begins with it leads to.
 
-    - `kind`: `server` or `socket`.
-    - `has`: what is to be said of its connections: `tls`, `tcp`.
+    - `kind`: `server`, `socket` or `sentinel`.
+    - `has`: what is to be said of its connections: `tls`, `tcp`, `sentinel`.
     - `port`: the one that is meant if none is named.
     - `example`: a right one.
     """
@@ -33,15 +34,18 @@ SCHEMES: dict[str, Scheme] = {
     "redis": Scheme("server", _TCP, 6379, "redis://127.0.0.1:6379/0"),
     "rediss": Scheme("server", _TLS, 6379, "rediss://cache.example:6379/0"),
     "unix": Scheme("socket", frozenset(), 0, "unix:///run/redis.sock"),
+    "redis+sentinel": Scheme("sentinel", _TCP | {"sentinel"}, 26379, "redis+sentinel://host1,host2/service/0"),
+    "rediss+sentinel": Scheme("sentinel", _TLS | {"sentinel"}, 26379, "rediss+sentinel://host1,host2/service/0"),
 }
-FORMS = ", ".join(scheme.example for scheme in SCHEMES.values())
+_SERVICE = r"(?a)[\w.-]{1,100}"
+FORMS = ", ".join(scheme.example for name, scheme in SCHEMES.items() if not name.startswith("rediss+"))
 
 
 class Address:
     """A URL taken apart and found right. Its repr shows no secret.
 
-    - `nodes`: host and port of each server that it names.
-    - `path`: that of a socket.
+    - `nodes`: host and port of each server, or sentinel, that it names.
+    - `path`: that of a socket, or the name of the service that the sentinels watch.
     - `arguments`: those of a connection of redis-py, but for host, port and path.
     """
 
@@ -95,11 +99,17 @@ def address_of(url: str) -> Address:
         return Address(scheme, (), path, arguments)
     if not host:
         raise ConfigurationError(f"{name}:// must name a host, as {scheme.example}")
-    node = _node(host, scheme.port)
-    if node is None:
+    texts = host.split(",") if scheme.kind == "sentinel" else [host]
+    nodes = [node for text in texts if (node := _node(text, scheme.port)) is not None]
+    if len(nodes) < len(texts) or (scheme.kind == "sentinel" and "@" in sign_in):
         raise wrong
-    _database(parts, arguments, wrong)
-    return Address(scheme, (node,), "", arguments)
+    path, service = parts.path, ""
+    if scheme.kind == "sentinel":
+        service, _, path = unquote(path).strip("/").partition("/")
+        if not re.fullmatch(_SERVICE, service):
+            raise ConfigurationError(f"{name}:// must name the service that the sentinels watch, as {scheme.example}")
+    _database(path, arguments, wrong)
+    return Address(scheme, nodes, service, arguments)
 
 
 def _signed_in(text: str, arguments: dict[str, Any], wrong: Exception) -> None:
@@ -112,9 +122,9 @@ def _signed_in(text: str, arguments: dict[str, Any], wrong: Exception) -> None:
             arguments[name] = value
 
 
-def _database(parts: SplitResult, arguments: dict[str, Any], wrong: Exception) -> None:
+def _database(path: str, arguments: dict[str, Any], wrong: Exception) -> None:
     """Take over the number of the database that the path names."""
-    text = unquote(parts.path).strip("/")
+    text = unquote(path).strip("/")
     if not text:
         return
     if not (text.isascii() and text.isdecimal() and len(text) <= 9) or arguments.get("db", int(text)) != int(text):
