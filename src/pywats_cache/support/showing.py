@@ -26,6 +26,8 @@ __all__ = [
 _NETWORK = ("redis", "rediss", "http", "https", "valkey", "valkeys", "unix")
 _KNOWN = (*_NETWORK, "sqlite", "memory", "file", "ftp", "memcached", "mongodb", "mysql", "postgres", "postgresql")
 """Other words before `://` are not repeated: a password may stand there."""
+_OF_MANY = ("redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
+"""Their URLs name several hosts, of which none is shown."""
 # Compiled when they are used first (`re` keeps them): what has nothing to tell needs none of them.
 _HOST = r"(?ai)(?:[\w.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?"
 _HOSTNAME = r"(?i)[\w.-]+|[0-9a-f:.]+(?:%[\w.-]+)?"
@@ -153,6 +155,8 @@ def shown_url(text: str, *, with_path: bool = False) -> str:
     """
     scheme, separator, rest = str.__str__(text).strip().partition("://")
     scheme = scheme.lower()
+    if separator and scheme in _OF_MANY:
+        return f"{scheme}://…"
     if not separator or scheme not in _KNOWN:
         return "a URL of another kind" if separator and scheme.isidentifier() else "a text that is no URL"
     if scheme == "memory":

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from hashlib import blake2b
-from typing import Any, Literal
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Literal
 
 from ...errors import ConfigurationError, ConfigurationTypeError, StorageError
 from ...support.checks import seconds, text
 from ...support.clock import monotonic
 from ...support.fork import renew_in_child
-from ...support.showing import is_host, shown
+from ...support.showing import shown
 from ..memory import MemoryStorage
 from ..shared.backend import EPOCH, LOST
 from ..shared.base import REVALIDATE_FOR, SharingStorage
 from ..shared.coherence import SharedCoherence
+from .agreement import DIFFERENT, KeyAgreement
 from .ledger import RedisLedger
 from .records import RedisRows
+from .url import FORMS, address_of
+
+if TYPE_CHECKING:
+    from ..shared.backend import Job
 
 __all__ = ["RedisSharedStorage", "client_at", "digest_secret"]
+
+logger: logging.Logger = logging.getLogger("pywats_cache.storage.redis")
 
 KEY_VARIABLE = "PYWATS_CACHE_DIGEST_KEY"
 DEADLINE = 0.25
@@ -66,7 +75,8 @@ class LeasedCoherence(SharedCoherence):
 class RedisSharedStorage(SharingStorage):
     """Memory first, then the Redis or Valkey server at `url`, shared by machines. Needs the extra `redis`.
 
-    - `url`: as redis-py takes it: `redis://host:6379/0`, `rediss://…` for TLS, `unix:///socket`.
+    - `url`: `redis://user:password@host:6379/0`, `rediss://…` with TLS, `unix:///run/redis.sock`, or
+      `redis+sentinel://host1:26379,host2:26379/service/0` for the primary that the sentinels name.
     - `memory`: the hot part; None: a `MemoryStorage()`. It belongs to this storage from now on.
     - `digest_key`: at least 16 characters or bytes, the same on all machines; None: the environment variable
       `PYWATS_CACHE_DIGEST_KEY`. Without either no record is shared, since keys would not agree; what writes dirty is.
@@ -95,26 +105,21 @@ class RedisSharedStorage(SharingStorage):
         prefix: str = "pywats-cache",
         revalidate_for: float = REVALIDATE_FOR,
     ) -> None:
-        try:
-            from redis.backoff import NoBackoff
-            from redis.retry import Retry
-        except ImportError:
-            raise ConfigurationError("storage redis:// needs redis-py: pip install 'pywats-cache[redis]'") from None
-        text("url", url, "redis://127.0.0.1:6379/0")
         text("prefix", prefix, "pywats-cache")
         if on_unreachable not in ("continue", "fail"):
             raise ConfigurationError(f"on_unreachable must be 'continue' or 'fail', not {shown(on_unreachable)}")
         self._max_lag = seconds("max_lag", max_lag, positive=True)
         secret = digest_secret(digest_key)
-        client = client_at(url, DEADLINE, retry=Retry(NoBackoff(), 0))
-        if client.connection_pool.connection_kwargs.get("decode_responses"):
-            raise ConfigurationError("storage must be a URL without decode_responses: what is stored is bytes")
+        client = client_at(url, DEADLINE)
         self._client = client
         self._may_continue = on_unreachable == "continue"
         self._redis = RedisLedger(client, prefix, self._max_lag)
         super().__init__(memory, self._redis, RedisRows(client, prefix), secret, "redis", revalidate_for)
         if secret is None:
             self._warn(f"redis: no answers are shared: give digest_key=, or {KEY_VARIABLE}, the same on all machines")
+            self._agreement = None
+        else:
+            self._agreement = KeyAgreement(client, prefix, secret)
         renew_in_child(self)
 
     def _renew(self) -> None:
@@ -126,25 +131,36 @@ class RedisSharedStorage(SharingStorage):
             self._client.connection_pool.disconnect(inuse_connections=False)
         super()._failed(doing, error)
 
+    def _do(self, jobs: list[Job]) -> None:
+        errors = self.memory.errors
+        super()._do(jobs)
+        agreed = None if self._agreement is None or self.memory.errors != errors else self._agreement.is_kept()
+        if agreed:
+            self.memory.notices.pop("digest-key", None)
+        elif agreed is False and self.memory.notices.get("digest-key") is None:
+            self.memory.notices["digest-key"] = DIFFERENT
+            logger.warning("redis: %s", DIFFERENT)
+
     def _new_coherence(self) -> SharedCoherence:
         return LeasedCoherence(self._redis, self._failed, self._may_continue)
 
 
-def client_at(url: str, timeout: float, **options: Any) -> Any:
-    """A client of redis-py for `url`, not connected yet. Raises ConfigurationError that repeats nothing of it."""
-    import redis
+def client_at(url: Any, timeout: float) -> Any:
+    """A client of redis-py for `url`, not connected yet. Raises ConfigurationError that repeats no secret of it."""
+    if find_spec("redis") is None:
+        raise ConfigurationError("storage redis:// needs redis-py: pip install 'pywats-cache[redis]'")
+    if not isinstance(url, str):
+        known = type(url).__module__.partition(".")[0] == "redis"
+        why = "; it makes clients of its own, with short deadlines" if known else ""
+        raise ConfigurationTypeError(f"url must be a URL such as {FORMS}, not {shown(url)}{why}")
+    from .connect import client_for
 
     try:
-        client = redis.Redis.from_url(url, socket_timeout=timeout, socket_connect_timeout=timeout, **options)
-        # What redis-py does not know of it finds out with the first connection; this makes one, and opens none.
-        client.connection_pool.connection_class(**client.connection_pool.connection_kwargs)
-        if not is_host(client.connection_pool.connection_kwargs.get("host", "localhost")):
-            raise ValueError
+        return client_for(address_of(url), timeout)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"url {error}") from None
     except Exception:  # noqa: BLE001 - whatever it is, its text may hold a part of the URL
-        raise ConfigurationError(
-            "storage must be a URL such as redis://127.0.0.1:6379/0, with parameters that redis-py knows"
-        ) from None
-    return client
+        raise ConfigurationError(f"url must be a URL such as {FORMS}, with parameters that redis-py takes") from None
 
 
 def digest_secret(digest_key: str | bytes | None) -> bytes | None:
