@@ -21,8 +21,8 @@ from .records import RedisRows
 __all__ = ["RedisSharedStorage", "client_at", "digest_secret"]
 
 KEY_VARIABLE = "PYWATS_CACHE_DIGEST_KEY"
-DEADLINE = 0.25
-"""Seconds to wait for the server at most; then the request goes on without it."""
+DEADLINE = 5.0
+"""Seconds for each step of making a connection. No request waits for that: see `connections` and `shared.patience`."""
 
 
 class LeasedCoherence(SharedCoherence):
@@ -109,7 +109,9 @@ class RedisSharedStorage(SharingStorage):
         client = client_at(url, DEADLINE, retry=Retry(NoBackoff(), 0))
         if client.connection_pool.connection_kwargs.get("decode_responses"):
             raise ConfigurationError("storage must be a URL without decode_responses: what is stored is bytes")
-        self._client = client
+        from .connections import make_ready
+
+        self._client = make_ready(client)
         self._may_continue = on_unreachable == "continue"
         self._redis = RedisLedger(client, prefix, self._max_lag)
         super().__init__(memory, self._redis, RedisRows(client, prefix), secret, "redis", revalidate_for)
