@@ -15,6 +15,7 @@ import anyio.to_thread
 
 from ..engine.http_library import content_of, raw_of, set_elapsed
 from ..engine.steps import Body, Fetch, Forward, Join, Stale
+from ..storage.shared.patience import no_call, one_call
 from ..storage.url import is_shared
 from .background import Tasks
 from .base import Mounted
@@ -97,7 +98,7 @@ class AsyncCache(Mounted):
         """Follow `step` to its Response, and tell the journal. None: a lookup waited, and got no answer."""
         engine, began = self._engine, time.perf_counter()
         try:
-            response = await self._follow(step)
+            response = await (self._follow_patiently(step) if engine.blocks else self._follow(step))
         except BaseException as error:
             engine.journal.failed(request, error, time.perf_counter() - began)
             raise
@@ -109,6 +110,10 @@ class AsyncCache(Mounted):
             set_elapsed(response, took)
             engine.answered_request(request, response, took, lookup=lookup)
         return response
+
+    async def _follow_patiently(self, step: Next) -> HttpResponse | None:
+        with one_call():
+            return await self._follow(step)
 
     async def _follow(self, step: Next | None) -> HttpResponse | None:
         engine = self._engine
@@ -244,6 +249,7 @@ class AsyncCache(Mounted):
 
     async def _refresh(self, stale: Stale) -> None:
         """Fetch in the background. A success is stored; after a failure the engine waits before it tries again."""
+        no_call()  # this task was begun by one, whose time is not ours
         try:
             fetch = await self._with_news(self._engine.refresh, stale)
             if fetch is None:

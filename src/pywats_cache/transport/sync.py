@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..engine.http_library import content_of, raw_of, set_elapsed
 from ..engine.steps import Body, Fetch, Forward, Join, Stale
+from ..storage.shared.patience import one_call
 from .background import Threads
 from .base import Mounted
 
@@ -64,7 +65,7 @@ class SyncCache(Mounted):
         """Follow `step` to its Response, and tell the journal. None: a lookup waited, and got no answer."""
         engine, began = self._engine, time.perf_counter()
         try:
-            response = self._follow(step)
+            response = self._follow_patiently(step) if engine.blocks else self._follow(step)
         except BaseException as error:
             engine.journal.failed(request, error, time.perf_counter() - began)
             raise
@@ -76,6 +77,10 @@ class SyncCache(Mounted):
             set_elapsed(response, took)
             engine.answered_request(request, response, took, lookup=lookup)
         return response
+
+    def _follow_patiently(self, step: Next) -> HttpResponse | None:
+        with one_call():
+            return self._follow(step)
 
     def _follow(self, step: Next | None) -> HttpResponse | None:
         engine = self._engine
