@@ -55,24 +55,34 @@ def explained(found: Any) -> dict[str, Any]:
     return {"status": found.status, "reason": found.reason, "sends": found.sends, "age": found.age}
 
 
+def asked(client: Any, method: str, path: str) -> Any:
+    """The request; `ASK` is a conditional GET of somebody who has version 1."""
+    if method == "ASK":
+        return client.build_request("GET", path, headers={"If-None-Match": '"v1"'})
+    return client.build_request(method, path)
+
+
 def answer(client: Any, method: str, path: str) -> dict[str, Any]:
-    if method == "EXPLAIN":
-        return explained(client.cache.explain(client.build_request("GET", path)))
+    if method.startswith("EXPLAIN"):
+        return explained(client.cache.explain(asked(client, method[8:] or "GET", path)))
+    if method == "STATS":
+        stats = client.cache.stats
+        return {"hits": stats.hits, "misses": stats.misses, "bypassed": stats.bypassed}
     if method == "DOCTOR":
         return {"codes": [one.code for one in client.cache.doctor()], "texts": list(map(str, client.cache.doctor()))}
     try:
-        return written(told(client.request(method, path), client.cache), client)
+        return written(told(client.send(asked(client, method, path)), client.cache), client)
     except Exception as error:
         return {"error": type(error).__name__}
 
 
 async def aanswer(client: Any, method: str, path: str) -> dict[str, Any]:
-    if method == "EXPLAIN":
-        return explained(await client.cache.aexplain(client.build_request("GET", path)))
-    if method == "DOCTOR":
+    if method.startswith("EXPLAIN"):
+        return explained(await client.cache.aexplain(asked(client, method[8:] or "GET", path)))
+    if method in ("DOCTOR", "STATS"):
         return answer(client, method, path)
     try:
-        return written(told(await client.request(method, path), client.cache), client)
+        return written(told(await client.send(asked(client, method, path)), client.cache), client)
     except Exception as error:
         return {"error": type(error).__name__}
 

@@ -63,6 +63,10 @@ class Away:
                 else:
                     self._answer(200, b"version %d" % away.version, ETag=tag)
 
+            def do_HEAD(self) -> None:
+                away.asked["HEAD"] += 1
+                self._answer(200, b"", ETag=f'"v{away.version}"')
+
             def date_time_string(self, timestamp: float | None = None) -> str:
                 return super().date_time_string(int(time.time() + away.later))
 

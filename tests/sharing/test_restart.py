@@ -149,3 +149,46 @@ def test_what_was_written_since_is_never_served_after_a_restart(live: Callable[.
         assert found.get("error") == "ConnectError" or found["code"] == 504
     server.come()
     assert outcome(live(PAST, offline="auto").tell("GET"))[0] == "version 2"
+
+
+@pytest.mark.parametrize(("method", "expected"), [("HEAD", (200, "", "fresh")), ("ASK", (304, "", "precondition"))])
+def test_a_head_and_a_conditional_request_are_answered_after_a_restart(
+    live: Callable[..., Life], server: Away, method: str, expected: tuple[int, str, str]
+) -> None:
+    fill(live)
+    server.asked.clear()
+    life = live()
+    explained = life.tell(f"EXPLAIN {method}")
+    assert (explained["status"], explained["reason"], explained["sends"]) == ("hit", expected[2], False)
+    found = life.tell(method)
+    assert (found["code"], found["text"], found["reason"], found["status"]) == (*expected, "hit")
+    assert life.tell("STATS") == {"hits": 1, "misses": 0, "bypassed": 0}
+    assert outcome(life.tell("GET")) == ("version 1", "hit", "fresh"), "it is in memory now"
+    assert not server.asked
+
+
+@pytest.mark.parametrize("method", ["HEAD", "ASK"])
+def test_a_head_and_a_conditional_request_go_to_the_server_when_nothing_stored_answers_them(
+    live: Callable[..., Life], server: Away, mode: dict[str, Any], method: str
+) -> None:
+    if method == "ASK" and "rfc9111" in mode:
+        pytest.skip("it opens a fetch there")
+    fill(live)
+    server.asked.clear()
+    life = live(PAST)
+    explained = life.tell(f"EXPLAIN {method}")
+    assert explained["sends"] is True
+    found = life.tell(method)
+    assert (found["status"], found["reason"]) == (explained["status"], explained["reason"])
+    assert server.asked == {"HEAD" if method == "HEAD" else "conditional": 1}
+    assert life.tell("STATS") == {"hits": 0, "misses": int(method == "HEAD"), "bypassed": int(method == "ASK")}
+
+
+def test_a_head_is_answered_after_a_restart_without_a_server(live: Callable[..., Life], server: Away) -> None:
+    fill(live, offline="auto")
+    server.go()
+    life = live(PAST, offline="only")
+    assert life.tell("EXPLAIN HEAD")["reason"] == "offline"
+    assert outcome(life.tell("HEAD")) == ("", "stale", "offline")
+    assert life.tell("HEAD", "/never")["code"] == 504
+    assert life.tell("STATS")["misses"] == 1

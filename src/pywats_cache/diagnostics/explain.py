@@ -103,7 +103,7 @@ def explain_from_memory(engine: Engine, request: HttpRequest, who: Owner) -> Exp
     coherence = engine.storage.coherence
     is_current = coherence.is_current()
     found, looks = coherence.without_io(_explained, engine, request, who, None, True)
-    is_whole = found.kind != "read" or (is_current and not looks)
+    is_whole = not looks and (is_current or found.kind != "read")
     return found if is_whole else replace(found, memory_only=True)
 
 
@@ -118,13 +118,10 @@ def _explained(
         view.held = None  # a request would find out first what is not known yet, so that holds nothing back
     entry = storage.find(view.key)
     verdict = judge(engine, request, prepared, entry, view)
-    if prepared.kind not in ("read", "part") and verdict.action != "answer":
-        status, reason, sends = verdict.status, verdict.reason, verdict.sends
-        return Explanation(status, reason, sends, prepared.kind, prepared.rule, None, "", prepared.tags, None), False
     key, sends = view.key, verdict.sends
     fetches_to_store = verdict.action == "fetch" and view.held is None and prepared.ttl > 0
-    refuses = verdict.action == "refuse" and engine.looks_behind and view.held is None and prepared.ttl > 0
-    looks = verdict.refresh or refuses or (fetches_to_store and not prepared.refresh)
+    looks_further = engine.looks_further(prepared, entry, view, verdict)
+    looks = verdict.refresh or looks_further or (fetches_to_store and not prepared.refresh)
     there = _shared_entry(engine, request, prepared, shared, view.now) if looks and shared is not None else None
     if there is not None:
         found = judge(engine, request, prepared, there, View(storage, prepared, there.key, view.now, lambda: who))
@@ -137,6 +134,9 @@ def _explained(
             if found.action == verdict.action == "fetch" and not found.drops:
                 verdict = found
         key = key if entry is None else entry.key
+    if prepared.kind not in ("read", "part") and verdict.action != "answer":
+        status, reason = verdict.status, verdict.reason
+        return Explanation(status, reason, sends, prepared.kind, prepared.rule, None, "", prepared.tags, None), looks
     explanation = Explanation(
         verdict.status,
         verdict.reason,

@@ -12,6 +12,7 @@ The transports do what differs between sync and async, and decide nothing.
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..coherence.single_flight import Landing
@@ -28,7 +29,7 @@ from .writing import Writes
 
 if TYPE_CHECKING:
     from ..support.http_types import HttpRequest, HttpResponse
-    from .steps import Next
+    from .steps import Forward, Next, Stale
 
 __all__ = ["Engine"]
 
@@ -98,7 +99,10 @@ class Engine(Lookups, Loading, Arrivals, Writes):
             return self._cold(request, prepared, key, now)
         entry = self.storage.find(key) if prepared.is_question else None
         view = View(self.storage, prepared, key, now, self._owner)
-        return self._done(request, prepared, entry, view, judge(self, request, prepared, entry, view))
+        verdict = judge(self, request, prepared, entry, view)
+        if self.looks_further(prepared, entry, view, verdict):
+            return self._look_behind(request, prepared, view, verdict, partial(self._done, request, prepared, None))
+        return self._done(request, prepared, entry, view, verdict)
 
     def _cold(
         self, request: HttpRequest, prepared: Prepared, key: str, now: float, deadline: float | None = None
@@ -140,8 +144,8 @@ class Engine(Lookups, Loading, Arrivals, Writes):
                     deadline = request.extensions.get(DEADLINE) or time.monotonic() + self._patience(request)
                 assert view.flight is not None
                 return Join(request, prepared, key, view.flight, deadline)
-            if verdict.action == "refuse" and self.looks_behind and view.held is None and prepared.ttl > 0:
-                return self._look_behind(request, prepared, view, verdict)
+            if verdict.action in ("refuse", "forward") and self.looks_further(prepared, entry, view, verdict):
+                return self._look_behind(request, prepared, view, verdict, partial(self._done, request, prepared, None))
             if verdict.action != "fetch":
                 return self._done(request, prepared, entry, view, verdict)
             fetch = self._take_off(request, prepared, view, verdict.reason, solo=verdict.solo, cause=verdict.cause)
@@ -151,7 +155,7 @@ class Engine(Lookups, Loading, Arrivals, Writes):
 
     def _done(
         self, request: HttpRequest, prepared: Prepared, entry: StoredResponse | None, view: View, verdict: Verdict
-    ) -> Next:
+    ) -> HttpResponse | Stale | Forward:
         """Do what a verdict says that needs no flight: answer, forward or refuse.
 
         The storage's lock is held where a stale answer is given, or a refresh goes along.

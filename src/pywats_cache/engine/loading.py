@@ -1,7 +1,7 @@
 """What an outer storage brings: it is judged as what memory holds is, and answers, is validated, or stands in.
 
-A fetch looks there before it is sent. So does a request that is never sent: one of `offline="only"`, or that wants a
-stored response or none.
+A fetch looks there before it is sent. So does a request for which no fetch is opened: one of `offline="only"`, or that
+wants a stored response or none; a HEAD; and a caller's own conditional request.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..storage.entry import StoredResponse, known_age
 from .classify import Prepared
 from .fetching import NOBODY, Departures
 from .judging import Verdict, View, judge
-from .steps import LEFT, Fetch, Stale
+from .steps import LEFT, Fetch, Forward, Stale
 
 if TYPE_CHECKING:
     from ..support.http_types import HttpRequest, HttpResponse
@@ -67,29 +67,47 @@ class Loading(Departures):
         storage.represent(prepared.representation)
         return self.answer(request, prepared, entry, "hit", verdict.reason, now - entry.began, form=verdict.form)
 
-    def _look_behind(self, request: HttpRequest, prepared: Prepared, view: View, verdict: Verdict) -> Fetch:
-        """A fetch that is never sent: it only looks into the outer storage. `verdict` is what else becomes of it."""
-        with self.storage.lock:
-            self._count("miss")
+    def looks_further(self, prepared: Prepared, entry: StoredResponse | None, view: View, verdict: Verdict) -> bool:
+        """Whether an outer storage may answer a request for which no fetch is opened. `entry` is what memory holds."""
+        if not (self.looks_behind and verdict.action in ("refuse", "forward") and prepared.ttl > 0):
+            return False
+        if prepared.refresh or view.held is not None:
+            return False
+        if prepared.kind in ("read", "part"):
+            return True
+        if not prepared.is_question:
+            return False
+        # What is fresh in memory, and does not answer it, is the same there.
+        return entry is None or self.why_not_fresh(entry, prepared, view.now - entry.began, view.epoch) is not None
+
+    def _look_behind(
+        self,
+        request: HttpRequest,
+        prepared: Prepared,
+        view: View,
+        verdict: Verdict,
+        done: Callable[[View, Verdict], HttpResponse | Stale | Forward],
+    ) -> Fetch:
+        """A fetch that is never sent, but looks into the outer storage. If that has nothing, `verdict` is `done`."""
         flight: Flight[StoredResponse] = Flight(
             view.key, prepared.tags, view.epoch, view.now, view.who(), shared=False, storable=True, request=request
         )
         fetch = Fetch(request, prepared, flight, verdict.reason)
-        fetch.refusal = verdict
+        fetch.otherwise = partial(done, view, verdict)
         return fetch
 
-    def nothing_found(self, fetch: Fetch) -> HttpResponse:
-        """The 504 to a request that is never sent, once the outer storage had nothing for it."""
-        assert fetch.refusal is not None
+    def nothing_found(self, fetch: Fetch) -> HttpResponse | Stale | Forward:
+        """The next step of a request that only looked into the outer storage, which had nothing for it."""
+        assert fetch.otherwise is not None
         self._land(fetch.flight, Landing.FAILED)
-        return self.refused_by(fetch.prepared, fetch.refusal)
+        return fetch.otherwise()
 
     def may_load(self, fetch: Fetch) -> bool:
         """Whether an outer storage may answer this fetch. It is asked once."""
         if fetch.spares is not None or not fetch.flight.storable or fetch.prepared.refresh:
             return False
         # Who has left a flight does not wait for its leader's claim either.
-        waits = fetch.refusal is None and fetch.prepared.reason != LEFT
+        waits = fetch.otherwise is None and fetch.prepared.reason != LEFT
         fetch.patience = self._patience(fetch.request) if waits else 0.0
         fetch.spares = partial(self._spares, fetch)
         return True
@@ -140,10 +158,11 @@ class Loading(Departures):
                 answers = self._is_answer(fetch, entry, verdict, view)
                 if answers and not (verdict.refresh and storage.find(key) is not entry):  # else nobody refreshes it
                     return self._found(fetch, entry, verdict, view)
+            if fetch.otherwise is not None:
+                continue
             if verdict.action == "fetch":
                 fetch.reason = verdict.reason
-            if verdict.action != "refuse":
-                self._ask_about(fetch, entry)
+            self._ask_about(fetch, entry)
         return None
 
     def _found(self, fetch: Fetch, entry: StoredResponse, verdict: Verdict, view: View) -> HttpResponse | Stale:
@@ -153,7 +172,8 @@ class Loading(Departures):
         storage.represent(prepared.representation)
         storage.flights.remove(fetch.flight)
         if not fetch.background:
-            self.counters.miss -= 1
+            if fetch.otherwise is None:  # else it was not counted yet
+                self.counters.miss -= 1
             self._count(verdict.status)
             self.counters.tier += 1
         age = known_age(view.now - entry.began)

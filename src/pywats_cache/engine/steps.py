@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from ..support.http_types import HttpRequest, HttpResponse
-    from .judging import Verdict
 
     Next: TypeAlias = "HttpResponse | Join | Fetch | Forward | Stale"
     """An answer, or what comes before it."""
@@ -97,10 +96,10 @@ class Fetch(Step):
         "flight",
         "length",
         "lifetime",
+        "otherwise",
         "patience",
         "prepared",
         "reason",
-        "refusal",
         "request",
         "sent",
         "spares",
@@ -155,8 +154,8 @@ class Fetch(Step):
         """Seconds to wait while another process fetches it."""
         self.spares: Callable[[StoredResponse, float], bool] | None = None
         """What `is_spared_by` says, once it may be looked for in an outer storage."""
-        self.refusal: Verdict | None = None
-        """The verdict on a request that is never sent, whatever an outer storage holds: see `Refusals`."""
+        self.otherwise: Callable[[], HttpResponse | Stale | Forward] | None = None
+        """What becomes of a request that only looks into an outer storage, once nothing there answers it."""
 
     # As an outer storage knows it: see `storage.outer.OuterFetch`.
 

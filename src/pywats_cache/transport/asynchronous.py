@@ -121,7 +121,7 @@ class AsyncCache(Mounted):
             if isinstance(step, Fetch):
                 self._tasks.let_go()
                 step = await self._fetch(step)
-                if not isinstance(step, Stale):
+                if not isinstance(step, (Stale, Forward)):
                     return step
             if isinstance(step, Forward):
                 return await self._forward(step)
@@ -183,7 +183,7 @@ class AsyncCache(Mounted):
             raise
         return engine.storage.coherence.without_io(engine.rejoin if join.lookup is None else engine.rejoin_lookup, join)
 
-    async def _fetch(self, fetch: Fetch) -> HttpResponse | Stale:
+    async def _fetch(self, fetch: Fetch) -> HttpResponse | Stale | Forward:
         engine, outer = self._engine, self._outer
         response: HttpResponse | None = None
         answer: HttpResponse | None
@@ -195,7 +195,7 @@ class AsyncCache(Mounted):
                     if fetch.claim is not None:
                         await outer.asave(fetch, engine.now())
                     return found
-            if fetch.refusal is not None:
+            if fetch.otherwise is not None:
                 return engine.nothing_found(fetch)
             response = await self.next_transport.handle_async_request(fetch.to_send)
             if engine.tells_others(fetch.prepared, response):

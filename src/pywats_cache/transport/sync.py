@@ -87,7 +87,7 @@ class SyncCache(Mounted):
         while True:
             if isinstance(step, Fetch):
                 step = self._fetch(step)
-                if not isinstance(step, Stale):
+                if not isinstance(step, (Stale, Forward)):
                     return step
             if isinstance(step, Forward):
                 return self._forward(step)
@@ -120,7 +120,7 @@ class SyncCache(Mounted):
             raise
         return engine.with_news(engine.rejoin if join.lookup is None else engine.rejoin_lookup, join)
 
-    def _fetch(self, fetch: Fetch) -> HttpResponse | Stale:
+    def _fetch(self, fetch: Fetch) -> HttpResponse | Stale | Forward:
         engine, outer = self._engine, self._outer
         response: HttpResponse | None = None
         answer: HttpResponse | None
@@ -132,7 +132,7 @@ class SyncCache(Mounted):
                     if fetch.claim is not None:
                         outer.save(fetch, engine.now())
                     return found
-            if fetch.refusal is not None:
+            if fetch.otherwise is not None:
                 return engine.nothing_found(fetch)
             response = self.next_transport.handle_request(fetch.to_send)
             body = engine.with_news(engine.arrived, fetch, response)
