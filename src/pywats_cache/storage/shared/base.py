@@ -6,6 +6,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable
+from functools import partial
 from math import nan
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ from .record_format import FORMAT, LaterRecordError, pack, unpack
 if TYPE_CHECKING:
     from ..entry import StoredResponse
     from ..outer import OuterFetch
+    from ..uses import Uses
     from .backend import Ledger, Rows, Useless
     from .record_clock import Moment
     from .record_format import Record
@@ -104,11 +106,12 @@ class SharingStorage:
 
         While another process fetches the same, it waits for that, up to the patience of the fetch.
         """
-        waiting = _Waiting(fetch, self._rows)
+        began, waiting = time.monotonic(), None
         while True:
-            found, waits = self._look(fetch, decode, now + waiting.elapsed())
+            found, waits = self._look(fetch, decode, now if waiting is None else now + waiting.elapsed())
             if not waits:
                 return found
+            waiting = waiting or _Waiting(fetch, self._rows, began)
             while waits:
                 pause = waiting.pause()
                 if not pause:
@@ -118,7 +121,7 @@ class SharingStorage:
 
     async def aload(self, fetch: OuterFetch, decode: Decode, now: float) -> list[StoredResponse]:
         """`load` for an event loop: I/O in a worker thread, waiting in none."""
-        waiting = _Waiting(fetch, self._rows)
+        waiting = _Waiting(fetch, self._rows, time.monotonic())
         while True:
             found, waits = await anyio.to_thread.run_sync(self._look, fetch, decode, now + waiting.elapsed())
             if not waits:
@@ -211,7 +214,7 @@ class SharingStorage:
 
     @staticmethod
     def _spare(fetch: OuterFetch, found: list[StoredResponse], now: float) -> bool:
-        return any(fetch.is_spared_by(entry, now) for entry in found)
+        return bool(found) and any(fetch.is_spared_by(entry, now) for entry in found)
 
     def _await_record(self, key: str) -> bool:
         """Wait for a record that is about to be committed. Whether there was one."""
@@ -253,53 +256,61 @@ class SharingStorage:
         token, fetch.claim = fetch.claim, None
         if token is None and fetch.stored is None:
             return None
-        row = None
+        row, key = None, FORMAT + fetch.key
         try:
             row = self._packer(fetch, now)
         except Exception as error:  # noqa: BLE001 - a cache failure never fails a request
             self._failed("writing", error)
         return Job(
-            FORMAT + fetch.key,
+            key,
             row=row,
-            token=token,
+            token=token if row is None else self._fetched(key, token),
             # Nobody queues for what cannot be shared.
             open_for=SOLITARY_SECONDS if fetch.is_uncacheable else 0.0,
         )
+
+    def _fetched(self, key: str, token: str | None) -> str | None:
+        """The claim of a fetch that is over, whose record is still to be written."""
+        return token
 
     def _packer(self, fetch: OuterFetch, now: float) -> Callable[[], Row | None] | None:
         """A function that makes the record of what was stored, later perhaps; None if there is nothing to keep."""
         entry, key, secret = fetch.stored, FORMAT + fetch.key, self._secret
         if entry is None or secret is None:
             return None
-        moment, ago, coherence = self._moment(), now - entry.began, self._coherence
-        uses_of = fetch.uses(self.revalidate_for)
-        fetched = moment.wall - (now - entry.fetched)
+        return partial(
+            self._record, key, secret, entry, now - entry.began, fetch.uses(self.revalidate_for), time.monotonic()
+        )
 
-        def row() -> Row | None:
-            uses, generation = uses_of(), coherence.generation
-            ends = entry.ttl + uses.longest
-            if ends <= ago:
-                return None
-            # By what is known already: whoever reads the record asks the ledger.
-            if generation is None or Coherence.last_dirtied(coherence, entry.tags) > entry.epoch:
-                return None  # a write came since, so nobody would use it
-            packed = squeeze(entry)
-            if packed is not None:
-                self.memory.saved_bytes += len(entry.raw) - len(packed)
-            data = pack(
-                entry,
-                wall=moment.wall - ago,
-                generation=generation,
-                writer=self._instance,
-                key=secret,
-                packed=packed,
-                uses=uses,
-                boot=moment.boot,
-                since_boot=moment.since_boot - ago,
-            )
-            return Row(key, FORMAT + entry.key, data, entry.epoch, fetched, moment.wall - ago + ends)
-
-        return row
+    def _record(
+        self, key: str, secret: bytes, entry: StoredResponse, ago: float, uses_of: Callable[[], Uses], at: float
+    ) -> Row | None:
+        """The record of `entry`, which was `ago` old `at` that time; None if nobody would use it."""
+        moment, late, coherence = self._moment(), time.monotonic() - at, self._coherence
+        ago += late
+        uses, generation = uses_of(), coherence.generation
+        ends = entry.ttl + uses.longest
+        if ends <= ago:
+            return None
+        # By what is known already: whoever reads the record asks the ledger.
+        if generation is None or Coherence.last_dirtied(coherence, entry.tags) > entry.epoch:
+            return None  # a write came since, so nobody would use it
+        packed = squeeze(entry)
+        if packed is not None:
+            self.memory.saved_bytes += len(entry.raw) - len(packed)
+        data = pack(
+            entry,
+            wall=moment.wall - ago,
+            generation=generation,
+            writer=self._instance,
+            key=secret,
+            packed=packed,
+            uses=uses,
+            boot=moment.boot,
+            since_boot=moment.since_boot - ago,
+        )
+        fetched = moment.wall - ago + (entry.fetched - entry.began)
+        return Row(key, FORMAT + entry.key, data, entry.epoch, fetched, moment.wall - ago + ends)
 
     def _keep(self, job: Job, size: int) -> None:
         """Do `job`, now or soon; it keeps about so many bytes alive."""
@@ -456,8 +467,8 @@ class SharingStorage:
 class _Waiting:
     """How long a fetch waits for another process, and when it looks again."""
 
-    def __init__(self, fetch: OuterFetch, rows: Rows) -> None:
-        self._began = time.monotonic()
+    def __init__(self, fetch: OuterFetch, rows: Rows, began: float) -> None:
+        self._began = began
         self._fetch = fetch
         self._is_cheap = rows.claims_without_io
         self._pause = FIRST_PAUSE

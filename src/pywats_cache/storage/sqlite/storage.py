@@ -124,17 +124,18 @@ class SharedStorage(SharingStorage):
             self._behind.begin_rest()  # of a `clear` whose process was killed
         return self._behind.add(job, size)
 
-    def _job(self, fetch: OuterFetch, now: float) -> Job | None:
+    def _fetched(self, key: str, token: str | None) -> str | None:
         """As in the base class, and claimed, so that who looks meanwhile waits for what is as good as stored."""
-        job = super()._job(fetch, now)
-        if job is None or job.row is None:
-            return job
-        if fetch.stored is not None:
-            self._records.in_loop.note(job.key, (fetch.stored,))
         try:
-            return job._replace(token=self._records.fetched(job.key, job.token))
+            return self._records.fetched(key, token)
         except (OSError, StorageError):  # without a claim somebody may fetch once more
-            return job
+            return token
+
+    def _job(self, fetch: OuterFetch, now: float) -> Job | None:
+        job = super()._job(fetch, now)
+        if job is not None and job.row is not None and fetch.stored is not None:
+            self._records.in_loop.note(job.key, (fetch.stored,))
+        return job
 
     async def asave(self, fetch: OuterFetch, now: float) -> None:
         """`save` for an event loop: in a worker thread, to its end even if cancelled, if there is no room now."""

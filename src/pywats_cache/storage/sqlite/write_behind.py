@@ -64,7 +64,11 @@ class WriteBehind(Generic[JobT]):
                     continue
                 if not queue.has_room_for(size):
                     return False
-                queue.put(self, job, size)
+                queue.jobs.append((self, job, size))
+                queue.added += 1
+                queue.bytes += size
+                if queue.thread is not None and not queue.is_asleep:
+                    return True
                 starts = self._wake(queue)
             if not starts:
                 _do_batch(queue, queue.taken())
@@ -170,11 +174,6 @@ class _Queue(Generic[JobT]):
 
     def has_room_for(self, size: int) -> bool:
         return self.added - self.done < MOST_JOBS and (not self.bytes or self.bytes + size <= MOST_BYTES)
-
-    def put(self, owner: WriteBehind[JobT], job: JobT, size: int) -> None:
-        self.jobs.append((owner, job, size))
-        self.added += 1
-        self.bytes += size
 
     def taken(self) -> list[tuple[WriteBehind[JobT], JobT, int]]:
         """The next jobs to be done at one time."""
