@@ -24,14 +24,15 @@ from .harness import Options, Row
 from .recording import Recording
 
 NAMES = (
-    "hits", "lookup", "misses", "wats_calls", "stampede", "threads", "loop_blocking", "scenarios", "staleness",
-    "outages", "restarts", "eviction", "policies", "invalidation", "busy_day", "sharing", "store_processes",
-    "memory", "import_time",
+    "hits", "lookup", "misses", "wats_calls", "stampede", "threads", "loop_blocking", "busy_loops", "scenarios",
+    "staleness", "outages", "restarts", "eviction", "policies", "invalidation", "busy_day", "sharing",
+    "store_processes", "memory", "import_time",
 )  # fmt: skip
 PROCESSES = 3
 ALONE = {
     "stampede": "turns of seconds at a server, few of them",
     "scenarios": "the same",
+    "busy_loops": "keeps all processors busy, and waits for them",
     "outages": "the slowest hundredth of the calls to a server that is away",
     "restarts": "starts processes of its own",
     "eviction": "the caches of 100 000 entries take longer to fill than the rounds",

@@ -18,7 +18,6 @@ import anyio.to_thread
 import httpx
 
 import pywats_cache as ours
-from pywats_cache.storage.shared.backend import Row as Record
 from pywats_cache.storage.shared.record_format import unpack
 
 from .harness import Case, Goal, Options, Row, bars, check, compare, cpu, figure, interleave, loop_of, perf, span
@@ -31,7 +30,6 @@ FILE_HIT = Goal("<=", 2.2)
 LOOP_HIT = Goal("<=", 1.3)
 STORED_MISS = Goal("<=", 1.7)
 DURABLE_WRITE = Goal("<=", 1.9)
-CLEARED = Goal("<=", 10.0, "ms")
 FIRST_HIT = Goal("<=", 5.0, "ms")
 URL = "https://origin.example/api/Product/PN-00001"
 KEY = "a digest key for the benchmark"
@@ -190,7 +188,7 @@ def _first_hit(options: Options, directory: Path) -> list[Row]:
 
 
 def _file(options: Options, directory: Path) -> list[Row]:
-    """A miss that is stored, a write that is announced, and a clear, over a SQLite file."""
+    """A miss that is stored, and a write that is announced, over a SQLite file."""
     stored = ours.SharedStorage(directory / "misses.db")
     written = ours.CacheTransport(Payload(KB).origin(), storage=ours.SharedStorage(directory / "writes.db"))
     bare = sqlite3.connect(directory / "bare.db", isolation_level=None)
@@ -214,8 +212,6 @@ def _file(options: Options, directory: Path) -> list[Row]:
         "two transactions": loop_of(transactions, perf),
     }
     announced = interleave(options, "a write, SQLite shared", cases, rounds=options.pick(21, 101))
-    took = _clear(directory / "clear.db", options.pick(20_000, 300_000))
-    samples = options.recording.add("clear, SQLite shared", {"ours": Measured([took])})
     bare.close()
     stored.close()
     written.close()
@@ -224,13 +220,6 @@ def _file(options: Options, directory: Path) -> list[Row]:
             "miss stored in the SQLite file, what its caller waits", waited, "in the file", "in memory", STORED_MISS
         ),
         compare("PUT over a SQLite file", announced, "a PUT", "two transactions", DURABLE_WRITE),
-        Row(
-            benchmark="clear of a full SQLite file, what its caller waits",
-            ours=span(took),
-            goal=str(CLEARED),
-            met=CLEARED.met(took * 1e3),
-            detail={"comparison": samples.title, "figure": figure([took], "")},
-        ),
     ]
 
 
@@ -247,21 +236,6 @@ def paced(operation: Callable[[], Any]) -> Case:
         return took
 
     return Case(run, perf)
-
-
-def _clear(path: Path, records: int) -> float:
-    """Seconds that a clear of so many records takes."""
-    storage = ours.SharedStorage(path, max_entries=records)
-    storage.memory.coherence.bump(())
-    now = time.time()
-    for first in range(0, records, 1000):
-        names = [f"{number:022d}" for number in range(first, min(first + 1000, records))]
-        storage._records.put_all([Record(name, name, Payload(KB).raw, 1, now, now + 1e6) for name in names], now)
-    start = perf()
-    storage.clear()
-    took = perf() - start
-    storage.close()
-    return took
 
 
 def _server_hits(options: Options) -> list[Row]:

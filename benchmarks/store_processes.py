@@ -1,8 +1,9 @@
-"""Several processes over one SQLite file: what four store at a time, and how long one waits for another's fetch."""
+"""Several processes over one SQLite file: what four store, how long one waits for another's fetch, and a clear."""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -13,12 +14,14 @@ from typing import Any
 import httpx
 
 import pywats_cache as ours
+from pywats_cache.storage.shared.backend import Row as Record
 
 from .harness import Goal, Options, Row, bars, check, figure, span
-from .transports import KB
+from .transports import KB, Payload
 
 NO_ERRORS = Goal("<=", 0.0, "errors")
 JOINED = Goal("<=", 2.0, "ms")
+CLEARED = Goal("<=", 10.0, "ms")
 PROCESSES = 4
 URL = "http://origin.example/a"
 LEADER_SECONDS = 0.02
@@ -55,6 +58,34 @@ for line in sys.stdin:
     response.read()
     print(response.status_code, time.clock_gettime(time.CLOCK_MONOTONIC), flush=True)
 """
+_WORK = """
+import json, select, sys, time
+import httpx
+from pywats_cache import CacheTransport, SharedStorage
+storage = SharedStorage(sys.argv[1], max_entries=int(sys.argv[2]))
+origin = httpx.MockTransport(lambda request: httpx.Response(200, content=b"x" * 1024))
+transport, number, longest = CacheTransport(origin, storage=storage), 0, {}
+def waits(name, step):
+    start = time.perf_counter()
+    step()
+    longest[name] = max(longest.get(name, 0.0), time.perf_counter() - start)
+def ask(method, url):
+    transport.handle_request(httpx.Request(method, url)).read()
+ask("PUT", "http://elsewhere.example/a")
+print("ready", flush=True)
+while True:
+    number += 1
+    url = f"http://elsewhere.example/{number}"
+    waits("a miss", lambda: ask("GET", url))
+    waits("until it is in the file", storage.flush)
+    waits("a PUT", lambda: ask("PUT", "http://elsewhere.example/a"))
+    if select.select([sys.stdin], [], [], 0.002)[0]:
+        if not sys.stdin.readline():
+            break
+        print(json.dumps([longest, transport.stats.storage_errors]), flush=True)
+        longest = {}
+storage.close()
+"""
 
 
 def run(options: Options) -> list[Row]:
@@ -65,6 +96,7 @@ def run(options: Options) -> list[Row]:
         return [
             _stores(Path(directory, "stores.db"), options.pick(1, 3)),
             _joins(Path(directory, "joins.db"), options.pick(20, 200)),
+            *_clear(options, Path(directory, "clear.db"), options.pick(20_000, 300_000)),
         ]
 
 
@@ -135,3 +167,53 @@ def _joins(path: Path, times: int) -> Row:
         met=JOINED.met(whole["value"] * 1e3),
         detail={"figure": whole, "bars": bars(title, {"ours": whole["value"]}, ["ours"])},
     )
+
+
+def _clear(options: Options, path: Path, records: int) -> list[Row]:
+    """What the caller of a clear of so many records waits, and another process until the last record is gone."""
+    storage = _filled(path, records)
+    os.sync()  # or each durable write of the next seconds waits for that
+    child = _start(_WORK, path, records * 2)
+    time.sleep(options.pick(1, 5))
+    _tell(child, "what was it?")
+    before, _ = json.loads(_said(child))
+    start = time.perf_counter()
+    storage.clear()
+    took = time.perf_counter() - start
+    while storage._behind._queue.rest is not None:
+        time.sleep(0.01)
+    rest = time.perf_counter() - start
+    _tell(child, "what was it?")
+    longest, errors = json.loads(_said(child))
+    child.communicate()
+    check(storage._records.totals()[0] < records / 2, "the records are still there")
+    check(not errors, "the other process failed")
+    storage.close()
+    title = "clear of a full SQLite file, what its caller waits"
+    waited = ", ".join(f"{name}: {span(seconds)}" for name, seconds in longest.items())
+    usual = ", ".join(f"{name}: {span(seconds)}" for name, seconds in before.items())
+    return [
+        Row(
+            title,
+            f"{span(took)}; {records:,} records are gone after {span(rest)}",
+            goal=str(CLEARED),
+            met=CLEARED.met(took * 1e3),
+            detail={"figure": figure([took], ""), "records": records, "rest": rest},
+        ),
+        Row(
+            "the longest waits of another process meanwhile",
+            waited,
+            f"before the clear: {usual}",
+            detail={"longest": longest, "before": before},
+        ),
+    ]
+
+
+def _filled(path: Path, records: int) -> ours.SharedStorage:
+    storage = ours.SharedStorage(path, max_entries=records * 2)
+    storage.memory.coherence.bump(())
+    now = time.time()
+    for first in range(0, records, 1000):
+        names = [f"{number:022d}" for number in range(first, min(first + 1000, records))]
+        storage._records.put_all([Record(name, name, Payload(KB).raw, 1, now, now + 1e6) for name in names], now)
+    return storage

@@ -53,6 +53,7 @@ class SharedStorage(SharingStorage):
 
     - `read_in_loop`: let async transports read in the thread of their event loop what is small and was used lately by
       this process, if nothing has to be waited for. Everything else, and with False all of it, is read by a thread.
+      Beside threads that compute both hold the loop up as long, and a thread answers some hundred times later.
 
     A write is seen by every process at its next request. What is stored holds no credential and no query.
 
