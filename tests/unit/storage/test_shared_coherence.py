@@ -400,6 +400,22 @@ def test_a_change_that_had_no_turn_in_time_makes_everything_older_invalid_for_al
         assert monotonic() < until
 
 
+def test_after_one_read_that_waited_for_its_turn_in_vain_no_other_one_waits(
+    one: Process, other: Process, impatient: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared_coherence, "RETRY", 1000.0)
+    assert one.epoch
+    other.bump(("a",))
+    held = Held(one, "pull")
+    thread = in_thread(one.refresh)
+    assert held.asked.wait(30.0)
+    assert one.refresh() == UNKNOWN
+    monkeypatch.setattr(patience, "BEFORE", 1000.0)
+    assert one.refresh() == UNKNOWN
+    held.answer(thread)
+    assert one.refresh() == other.epoch  # nobody has a turn now, so none is waited for
+
+
 def test_what_one_call_waits_for_is_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr(patience, "monotonic", lambda: now)
