@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from hashlib import blake2b
 from typing import Any, Literal
+from weakref import WeakMethod
 
 from ...errors import ConfigurationError, ConfigurationTypeError, StorageError
 from ...support.checks import seconds, text
@@ -17,12 +18,16 @@ from ..shared.base import REVALIDATE_FOR, SharingStorage
 from ..shared.coherence import SharedCoherence
 from .ledger import RedisLedger
 from .records import RedisRows
+from .rights import remedy_for
 
 __all__ = ["RedisSharedStorage", "client_at", "digest_secret"]
 
 KEY_VARIABLE = "PYWATS_CACHE_DIGEST_KEY"
 DEADLINE = 5.0
 """Seconds for each step of making a connection. No request waits for that: see `connections` and `shared.patience`."""
+
+SILENT = 5
+"""Subscriptions that end, one after the other, before that is told."""
 
 
 class LeasedCoherence(SharedCoherence):
@@ -113,16 +118,52 @@ class RedisSharedStorage(SharingStorage):
 
         self._client = make_ready(client)
         self._may_continue = on_unreachable == "continue"
+        self._prefix = prefix
         self._redis = RedisLedger(client, prefix, self._max_lag)
         super().__init__(memory, self._redis, RedisRows(client, prefix), secret, "redis", revalidate_for)
         if secret is None:
             self._warn(f"redis: no answers are shared: give digest_key=, or {KEY_VARIABLE}, the same on all machines")
+        self._watch_feed()
         renew_in_child(self)
 
     def _renew(self) -> None:
         self._redis.renew()
+        self._watch_feed()
+
+    def _watch_feed(self) -> None:
+        self._silent = 0
+        told = WeakMethod(self._feed_changed)  # or its thread would keep a storage that nobody closed
+        self._redis.feed.on_change = lambda error: _call(told, error)
+
+    def _feed_changed(self, error: Exception | None) -> None:
+        """A subscription ended, and why; or, without an error, it brings what it should."""
+        if error is None:
+            if self._silent:
+                self._silent = 0
+                self.memory.notices.pop("no-pushes", None)
+            return
+        self._silent += 1
+        remedy = self._remedy_for(type(error).__name__, str(error))
+        # Other errors come when the server is restarted too, so they are told when they last and requests are answered.
+        if remedy is None and (self._silent < SILENT or self._coherence.is_out_of_reach):
+            return
+        text = f"redis: nothing is pushed, so this process asks the server again and again ({type(error).__name__})"
+        text = text if remedy is None else f"{text}; {remedy}"
+        if self.memory.notices.get("no-pushes") != text:
+            self.memory.notices["no-pushes"] = text
+            self._warn(text)
+
+    def _remedy_for(self, kind: str, text: str) -> str | None:
+        pool = getattr(self._client, "connection_pool", None)
+        user = None if pool is None else pool.connection_kwargs.get("username")
+        return remedy_for(kind, text, user, self._prefix)
 
     def _failed(self, doing: str, error: Exception) -> None:
+        remedy = self._remedy_for(getattr(error, "kind", ""), str(error))
+        if remedy is not None:
+            told = StorageError(f"{error}; {remedy}")
+            told.kind, told.remedy = getattr(error, "kind", ""), remedy  # type: ignore[attr-defined]
+            error = told
         if getattr(error, "kind", "") == "ReadOnlyError":
             # A server that was demoted goes on answering; a new connection finds the one that took over.
             self._client.connection_pool.disconnect(inuse_connections=False)
@@ -130,6 +171,12 @@ class RedisSharedStorage(SharingStorage):
 
     def _new_coherence(self) -> SharedCoherence:
         return LeasedCoherence(self._redis, self._failed, self._may_continue)
+
+
+def _call(told: WeakMethod[Any], error: Exception | None) -> None:
+    method = told()
+    if method is not None:
+        method(error)
 
 
 def client_at(url: str, timeout: float, **options: Any) -> Any:
