@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from hashlib import blake2b
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakMethod
 
 from ...errors import ConfigurationError, ConfigurationTypeError, StorageError
@@ -13,12 +13,20 @@ from ...support.clock import monotonic
 from ...support.fork import renew_in_child
 from ...support.showing import is_host, shown
 from ..memory import MemoryStorage
-from ..shared.backend import EPOCH, LOST
+from ..shared import base as sharing
+from ..shared.backend import EPOCH, LOST, OPEN, Job
 from ..shared.base import REVALIDATE_FOR, SharingStorage
 from ..shared.coherence import SharedCoherence
+from ..shared.record_format import FORMAT
 from .ledger import RedisLedger
-from .records import RedisRows
+from .records import UNASKED, RedisRows
 from .rights import remedy_for
+
+if TYPE_CHECKING:
+    from ..entry import StoredResponse
+    from ..outer import OuterFetch
+    from ..shared.backend import Useless
+    from ..shared.base import Decode
 
 __all__ = ["RedisSharedStorage", "client_at", "digest_secret"]
 
@@ -120,7 +128,8 @@ class RedisSharedStorage(SharingStorage):
         self._may_continue = on_unreachable == "continue"
         self._prefix = prefix
         self._redis = RedisLedger(client, prefix, self._max_lag)
-        super().__init__(memory, self._redis, RedisRows(client, prefix), secret, "redis", revalidate_for)
+        self._records = RedisRows(client, prefix)
+        super().__init__(memory, self._redis, self._records, secret, "redis", revalidate_for)
         if secret is None:
             self._warn(f"redis: no answers are shared: give digest_key=, or {KEY_VARIABLE}, the same on all machines")
         self._watch_feed()
@@ -152,6 +161,45 @@ class RedisSharedStorage(SharingStorage):
         if self.memory.notices.get("no-pushes") != text:
             self.memory.notices["no-pushes"] = text
             self._warn(text)
+
+    def _look(self, fetch: OuterFetch, decode: Decode, now: float) -> tuple[list[StoredResponse], bool]:
+        """As in the base class, and in one round trip where nothing is stored."""
+        if self._secret is None or not fetch.is_shared:
+            return super()._look(fetch, decode, now)
+        fetch.was_sought = False
+        key = FORMAT + fetch.key
+        found: list[StoredResponse] = []
+        outdated: list[Useless] = []
+        try:
+            rows, token = self._records.find(key, sharing.CLAIM_SECONDS)
+            found = self._entries(key, rows, decode, now, outdated)
+            if token == UNASKED and not self._spare(fetch, found, now):
+                useless, outdated = outdated, []
+                rows, token = self._records.find(key, sharing.CLAIM_SECONDS, claims=True, useless=useless)
+                found = self._entries(key, rows, decode, now, outdated)
+            fetch.claim = None if token in (UNASKED, OPEN) else token
+            if outdated:
+                self._keep(Job(key, useless=outdated), 0)
+            if self._spare(fetch, found, now):  # stored since we looked, just before the claim was given back
+                self._release(fetch)
+                return found, False
+            return found, token is None
+        except Exception as error:  # noqa: BLE001 - a cache failure never fails a request
+            self._failed("reading", error)
+        return found, False
+
+    def _do(self, jobs: list[Job]) -> None:
+        """As in the base class, and in one round trip where a record is stored and its claim given back."""
+        job, *more = jobs
+        row = None if more or job.useless or job.token is None else self._row(job)
+        if row is None or job.token is None:
+            super()._do(jobs)
+            return
+        try:
+            self._records.finish(row, self._moment().wall, job.token, job.open_for)
+        except Exception as error:  # noqa: BLE001 - a cache failure never fails a request
+            self._failed("writing", error)
+            super()._do([job._replace(row=None)])  # what may not store may perhaps give back
 
     def _remedy_for(self, kind: str, text: str) -> str | None:
         pool = getattr(self._client, "connection_pool", None)
