@@ -190,16 +190,18 @@ class RedisSharedStorage(SharingStorage):
 
     def _do(self, jobs: list[Job]) -> None:
         """As in the base class, and in one round trip where a record is stored and its claim given back."""
-        job, *more = jobs
-        row = None if more or job.useless or job.token is None else self._row(job)
-        if row is None or job.token is None:
+        job = jobs[0]
+        if len(jobs) > 1 or job.useless or job.token is None:
             super()._do(jobs)
             return
+        row = self._row(job)
         try:
-            self._records.finish(row, self._moment().wall, job.token, job.open_for)
+            if row is not None:
+                self._records.finish(row, self._moment().wall, job.token, job.open_for)
+                return
         except Exception as error:  # noqa: BLE001 - a cache failure never fails a request
             self._failed("writing", error)
-            super()._do([job._replace(row=None)])  # what may not store may perhaps give back
+        super()._do([job._replace(row=None)])  # what may not store may perhaps give back
 
     def _remedy_for(self, kind: str, text: str) -> str | None:
         pool = getattr(self._client, "connection_pool", None)
