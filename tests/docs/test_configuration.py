@@ -115,7 +115,8 @@ def test_every_parameter_of_a_storage_url_is_documented() -> None:
     from pywats_cache import ConfigurationError
     from pywats_cache.storage.url import parse_storage_url
 
-    rows = re.findall(r"^\| `(\w+)://.+ \| (.+) \|$", PAGE.split("### Storage URLs\n", 1)[1], re.MULTILINE)
+    table = PAGE.split("### Storage URLs\n", 1)[1].split("\n### ")[0]
+    rows = re.findall(r"^\| `(\w+)://.+ \| (.+) \|$", table, re.MULTILINE)
     assert [scheme for scheme, _ in rows] == ["memory", "sqlite", "redis"]
     url_of = {"memory": "memory://", "sqlite": "sqlite:///a.db", "redis": "redis://host"}
     value_of = {"on_unreachable": "fail", "prefix": "p", "policy": "lru", "read_in_loop": "true"}
@@ -127,3 +128,16 @@ def test_every_parameter_of_a_storage_url_is_documented() -> None:
             with pytest.raises(ConfigurationError) as refused:
                 parse_storage_url(f"{url_of[scheme]}?nonsense=1")
             assert all(name in str(refused.value) for name in known)
+
+
+def test_every_form_and_parameter_of_a_redis_url_is_documented() -> None:
+    from pywats_cache.storage.redis.parameters import TAKEN
+    from pywats_cache.storage.redis.url import SCHEMES, address_of
+
+    section = PAGE.split("### URLs of Redis\n", 1)[1].split("\n## ")[0]
+    forms = re.findall(r"`((?:[a-z+]+)://[^`]+)`", section)
+    assert {form.partition("://")[0] for form in forms} == set(SCHEMES)
+    for form in forms:
+        address_of(form)
+    cells = re.findall(r"^\| (`\w+`.*?) \|", section, re.MULTILINE)
+    assert sorted(name for cell in cells for name in re.findall(r"`(\w+)`", cell)) == sorted(TAKEN)

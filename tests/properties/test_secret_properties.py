@@ -38,7 +38,7 @@ from pywats_cache.storage.redis.storage import RedisSharedStorage
 from pywats_cache.storage.url import storage_from_url
 from pywats_cache.support.showing import is_relative, printable, shown, shown_address, shown_url
 
-SCHEMES = ("redis", "rediss", "http", "https", "sqlite", "memory", "unix", "postgres")
+SCHEMES = ("redis", "rediss", "redis+sentinel", "http", "https", "sqlite", "memory", "unix", "postgres")
 FORMS = (
     "{scheme}://user:{secret}@127.0.0.1:9/0",
     "{scheme}://:{secret}@127.0.0.1:9/0",

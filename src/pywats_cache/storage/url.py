@@ -5,16 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
 from ..errors import ConfigurationError
 from ..support.checks import seconds
-from ..support.showing import is_host, shown_url
+from ..support.showing import shown_url
 from .eviction import POLICIES
 from .memory import MemoryStorage
+from .redis.url import SCHEMES as REDIS_SCHEMES
+from .redis.url import address_of
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from .shared.base import SharingStorage
 
 __all__ = [
+    "SCHEMES",
     "STORAGE_VARIABLE",
     "StorageURL",
     "check_storage_url",
@@ -44,11 +46,15 @@ _PARAMETERS = (
     "revalidate_for",
     "read_in_loop",
 )
+SCHEMES = ("memory", "sqlite", *REDIS_SCHEMES)
 FORMS = "'memory://', 'sqlite:///path/to/cache.db' or 'redis://host:6379/0'"
 
 
 class StorageURL(NamedTuple):
-    """A URL of a storage, taken apart and found good."""
+    """A URL of a storage, taken apart and found good.
+
+    - `scheme`: `memory`, `sqlite`, or `redis` for all that lead to a Redis server.
+    """
 
     scheme: str
     path: str
@@ -65,8 +71,9 @@ def storage_from_url(
       with a fourth slash (`sqlite:////var/cache/pywats.db`), a drive (`sqlite:///C:/cache.db`) or a `~`
       (`sqlite:///~/cache.db`). A shared folder of Windows (`sqlite://///server/share/cache.db`) is refused.
       `max_entries` and `max_bytes` bound the file, `revalidate_for` is in seconds, `read_in_loop` is `true` or `false`.
-    - `redis://host:6379/0`, `rediss://…`: a `RedisSharedStorage`; `max_lag`, `on_unreachable`, `prefix` and
-      `revalidate_for` are its own, the other parameters redis-py's. Its digest key comes from the environment.
+    - `redis://host:6379/0`, `rediss://…` with TLS, `unix:///run/redis.sock`, `redis+sentinel://host1,host2/service/0`:
+      a `RedisSharedStorage`; `max_lag`, `on_unreachable`, `prefix` and `revalidate_for` are its own, the other
+      parameters redis-py's. Its digest key comes from the environment.
 
     Raises ConfigurationError that says what is wrong, calls the URL `name` and never repeats a password.
     """
@@ -118,8 +125,8 @@ def _parse(url: str) -> StorageURL:
     except ValueError:
         raise ConfigurationError(f"must be {FORMS}, not a URL that cannot be read") from None
     scheme = parts.scheme.lower()
-    if scheme in ("redis", "rediss"):
-        return _redis(parts)
+    if scheme in REDIS_SCHEMES:
+        return _redis(url, parts)
     if scheme not in ("memory", "sqlite") or "//" not in url:
         raise ConfigurationError(f"must be {FORMS}, not {shown_url(url) if url else repr(url)}")
     if parts.netloc:
@@ -142,34 +149,27 @@ def _parse(url: str) -> StorageURL:
     )
 
 
-def _redis(parts: SplitResult) -> StorageURL:
+def _redis(url: str, parts: SplitResult) -> StorageURL:
     """Ours among the parameters are taken out; the others are redis-py's."""
     options: dict[str, Any] = {}
     theirs: list[tuple[str, str]] = []
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
+        if name in options:
+            raise ConfigurationError(f"parameter {name} must be given once")
         if name in ("max_lag", "revalidate_for"):
             options[name] = _seconds(name, value, positive=name == "max_lag")
         elif name in ("on_unreachable", "prefix"):
             options[name] = value
         else:
             theirs.append((name, value))
-    if "@" in parts.path + parts.fragment + "".join(name for name, _ in theirs):
-        raise ConfigurationError("redis:// must have '/', '?' and '#' in a user or password as %2F, %3F and %23")
+    without = url.partition("?")[0] if parts.query else url
+    rest = f"{without}?{urlencode(theirs)}" if theirs else without
+    address_of(f"{rest}#{parts.fragment}" if parts.query and parts.fragment else rest)
     if options.get("on_unreachable", "fail") not in ("continue", "fail"):
         raise ConfigurationError("parameter on_unreachable must be 'continue' or 'fail'")
-    if not parts.hostname:
-        raise ConfigurationError("redis:// must name a host, as redis://127.0.0.1:6379/0")
-    try:
-        port_is_right = parts.port != 0
-    except ValueError:
-        port_is_right = False
-    database = parts.path.strip("/")
-    # A host of another shape is part of a mistyped password, and would be repeated by each failure to connect.
-    if not port_is_right or not is_host(parts.hostname) or (database and not database.isdecimal()):
-        raise ConfigurationError(f"redis:// must be as redis://127.0.0.1:6379/0, not {shown_url(urlunsplit(parts))}")
     if find_spec("redis") is None:
         raise ConfigurationError("redis:// needs redis-py: pip install 'pywats-cache[redis]'")
-    return StorageURL("redis", urlunsplit(parts._replace(query=urlencode(theirs))), options)
+    return StorageURL("redis", rest, options)
 
 
 def _options(query: str, names: tuple[str, ...]) -> dict[str, Any]:
@@ -178,6 +178,8 @@ def _options(query: str, names: tuple[str, ...]) -> dict[str, Any]:
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in names:
             # A name that is none of ours is not shown: it may be part of a password.
+            from difflib import get_close_matches  # for this message alone
+
             meant = get_close_matches(name, names, 1)
             hint = f"not {name}" if name in _PARAMETERS else f"did you mean {meant[0]}?" if meant else "no others"
             raise ConfigurationError(f"takes the parameters {', '.join(names)}; {hint}")

@@ -1,7 +1,7 @@
 """What is read of the requests, responses and clients of httpx and httpx2, as types. Both libraries' classes have them.
 
 For type checkers only: nothing here is checked, or costs anything, at run time. The private names among them are listed
-in `engine.http_library`, with what for.
+in `engine.private_names`, with what for.
 """
 
 from __future__ import annotations

@@ -26,24 +26,25 @@ __all__ = [
 _NETWORK = ("redis", "rediss", "http", "https", "valkey", "valkeys", "unix")
 _KNOWN = (*_NETWORK, "sqlite", "memory", "file", "ftp", "memcached", "mongodb", "mysql", "postgres", "postgresql")
 """Other words before `://` are not repeated: a password may stand there."""
-_HOST = re.compile(r"(?:[\w.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?", re.ASCII | re.IGNORECASE)
-_HOSTNAME = re.compile(r"[\w.-]+|[0-9a-f:.]+(?:%[\w.-]+)?", re.IGNORECASE)
-_ADDRESS = re.compile(r"https?://[\w.-]+(?::\d{1,5})?(?:/[\w./~-]*)?", re.ASCII | re.IGNORECASE)
-_DATABASE = re.compile(r"/\d{1,3}|/?", re.ASCII)
-_PLAIN_PATH = re.compile(r"[\w./~-]*", re.ASCII)
-_FILE = re.compile(r"/{1,2}(?:[A-Za-z]:)?[^:;=&?#\"'<>]*")
+_OF_MANY = ("redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
+"""Their URLs name several hosts, of which none is shown."""
+# Compiled when they are used first (`re` keeps them): what has nothing to tell needs none of them.
+_HOST = r"(?ai)(?:[\w.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?"
+_HOSTNAME = r"(?i)[\w.-]+|[0-9a-f:.]+(?:%[\w.-]+)?"
+_ADDRESS = r"(?ai)https?://[\w.-]+(?::\d{1,5})?(?:/[\w./~-]*)?"
+_DATABASE = r"(?a)/\d{1,3}|/?"
+_PLAIN_PATH = r"(?a)[\w./~-]*"
+_FILE = r"/{1,2}(?:[A-Za-z]:)?[^:;=&?#\"'<>]*"
 """The path of a SQLite URL, perhaps with a drive, that no part of another URL can be in."""
 
 _MARKS = re.escape("""@:;=&%?#"'<>\\|""")
-_WORDS = re.compile(r"[\w .,+*{}()!$^~-]{0,80}")
-_NAME = re.compile(rf"(?!.*//)[^{_MARKS}]{{1,400}}")
-_DRIVE = re.compile(r"(?s)[A-Za-z]:[\\/].*")
-_SHARE = re.compile(r"(?s)\\\\[\w.$-]+\\(?!\\).*")
-_PIECES = re.compile(r"[!-~]{4,}")
-_START_OF_URL = re.compile(
-    rf"[^\w/]{{0,3}}(?:{'|'.join(one for one in _KNOWN if one not in ('file', 'ftp'))})\s*\S", re.IGNORECASE
-)
-_URL = re.compile(rf"://|^[^\w/]{{0,3}}(?:{'|'.join((*_NETWORK, 'sqlite', 'memory'))})\s*(?:[:;]|//)", re.IGNORECASE)
+_WORDS = r"[\w .,+*{}()!$^~-]{0,80}"
+_NAME = rf"(?!.*//)[^{_MARKS}]{{1,400}}"
+_DRIVE = r"(?s)[A-Za-z]:[\\/].*"
+_SHARE = r"(?s)\\\\[\w.$-]+\\(?!\\).*"
+_PIECES = r"[!-~]{4,}"
+_START_OF_URL = rf"(?i)[^\w/]{{0,3}}(?:{'|'.join(one for one in _KNOWN if one not in ('file', 'ftp'))})\s*\S"
+_URL = rf"(?i)://|^[^\w/]{{0,3}}(?:{'|'.join((*_NETWORK, 'sqlite', 'memory'))})\s*(?:[:;]|//)"
 
 
 def printable(text: str, *, lines: bool = False) -> str:
@@ -91,7 +92,7 @@ def _shown(value: object, depth: int) -> str:
 
 
 def _shown_text(text: str) -> str:
-    if _WORDS.fullmatch(text) and not (_START_OF_URL.match(text) and text.lower() not in _KNOWN):
+    if re.fullmatch(_WORDS, text) and not (re.match(_START_OF_URL, text) and text.lower() not in _KNOWN):
         return repr(text)
     path, mark, query = _cut(text)
     if _is_path(text) or (mark and "@" not in query and path.startswith("/") and _is_path(path)):
@@ -101,9 +102,11 @@ def _shown_text(text: str) -> str:
 
 def _is_path(text: str) -> bool:
     """Whether `text` can be shown as a path: no part of a URL with a password looks like it."""
-    share = text[1:].replace("\\", "/") if _SHARE.fullmatch(text) else None
-    plain = unicodedata.normalize("NFKC", share or _DRIVE.sub(_slashes, text))
-    return "/" in plain and plain.isprintable() and bool(_NAME.fullmatch(plain)) and not _START_OF_URL.match(plain)
+    share = text[1:].replace("\\", "/") if re.fullmatch(_SHARE, text) else None
+    plain = unicodedata.normalize("NFKC", share or re.sub(_DRIVE, _slashes, text))
+    return (
+        "/" in plain and plain.isprintable() and bool(re.fullmatch(_NAME, plain)) and not re.match(_START_OF_URL, plain)
+    )
 
 
 def _slashes(found: re.Match[str]) -> str:
@@ -125,7 +128,7 @@ def shown_path(path: object, instead: str = "that path") -> str:
 
 def looks_like_url(text: str) -> bool:
     """Whether `text` is a URL, perhaps a mistyped one, so that it cannot be meant as the path of a file."""
-    return _URL.search(_plain(text)) is not None
+    return re.search(_URL, _plain(text)) is not None
 
 
 def is_relative(text: str) -> bool:
@@ -141,7 +144,7 @@ def _plain(text: str) -> str:
 
 def is_host(text: str) -> bool:
     """Whether `text` has the form of a host's name or address; else it may be a part of a mistyped password."""
-    return _HOSTNAME.fullmatch(text) is not None
+    return re.fullmatch(_HOSTNAME, text) is not None
 
 
 def shown_url(text: str, *, with_path: bool = False) -> str:
@@ -152,35 +155,37 @@ def shown_url(text: str, *, with_path: bool = False) -> str:
     """
     scheme, separator, rest = str.__str__(text).strip().partition("://")
     scheme = scheme.lower()
+    if separator and scheme in _OF_MANY:
+        return f"{scheme}://…"
     if not separator or scheme not in _KNOWN:
         return "a URL of another kind" if separator and scheme.isidentifier() else "a text that is no URL"
     if scheme == "memory":
         return "memory://" if rest[:1] in ("", "?") else "memory://…"
     before, _, after = _cut(rest)
     if scheme == "sqlite":
-        safe = _FILE.fullmatch(before) and "@" not in after and "%3a" not in before.lower()
+        safe = re.fullmatch(_FILE, before) and "@" not in after and "%3a" not in before.lower()
         return printable(f"sqlite://{before}") if safe else "sqlite://…"
     authority, slash, path = before.partition("/")
     _, at, host = authority.rpartition("@")
-    is_certain = rest.count("@") == len(at) and "%40" not in rest and _HOST.fullmatch(host)
+    is_certain = rest.count("@") == len(at) and "%40" not in rest and re.fullmatch(_HOST, host)
     if not is_certain or scheme not in _NETWORK:
         return f"{scheme}://…"
     path = slash + path
-    is_safe = _DATABASE.fullmatch(path) if scheme.startswith(("redis", "valkey")) else path in ("", "/")
-    if not (is_safe or (with_path and _PLAIN_PATH.fullmatch(path))):
+    is_safe = re.fullmatch(_DATABASE, path) if scheme.startswith(("redis", "valkey")) else path in ("", "/")
+    if not (is_safe or (with_path and re.fullmatch(_PLAIN_PATH, path))):
         path = "/…"
     return f"{scheme}://{host}{path}"
 
 
 def shown_address(base_url: str) -> str:
     """The address of a server as it was given, if it is a plain one; else without what may be a secret."""
-    return base_url if _ADDRESS.fullmatch(base_url) else shown_url(base_url, with_path=True)
+    return base_url if re.fullmatch(_ADDRESS, base_url) else shown_url(base_url, with_path=True)
 
 
 def without_arguments(message: str, arguments: Iterable[str]) -> str:
     """`message` of a parser of command lines, with what of its `arguments` may hold a secret replaced."""
     # In pieces too: a parser may show some characters of an argument otherwise.
-    texts = {part for one in arguments for part in (one, one.partition("=")[2], *_PIECES.findall(one)) if part}
+    texts = {part for one in arguments for part in (one, one.partition("=")[2], *re.findall(_PIECES, one)) if part}
     for text in sorted(texts, key=len, reverse=True):
         instead = shown(text)
         if instead != repr(text):

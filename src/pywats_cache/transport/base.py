@@ -12,7 +12,6 @@ from ..engine.engine import Engine
 from ..errors import ConfigurationError, ConfigurationTypeError
 from ..policy.controller import Controller, tagging
 from ..storage.memory import MemoryStorage
-from ..storage.tiered import TieredStorage
 from ..storage.url import is_shared, storage_from_url
 from ..support.checks import flag, text, words
 from ..support.clock import Clock, monotonic
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from ..diagnostics.explain import Explanation
     from ..engine.http_library import Library
     from ..storage.shared.base import SharingStorage
+    from ..storage.tiered import TieredStorage
     from ..support.http_types import HttpRequest
     from ..telemetry.stats import CacheStats
     from ..telemetry.trace_recorder import Recorder
@@ -155,10 +155,12 @@ class Mounted:
         """What is behind the memory, or None. A bare hishel storage gets a memory in front."""
         if storage is None or isinstance(storage, MemoryStorage):
             return None
-        if isinstance(storage, (hishel.BaseStorage, hishel.AsyncBaseStorage)):
-            storage = TieredStorage(MemoryStorage(), storage)
         if is_shared(storage):
             return storage
+        from ..storage.tiered import TieredStorage  # where none is used, this and what it needs is not loaded
+
+        if isinstance(storage, (hishel.BaseStorage, hishel.AsyncBaseStorage)):
+            storage = TieredStorage(MemoryStorage(), storage)
         if not isinstance(storage, TieredStorage):
             raise ConfigurationTypeError(
                 "storage must be a MemoryStorage, SharedStorage, RedisSharedStorage, TieredStorage or hishel storage, "

@@ -56,16 +56,7 @@ def test_a_listener_that_never_ran_lets_its_port_go(listener: Listener) -> None:
         socket.create_connection((listener.host, listener.port), timeout=20)
 
 
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """Ctrl-C raises KeyboardInterrupt, also in a suite started in the background, where SIGINT is ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs signals to threads")
-@pytest.mark.usefixtures("interruptible")
 def test_a_listener_that_ctrl_c_ends_has_ended_when_it_says_so(listener: Listener) -> None:
     main = threading.main_thread().ident
     assert main is not None

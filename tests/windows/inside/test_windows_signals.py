@@ -18,11 +18,14 @@ def test_the_page_ends_in_order(name: str) -> None:
     arguments = ["serve", "--demo", "--port", "0", "--json"]
     with subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
-        text = ""
-        while not text.rstrip().endswith("}"):
-            text += process.stdout.readline().decode()
-        document = json.loads(text)
-        assert httpx.get(f"{document['url']}/cache").status_code == 200
-        process.send_signal(getattr(signal, name))
-        assert process.wait(60.0) == 0
+        try:
+            text = ""
+            while not text.rstrip().endswith("}"):
+                text += process.stdout.readline().decode()
+            document = json.loads(text)
+            assert httpx.get(f"{document['url']}/cache").status_code == 200
+            process.send_signal(getattr(signal, name))
+            assert process.wait(60.0) == 0
+        finally:
+            process.kill()
     assert os.name == "nt"

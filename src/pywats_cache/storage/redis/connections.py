@@ -14,11 +14,12 @@ from typing import Any
 
 import redis
 from redis.maint_notifications import MaintNotificationsConfig
+from redis.sentinel import SentinelConnectionPool
 
 from ..shared.patience import waits_until
 from .calls import Pauses
 
-__all__ = ["ReadyPool", "make_ready", "timed"]
+__all__ = ["ReadyPool", "ReadyPoolOfSentinels", "make_ready", "timed"]
 
 GO_ON = 60.0
 """Seconds after the last question for which a server that does not answer is tried."""
@@ -244,18 +245,29 @@ def _again(error: Exception) -> Exception:
         return redis.ConnectionError(str(error))
 
 
+class ReadyPoolOfSentinels(ReadyPool, SentinelConnectionPool):
+    """The same, to the primary that sentinels name whenever a connection is made."""
+
+
 def make_ready(client: Any) -> Any:
-    """`client`, whose pool is a `ReadyPool` from now on, if it was an ordinary one."""
+    """`client`, whose pool is a ready one from now on, if it was an ordinary one."""
     pool = client.connection_pool
+    if type(pool) not in (redis.ConnectionPool, SentinelConnectionPool):
+        return client
+    arguments = {
+        name: value
+        for name, value in pool.connection_kwargs.items()
+        if not name.startswith(_NOTICES) and name != "connection_pool"
+    }
+    arguments["connection_class"] = timed(pool.connection_class)
+    arguments["max_connections"] = pool.max_connections
+    # They would only cost round trips when a connection is made: a lost one is made anew anyway.
+    arguments["maint_notifications_config"] = MaintNotificationsConfig(enabled=False)
     if type(pool) is redis.ConnectionPool:
-        kwargs = {name: value for name, value in pool.connection_kwargs.items() if not name.startswith(_NOTICES)}
-        client.connection_pool = ReadyPool(
-            connection_class=timed(pool.connection_class),
-            max_connections=pool.max_connections,
-            # They would only cost round trips when a connection is made: a lost one is made anew anyway.
-            maint_notifications_config=MaintNotificationsConfig(enabled=False),
-            **kwargs,
-        )
+        client.connection_pool = ReadyPool(**arguments)
+    else:
+        kind: Any = ReadyPoolOfSentinels  # redis-py says nothing of its types
+        client.connection_pool = kind(pool.service_name, pool.sentinel_manager, **arguments)
     return client
 
 

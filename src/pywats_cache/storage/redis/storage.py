@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from hashlib import blake2b
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakMethod
 
@@ -11,16 +13,18 @@ from ...errors import ConfigurationError, ConfigurationTypeError, StorageError
 from ...support.checks import seconds, text
 from ...support.clock import monotonic
 from ...support.fork import renew_in_child
-from ...support.showing import is_host, shown
+from ...support.showing import shown
 from ..memory import MemoryStorage
 from ..shared import base as sharing
 from ..shared.backend import EPOCH, LOST, OPEN, Job
 from ..shared.base import REVALIDATE_FOR, SharingStorage
 from ..shared.coherence import SharedCoherence
 from ..shared.record_format import FORMAT
+from .agreement import DIFFERENT, KeyAgreement
 from .ledger import RedisLedger
 from .records import UNASKED, RedisRows
 from .rights import remedy_for
+from .url import FORMS, address_of
 
 if TYPE_CHECKING:
     from ..entry import StoredResponse
@@ -29,6 +33,8 @@ if TYPE_CHECKING:
     from ..shared.base import Decode
 
 __all__ = ["RedisSharedStorage", "client_at", "digest_secret"]
+
+logger: logging.Logger = logging.getLogger("pywats_cache.storage.redis")
 
 KEY_VARIABLE = "PYWATS_CACHE_DIGEST_KEY"
 DEADLINE = 5.0
@@ -79,7 +85,8 @@ class LeasedCoherence(SharedCoherence):
 class RedisSharedStorage(SharingStorage):
     """Memory first, then the Redis or Valkey server at `url`, shared by machines. Needs the extra `redis`.
 
-    - `url`: as redis-py takes it: `redis://host:6379/0`, `rediss://…` for TLS, `unix:///socket`.
+    - `url`: `redis://user:password@host:6379/0`, `rediss://…` with TLS, `unix:///run/redis.sock`, or
+      `redis+sentinel://host1:26379,host2:26379/service/0` for the primary that the sentinels name.
     - `memory`: the hot part; None: a `MemoryStorage()`. It belongs to this storage from now on.
     - `digest_key`: at least 16 characters or bytes, the same on all machines; None: the environment variable
       `PYWATS_CACHE_DIGEST_KEY`. Without either no record is shared, since keys would not agree; what writes dirty is.
@@ -108,23 +115,12 @@ class RedisSharedStorage(SharingStorage):
         prefix: str = "pywats-cache",
         revalidate_for: float = REVALIDATE_FOR,
     ) -> None:
-        try:
-            from redis.backoff import NoBackoff
-            from redis.retry import Retry
-        except ImportError:
-            raise ConfigurationError("storage redis:// needs redis-py: pip install 'pywats-cache[redis]'") from None
-        text("url", url, "redis://127.0.0.1:6379/0")
         text("prefix", prefix, "pywats-cache")
         if on_unreachable not in ("continue", "fail"):
             raise ConfigurationError(f"on_unreachable must be 'continue' or 'fail', not {shown(on_unreachable)}")
         self._max_lag = seconds("max_lag", max_lag, positive=True)
         secret = digest_secret(digest_key)
-        client = client_at(url, DEADLINE, retry=Retry(NoBackoff(), 0))
-        if client.connection_pool.connection_kwargs.get("decode_responses"):
-            raise ConfigurationError("storage must be a URL without decode_responses: what is stored is bytes")
-        from .connections import make_ready
-
-        self._client = make_ready(client)
+        client = self._client = client_at(url, DEADLINE)
         self._may_continue = on_unreachable == "continue"
         self._prefix = prefix
         self._redis = RedisLedger(client, prefix, self._max_lag)
@@ -132,6 +128,9 @@ class RedisSharedStorage(SharingStorage):
         super().__init__(memory, self._redis, self._records, secret, "redis", revalidate_for)
         if secret is None:
             self._warn(f"redis: no answers are shared: give digest_key=, or {KEY_VARIABLE}, the same on all machines")
+            self._agreement = None
+        else:
+            self._agreement = KeyAgreement(client, prefix, secret)
         self._watch_feed()
         renew_in_child(self)
 
@@ -188,8 +187,8 @@ class RedisSharedStorage(SharingStorage):
             self._failed("reading", error)
         return found, False
 
-    def _do(self, jobs: list[Job]) -> None:
-        """As in the base class, and in one round trip where a record is stored and its claim given back."""
+    def _store(self, jobs: list[Job]) -> None:
+        """`_do` of the base class, in one round trip where a record is stored and its claim given back."""
         job = jobs[0]
         if len(jobs) > 1 or job.useless or job.token is None:
             super()._do(jobs)
@@ -219,6 +218,16 @@ class RedisSharedStorage(SharingStorage):
             self._client.connection_pool.disconnect(inuse_connections=False)
         super()._failed(doing, error)
 
+    def _do(self, jobs: list[Job]) -> None:
+        errors = self.memory.errors
+        self._store(jobs)
+        agreed = None if self._agreement is None or self.memory.errors != errors else self._agreement.is_kept()
+        if agreed:
+            self.memory.notices.pop("digest-key", None)
+        elif agreed is False and self.memory.notices.get("digest-key") is None:
+            self.memory.notices["digest-key"] = DIFFERENT
+            logger.warning("redis: %s", DIFFERENT)
+
     def _new_coherence(self) -> SharedCoherence:
         return LeasedCoherence(self._redis, self._failed, self._may_continue)
 
@@ -229,21 +238,22 @@ def _call(told: WeakMethod[Any], error: Exception | None) -> None:
         method(error)
 
 
-def client_at(url: str, timeout: float, **options: Any) -> Any:
-    """A client of redis-py for `url`, not connected yet. Raises ConfigurationError that repeats nothing of it."""
-    import redis
+def client_at(url: Any, timeout: float) -> Any:
+    """A client of redis-py for `url`, not connected yet. Raises ConfigurationError that repeats no secret of it."""
+    if find_spec("redis") is None:
+        raise ConfigurationError("storage redis:// needs redis-py: pip install 'pywats-cache[redis]'")
+    if not isinstance(url, str):
+        known = type(url).__module__.partition(".")[0] == "redis"
+        why = "; it makes clients of its own, with short deadlines" if known else ""
+        raise ConfigurationTypeError(f"url must be a URL such as {FORMS}, not {shown(url)}{why}")
+    from .connect import client_for
 
     try:
-        client = redis.Redis.from_url(url, socket_timeout=timeout, socket_connect_timeout=timeout, **options)
-        # What redis-py does not know of it finds out with the first connection; this makes one, and opens none.
-        client.connection_pool.connection_class(**client.connection_pool.connection_kwargs)
-        if not is_host(client.connection_pool.connection_kwargs.get("host", "localhost")):
-            raise ValueError
+        return client_for(address_of(url), timeout)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"url {error}") from None
     except Exception:  # noqa: BLE001 - whatever it is, its text may hold a part of the URL
-        raise ConfigurationError(
-            "storage must be a URL such as redis://127.0.0.1:6379/0, with parameters that redis-py knows"
-        ) from None
-    return client
+        raise ConfigurationError(f"url must be a URL such as {FORMS}, with parameters that redis-py takes") from None
 
 
 def digest_secret(digest_key: str | bytes | None) -> bytes | None:
