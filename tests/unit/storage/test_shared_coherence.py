@@ -392,7 +392,7 @@ def test_a_change_that_had_no_turn_in_time_makes_everything_older_invalid_for_al
     thread = in_thread(one.bump, ("a",))
     assert held.asked.wait(30.0)
     assert one.bump(("b",)) == UNKNOWN
-    assert one.told == ["writing: others were still waiting for the store"]
+    assert one.told == ["writing: the store does not answer in time: other threads were still waiting for it"]
     assert one.without_io(lambda: one.epoch) == UNKNOWN
     held.answer(thread)
     until = monotonic() + 30.0

@@ -257,7 +257,10 @@ class SharedCoherence(Coherence):
         failures = self._failures
         with patience.waiting() as until:
             if not self._lock.acquire(timeout=max(0.0, until - monotonic())):
-                self._on_failure("writing", StorageError("others were still waiting for the store"))
+                self._on_failure(
+                    "writing",
+                    StorageError("the store does not answer in time: other threads were still waiting for it"),
+                )
                 return self._change_later()
             try:
                 return self._change_now(change, failures)
