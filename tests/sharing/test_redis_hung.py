@@ -7,6 +7,7 @@ a wide one, for a machine that does other things too. Without a deadline in all,
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -65,6 +66,14 @@ def make() -> Iterator[Callable[[int], RedisSharedStorage]]:
 def client_over(storage: RedisSharedStorage) -> httpx.Client:
     transport = CacheTransport(httpx.MockTransport(origin), storage=storage, controller=Controller(ttl=600.0))
     return httpx.Client(transport=transport, base_url="http://origin")
+
+
+def store_large(server: ValkeyServer, storage: RedisSharedStorage) -> None:
+    client = client_over(storage)
+    soon(lambda: client.get("/small") and storage.memory.coherence.is_current())
+    client.get("/large")
+    with server.client() as admin:
+        assert len(admin.keys("pywats-cache:row:*")) == 2
 
 
 def pid_of(server: ValkeyServer) -> int:
@@ -172,16 +181,19 @@ class Drip:
             end.close()
 
     def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # a thread waits there
         for end in (self._listener, *self._ends):
             end.close()
 
 
 def test_a_record_that_drips_is_not_waited_for(server: ValkeyServer, make: Any) -> None:
-    client_over(make(server.port)).get("/large")
+    store_large(server, make(server.port))
     drip = Drip(server.port, 50_000)  # the record takes 6 s, each piece of it 0.04 s
     try:
-        client = client_over(make(drip.port))
-        client.get("/small")
+        storage = make(drip.port)
+        client = client_over(storage)
+        soon(lambda: client.get("/small") and storage.memory.coherence.is_current())
         began = time.monotonic()
         assert client.get("/large").text == BODY
         assert time.monotonic() - began < BOUND
@@ -195,11 +207,12 @@ def test_mutant_with_a_deadline_for_each_piece_waits_for_what_drips(
     from pywats_cache.storage.redis import connections
 
     monkeypatch.setattr(connections.TimedSocket, "_limit", lambda socket: None)
-    client_over(make(server.port)).get("/large")
+    store_large(server, make(server.port))
     drip = Drip(server.port, 50_000)
     try:
-        client = client_over(make(drip.port))
-        client.get("/small")
+        storage = make(drip.port)
+        client = client_over(storage)
+        soon(lambda: client.get("/small") and storage.memory.coherence.is_current())
         began = time.monotonic()
         assert client.get("/large").text == BODY
         assert time.monotonic() - began > BOUND

@@ -16,6 +16,7 @@ import pytest
 
 from pywats_cache import StorageError
 from pywats_cache.storage.shared.backend import LaterVersionError
+from pywats_cache.storage.shared.patience import waiting
 from pywats_cache.storage.sqlite import database as sqlite_file
 from pywats_cache.storage.sqlite.database import SqliteFile
 
@@ -84,6 +85,22 @@ def test_the_file_and_its_log_are_their_owners_only(make: Callable[..., SqliteFi
 def test_a_commit_is_on_the_disk_when_it_returns(make: Callable[..., SqliteFile]) -> None:
     assert make().read(lambda connection: connection.execute("PRAGMA synchronous").fetchone()) == (2,)
     assert make().read(lambda connection: connection.execute("PRAGMA journal_mode").fetchone()) == ("wal",)
+
+
+def test_it_waits_for_a_lock_no_longer_than_its_thread_may_wait_for_the_store(make: Callable[..., SqliteFile]) -> None:
+    file = make(patience=0.2)
+
+    def waits() -> int:
+        return int(file.write(lambda connection: connection.execute("PRAGMA busy_timeout").fetchone()[0]))
+
+    assert waits() == 200
+    with waiting(0.0):
+        assert waits() == 0
+    with waiting(60.0):
+        assert waits() == 200
+    with waiting(0.1):
+        assert 0 <= waits() <= 100
+    assert waits() == 200
 
 
 def test_work_that_fails_is_rolled_back_and_its_error_is_raised(make: Callable[..., SqliteFile]) -> None:

@@ -244,6 +244,31 @@ def test_a_connection_that_another_thread_gives_back_is_waited_for(pool: ReadyPo
     pool.release(first)
 
 
+def test_no_more_connections_are_made_than_are_allowed(pool: ReadyPool, server: Server) -> None:
+    pool.max_connections = 1
+    with waiting(LONG):
+        first = pool.get_connection()
+    with waiting(0.01), pytest.raises(redis.TimeoutError, match="no connection"):
+        pool.get_connection()
+    assert has_no_thread(pool)
+    assert len(server.attempts) == 1
+    got: list[Any] = []
+
+    def ask() -> None:
+        with waiting(LONG):
+            got.append(pool.get_connection())
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    while not pool._waiting:
+        pass
+    first.disconnect()  # its thread waited in vain
+    pool.release(first)
+    thread.join(LONG)
+    assert len(got) == 1
+    assert got[0].is_connected
+
+
 def test_after_a_wait_in_vain_nobody_waits_until_the_server_has_answered(pool: ReadyPool, server: Server) -> None:
     with waiting(LONG):
         first, idle = pool.get_connection(), pool.get_connection()

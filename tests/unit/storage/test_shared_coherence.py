@@ -392,12 +392,28 @@ def test_a_change_that_had_no_turn_in_time_makes_everything_older_invalid_for_al
     thread = in_thread(one.bump, ("a",))
     assert held.asked.wait(30.0)
     assert one.bump(("b",)) == UNKNOWN
-    assert one.told == ["writing: others were still waiting for the store"]
+    assert one.told == ["writing: the store does not answer in time: other threads were still waiting for it"]
     assert one.without_io(lambda: one.epoch) == UNKNOWN
     held.answer(thread)
     until = monotonic() + 30.0
     while not other.dirtied_since(("anything",), epoch):  # told by a thread of its own: this process may do no more
         assert monotonic() < until
+
+
+def test_after_one_read_that_waited_for_its_turn_in_vain_no_other_one_waits(
+    one: Process, other: Process, impatient: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared_coherence, "RETRY", 1000.0)
+    assert one.epoch
+    other.bump(("a",))
+    held = Held(one, "pull")
+    thread = in_thread(one.refresh)
+    assert held.asked.wait(30.0)
+    assert one.refresh() == UNKNOWN
+    monkeypatch.setattr(patience, "BEFORE", 1000.0)
+    assert one.refresh() == UNKNOWN
+    held.answer(thread)
+    assert one.refresh() == other.epoch  # nobody has a turn now, so none is waited for
 
 
 def test_what_one_call_waits_for_is_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:

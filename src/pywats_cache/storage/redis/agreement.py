@@ -11,6 +11,7 @@ from hashlib import blake2b
 from typing import Any
 
 from ...support.clock import monotonic
+from .calls import run
 
 __all__ = ["DIFFERENT", "EVERY", "KeyAgreement"]
 
@@ -37,6 +38,7 @@ class KeyAgreement:
     """Asks the server at `client` about the users of the keys that begin with `prefix`."""
 
     def __init__(self, client: Any, prefix: str, secret: bytes) -> None:
+        self._client = client
         self._mark = client.register_script(_MARK)
         self._name = f"{prefix}:digest-keys"
         self._own = blake2b(b"mark", digest_size=16, key=secret, person=b"pywats-cache").hexdigest()
@@ -49,7 +51,7 @@ class KeyAgreement:
             return None
         self._due = now + EVERY
         try:
-            return bool(self._mark(keys=[self._name], args=[self._own, KEPT]) == 1)
+            return bool(run(self._client, self._mark, keys=[self._name], args=[self._own, KEPT]) == 1)
         except Exception as error:  # noqa: BLE001 - it is asked again; whatever fails, others report it
             logger.debug("the digest keys were not compared: %s", type(error).__name__)
             return None

@@ -147,6 +147,8 @@ class ReadyPool(redis.ConnectionPool):
                     self._turn.notify()
                     return
                 connection.disconnect()
+                if self._waiting:
+                    self._start()  # there is room for another one
                 return
         super().release(connection)
 
@@ -189,7 +191,8 @@ class ReadyPool(redis.ConnectionPool):
     def _is_wanted(self) -> bool:
         if self._refusal is not None:
             return monotonic() < self._asked + GO_ON
-        return self._waiting > len(self._ready)
+        there = len(self._ready) + len(self._lent)
+        return self._waiting > len(self._ready) and there < self.max_connections
 
     def _run(self) -> None:
         while True:

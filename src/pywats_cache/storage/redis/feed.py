@@ -12,10 +12,12 @@ from __future__ import annotations
 import logging
 import threading
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from ...support.clock import monotonic
 from ..shared.backend import EPOCH, LOST, Delta
+from .calls import Pauses
 
 __all__ = ["Feed"]
 
@@ -23,8 +25,8 @@ logger: logging.Logger = logging.getLogger("pywats_cache.storage.redis")
 
 UNSURE = -2
 """In the cell of the epoch: bumps may have been missed, so ask."""
-PAUSE = 0.2
-"""Seconds between two attempts to connect."""
+LASTED = 10.0
+"""Seconds after which a subscription that ends has been a good one, so that the next is made soon."""
 MOST_UNHEARD = 12
 """Echoes under way at most; then the subscription is made anew."""
 ECHO = """
@@ -55,6 +57,8 @@ class Feed:
         self._lock = threading.RLock()  # a signal handler may ask in a thread that holds it
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
+        self.on_change: Callable[[Exception | None], object] = lambda error: None
+        """Told why a subscription ended, and, with None, that echoes are heard."""
 
     def start(self) -> None:
         """Subscribe, in a daemon thread, unless that runs already."""
@@ -107,19 +111,24 @@ class Feed:
                 self.cells[EPOCH] = max(self.cells[EPOCH], epoch)
 
     def _run(self, stop: threading.Event) -> None:
+        pauses = Pauses()
         while not stop.is_set():
+            began = monotonic()
             subscription = self._client.pubsub()
             try:
                 subscription.subscribe(self._channel, self._echoes)
                 self._listen(subscription, stop)
             except Exception as error:  # noqa: BLE001 - whatever it is, the lease ends and the next try may do better
                 logger.debug("the subscription ended: %s", type(error).__name__)
+                self.on_change(error)
             finally:
                 try:
                     subscription.close()
                 except Exception:  # noqa: BLE001, S110 - it is gone
                     pass
-            stop.wait(PAUSE)
+            if monotonic() - began > LASTED:
+                pauses.end()
+            stop.wait(pauses.next())
 
     def _listen(self, subscription: Any, stop: threading.Event) -> None:
         unheard: dict[bytes, float] = {}
@@ -155,6 +164,7 @@ class Feed:
                     unheard = {token: when for token, when in unheard.items() if when > sent}
                     with self._lock:
                         self.until = max(self.until, sent + self._max_lag)
+                    self.on_change(None)
             elif kind == "message":
                 generation, _, epoch = bytes(data).decode().partition(" ")
                 self._pushed(generation, int(epoch))

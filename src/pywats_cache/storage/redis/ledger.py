@@ -31,6 +31,7 @@ from ...errors import StorageError
 from ...support.clock import monotonic
 from ..shared.backend import LOST, Change, Delta, Known, LaterVersionError
 from ..shared.windows import SeenWindows
+from .answers import checked
 from .calls import failure, run, short
 from .feed import Feed
 
@@ -286,13 +287,14 @@ class RedisLedger:
             "channel": self._channel,
         }
         try:
-            return run(self._client, self._script, keys=self._keys, args=[json.dumps(question)])
+            answer = run(self._client, self._script, keys=self._keys, args=[json.dumps(question)])
         except StorageError as error:
             later = re.search(r"LATERVERSION (\w{1,9})", str(error))
             if later is not None:
                 found = f"its ledger is of format {later[1]}, not 1"
                 raise LaterVersionError(f"{found}: a later pywats-cache wrote it") from None
             raise
+        return None if look and answer == [] else checked(answer)
 
     def close(self) -> None:
         """End the subscription; the next use begins it again."""

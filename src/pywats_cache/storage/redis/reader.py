@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import MissingStoreError, StorageError
 from ...support.showing import shown
+from ..shared.patience import waiting
 from .ledger import RedisLedger
 from .records import RedisRows
 from .storage import client_at, digest_secret
@@ -50,18 +51,24 @@ class RedisLook:
             raise (StorageError if refused else MissingStoreError)(f"{text} ({type(error).__name__})") from None
         except redis.RedisError as error:
             raise StorageError(f"the server refuses ({type(error).__name__})") from None
-        delta = RedisLedger(self._client, prefix, 1.0).look()
+        with waiting(DEADLINE):
+            delta = RedisLedger(self._client, prefix, 1.0).look()
         if delta is None:
             raise MissingStoreError(f"the server holds no store of the prefix {shown(prefix)}")
         return delta
 
     def count(self) -> int:
         """Names of records; one may have several variants."""
-        return len(set(self._rows.names()))
+        return len(self._names())
+
+    def _names(self) -> set[bytes]:
+        """SCAN may return a name twice."""
+        with waiting(DEADLINE):
+            return set(self._rows.names())
 
     def records(self) -> Iterator[tuple[str, bytes]]:
         """All records that are there from the beginning to the end of this."""
-        names = iter(set(self._rows.names()))  # SCAN may return a name twice
+        names = iter(self._names())
         while batch := list(islice(names, BATCH)):
             pipeline = self._client.pipeline(transaction=False)
             for name in batch:

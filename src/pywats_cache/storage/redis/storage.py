@@ -7,6 +7,7 @@ import os
 from hashlib import blake2b
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
+from weakref import WeakMethod
 
 from ...errors import ConfigurationError, ConfigurationTypeError, StorageError
 from ...support.checks import seconds, text
@@ -14,16 +15,22 @@ from ...support.clock import monotonic
 from ...support.fork import renew_in_child
 from ...support.showing import shown
 from ..memory import MemoryStorage
-from ..shared.backend import EPOCH, LOST
+from ..shared import base as sharing
+from ..shared.backend import EPOCH, LOST, OPEN, Job
 from ..shared.base import REVALIDATE_FOR, SharingStorage
 from ..shared.coherence import SharedCoherence
+from ..shared.record_format import FORMAT
 from .agreement import DIFFERENT, KeyAgreement
 from .ledger import RedisLedger
-from .records import RedisRows
+from .records import UNASKED, RedisRows
+from .rights import remedy_for
 from .url import FORMS, address_of
 
 if TYPE_CHECKING:
-    from ..shared.backend import Job
+    from ..entry import StoredResponse
+    from ..outer import OuterFetch
+    from ..shared.backend import Useless
+    from ..shared.base import Decode
 
 __all__ = ["RedisSharedStorage", "client_at", "digest_secret"]
 
@@ -32,6 +39,9 @@ logger: logging.Logger = logging.getLogger("pywats_cache.storage.redis")
 KEY_VARIABLE = "PYWATS_CACHE_DIGEST_KEY"
 DEADLINE = 5.0
 """Seconds for each step of making a connection. No request waits for that: see `connections` and `shared.patience`."""
+
+SILENT = 5
+"""Subscriptions that end, one after the other, before that is told."""
 
 
 class LeasedCoherence(SharedCoherence):
@@ -112,19 +122,97 @@ class RedisSharedStorage(SharingStorage):
         secret = digest_secret(digest_key)
         client = self._client = client_at(url, DEADLINE)
         self._may_continue = on_unreachable == "continue"
+        self._prefix = prefix
         self._redis = RedisLedger(client, prefix, self._max_lag)
-        super().__init__(memory, self._redis, RedisRows(client, prefix), secret, "redis", revalidate_for)
+        self._records = RedisRows(client, prefix)
+        super().__init__(memory, self._redis, self._records, secret, "redis", revalidate_for)
         if secret is None:
             self._warn(f"redis: no answers are shared: give digest_key=, or {KEY_VARIABLE}, the same on all machines")
             self._agreement = None
         else:
             self._agreement = KeyAgreement(client, prefix, secret)
+        self._watch_feed()
         renew_in_child(self)
 
     def _renew(self) -> None:
         self._redis.renew()
+        self._watch_feed()
+
+    def _watch_feed(self) -> None:
+        self._silent = 0
+        told = WeakMethod(self._feed_changed)  # or its thread would keep a storage that nobody closed
+        self._redis.feed.on_change = lambda error: _call(told, error)
+
+    def _feed_changed(self, error: Exception | None) -> None:
+        """A subscription ended, and why; or, without an error, it brings what it should."""
+        if error is None:
+            if self._silent:
+                self._silent = 0
+                self.memory.notices.pop("no-pushes", None)
+            return
+        self._silent += 1
+        remedy = self._remedy_for(type(error).__name__, str(error))
+        # Other errors come when the server is restarted too, so they are told when they last and requests are answered.
+        if remedy is None and (self._silent < SILENT or self._coherence.is_out_of_reach):
+            return
+        text = f"redis: nothing is pushed, so this process asks the server again and again ({type(error).__name__})"
+        text = text if remedy is None else f"{text}; {remedy}"
+        if self.memory.notices.get("no-pushes") != text:
+            self.memory.notices["no-pushes"] = text
+            self._warn(text)
+
+    def _look(self, fetch: OuterFetch, decode: Decode, now: float) -> tuple[list[StoredResponse], bool]:
+        """As in the base class, and in one round trip where nothing is stored."""
+        if self._secret is None or not fetch.is_shared:
+            return super()._look(fetch, decode, now)
+        fetch.was_sought = False
+        key = FORMAT + fetch.key
+        found: list[StoredResponse] = []
+        outdated: list[Useless] = []
+        try:
+            rows, token = self._records.find(key, sharing.CLAIM_SECONDS)
+            found = self._entries(key, rows, decode, now, outdated)
+            if token == UNASKED and not self._spare(fetch, found, now):
+                useless, outdated = outdated, []
+                rows, token = self._records.find(key, sharing.CLAIM_SECONDS, claims=True, useless=useless)
+                found = self._entries(key, rows, decode, now, outdated)
+            fetch.claim = None if token in (UNASKED, OPEN) else token
+            if outdated:
+                self._keep(Job(key, useless=outdated), 0)
+            if self._spare(fetch, found, now):  # stored since we looked, just before the claim was given back
+                self._release(fetch)
+                return found, False
+            return found, token is None
+        except Exception as error:  # noqa: BLE001 - a cache failure never fails a request
+            self._failed("reading", error)
+        return found, False
+
+    def _store(self, jobs: list[Job]) -> None:
+        """`_do` of the base class, in one round trip where a record is stored and its claim given back."""
+        job = jobs[0]
+        if len(jobs) > 1 or job.useless or job.token is None:
+            super()._do(jobs)
+            return
+        row = self._row(job)
+        try:
+            if row is not None:
+                self._records.finish(row, self._moment().wall, job.token, job.open_for)
+                return
+        except Exception as error:  # noqa: BLE001 - a cache failure never fails a request
+            self._failed("writing", error)
+        super()._do([job._replace(row=None)])  # what may not store may perhaps give back
+
+    def _remedy_for(self, kind: str, text: str) -> str | None:
+        pool = getattr(self._client, "connection_pool", None)
+        user = None if pool is None else pool.connection_kwargs.get("username")
+        return remedy_for(kind, text, user, self._prefix)
 
     def _failed(self, doing: str, error: Exception) -> None:
+        remedy = self._remedy_for(getattr(error, "kind", ""), str(error))
+        if remedy is not None:
+            told = StorageError(f"{error}; {remedy}")
+            told.kind, told.remedy = getattr(error, "kind", ""), remedy  # type: ignore[attr-defined]
+            error = told
         if getattr(error, "kind", "") == "ReadOnlyError":
             # A server that was demoted goes on answering; a new connection finds the one that took over.
             self._client.connection_pool.disconnect(inuse_connections=False)
@@ -132,7 +220,7 @@ class RedisSharedStorage(SharingStorage):
 
     def _do(self, jobs: list[Job]) -> None:
         errors = self.memory.errors
-        super()._do(jobs)
+        self._store(jobs)
         agreed = None if self._agreement is None or self.memory.errors != errors else self._agreement.is_kept()
         if agreed:
             self.memory.notices.pop("digest-key", None)
@@ -142,6 +230,12 @@ class RedisSharedStorage(SharingStorage):
 
     def _new_coherence(self) -> SharedCoherence:
         return LeasedCoherence(self._redis, self._failed, self._may_continue)
+
+
+def _call(told: WeakMethod[Any], error: Exception | None) -> None:
+    method = told()
+    if method is not None:
+        method(error)
 
 
 def client_at(url: Any, timeout: float) -> Any:

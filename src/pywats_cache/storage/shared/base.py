@@ -221,10 +221,19 @@ class SharingStorage:
         return False
 
     def _read(self, key: str, decode: Decode, now: float) -> list[StoredResponse]:
-        found: list[StoredResponse] = []
         outdated: list[Useless] = []
+        found = self._entries(key, self._rows.get(key), decode, now, outdated)
+        if outdated:
+            self._keep(Job(key, useless=outdated), 0)
+        return found
+
+    def _entries(
+        self, key: str, rows: list[tuple[str, bytes]], decode: Decode, now: float, outdated: list[Useless]
+    ) -> list[StoredResponse]:
+        """What of `rows` may still be of use. What nobody can use is added to `outdated`."""
+        found: list[StoredResponse] = []
         moment: Moment | None = None
-        for variant, data in self._rows.get(key):
+        for variant, data in rows:
             moment = moment or self._moment()
             try:
                 entry = self._entry(variant, data, decode, now, moment)
@@ -235,8 +244,6 @@ class SharingStorage:
             else:
                 if entry is not None:
                     found.append(entry)
-        if outdated:
-            self._keep(Job(key, useless=outdated), 0)
         return found
 
     def save(self, fetch: OuterFetch, now: float) -> None:

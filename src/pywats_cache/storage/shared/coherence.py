@@ -56,6 +56,7 @@ class SharedCoherence(Coherence):
         "_at_any_origin",
         "_cells",
         "_checked_until",
+        "_crowded_until",
         "_failed_at",
         "_failures",
         "_generation",
@@ -93,6 +94,8 @@ class SharedCoherence(Coherence):
         """Changes that could not be committed."""
         self._all_told = self._at_any_origin = self._owes = False
         self.is_out_of_reach: bool = False
+        self._crowded_until = NEVER
+        """Until then no read waits for its turn, since one has done so in vain."""
         self._given_up: object = None
         """Replaced by who gives up waiting for another thread's answer."""
         self._given_up_before: object = None
@@ -142,7 +145,9 @@ class SharedCoherence(Coherence):
         if get_ident() in self._pinned:
             return self._known()
         with patience.waiting(patience.BEFORE) as until:
-            if not self._lock.acquire(timeout=max(0.0, until - monotonic())):
+            now = monotonic()
+            if not self._lock.acquire(timeout=max(0.0, until - now) if now >= self._crowded_until else 0.0):
+                self._crowded_until = monotonic() + RETRY
                 return self._give_up()
             try:
                 return self._learn()
@@ -252,7 +257,10 @@ class SharedCoherence(Coherence):
         failures = self._failures
         with patience.waiting() as until:
             if not self._lock.acquire(timeout=max(0.0, until - monotonic())):
-                self._on_failure("writing", StorageError("others were still waiting for the store"))
+                self._on_failure(
+                    "writing",
+                    StorageError("the store does not answer in time: other threads were still waiting for it"),
+                )
                 return self._change_later()
             try:
                 return self._change_now(change, failures)
@@ -262,11 +270,12 @@ class SharedCoherence(Coherence):
     def _change_later(self) -> int:
         """Put off a change that did not have its turn in time. All that began before it is invalid then, for all."""
         self.bump_all_soon()
-        threading.Thread(target=self._pay_soon, name="pywats-cache-debt", daemon=True).start()
+        threading.Thread(target=self._lose_in_turn, name="pywats-cache-debt", daemon=True).start()
         return self._give_up()
 
-    def _pay_soon(self) -> None:
+    def _lose_in_turn(self) -> None:
         with self._lock:
+            self._ledger.lose()
             self._learn()
 
     def _change_now(self, change: Change, failures: int) -> int:

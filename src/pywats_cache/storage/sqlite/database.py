@@ -17,6 +17,7 @@ from ...support.files import patiently, remove, remove_left
 from ...support.fork import close_before_fork
 from ...support.showing import shown_path
 from ..shared.backend import LaterVersionError
+from ..shared.patience import waits_until
 from .files import found_in_place, put_in_place
 from .store_files import DRAFT, LOGS, NotOursError, database_state, sqlite_uri
 
@@ -47,7 +48,8 @@ class SqliteFile:
     - `is_ours`: asked whether a file that says nothing of itself is one of ours.
     - `durable`: a commit is on the disk when it returns (synchronous=FULL); otherwise the newest may be lost with the
       power, never torn.
-    - `patience`: seconds to wait for another process's lock, the bound on what a request can be held up.
+    - `patience`: seconds to wait for another process's lock, the bound on what a request can be held up; less where its
+      thread may wait less (`shared.patience`).
     - `page_bytes`: of a new file; None: as SQLite has it.
     - `pause`: seconds for which no `write` is tried after one that waited in vain. Else many threads would, one after
       the other.
@@ -76,7 +78,7 @@ class SqliteFile:
         self._version = version
         self._schema = schema
         self._durable = durable
-        self._patience = patience
+        self._patience = self._waits = patience
         self._page_bytes = page_bytes
         self._pause = pause
         self._locked_until = float("-inf")
@@ -179,6 +181,7 @@ class SqliteFile:
 
     def _attempt(self, begin: str, work: Callable[[sqlite3.Connection], _T]) -> _T:
         connection = self._open()
+        self._limit(connection)
         connection.execute(begin)
         try:
             if self._durable or begin != "BEGIN":  # one that only reads records is told by each of them
@@ -192,6 +195,15 @@ class SqliteFile:
         if begin != "BEGIN" and not self.is_in_place():
             raise sqlite3.OperationalError("the file was replaced while it was written to")
         return result
+
+    def _limit(self, connection: sqlite3.Connection) -> None:
+        """Wait for another process's lock no longer than this thread may wait for the store; in steps of 10 ms."""
+        until = waits_until()
+        left = self._patience if until is None else min(self._patience, max(0.0, until - time.monotonic()))
+        left = self._patience if left > 0.95 * self._patience else round(left, 2)
+        if left != self._waits:
+            connection.execute(f"PRAGMA busy_timeout={int(left * 1000)}")
+            self._waits = left
 
     def _check_version(self, connection: sqlite3.Connection) -> None:
         """Raise LaterVersionError if a later version has migrated the file since it was opened."""
@@ -227,6 +239,7 @@ class SqliteFile:
             self._set_aside("is damaged (it is no database)")
             return self._open()
         connection = self._connection = self._connect(self.path)
+        self._waits = self._patience
         if not self.is_in_place():
             return self._open()
         wrong = _mismatch(connection, self.path, self._application, self._version)
