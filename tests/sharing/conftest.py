@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import sharing_world
 from restart_world import Away
-from sharing_world import Registers, Worker, be_patient, start_valkey
+from sharing_world import Registers, Worker, be_patient, servers_found, start_valkey
 
 
 @pytest.fixture(autouse=True)
@@ -27,8 +28,16 @@ def sqlite_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/shared.db"
 
 
+@pytest.fixture(scope="module", params=servers_found())
+def program(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The server that `start_valkey` starts: each that is here, one after the other."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sharing_world, "PROGRAM", servers_found()[request.param])
+        yield request.param
+
+
 @pytest.fixture(scope="module")
-def valkey() -> Iterator[str]:
+def valkey(program: str) -> Iterator[str]:
     server = start_valkey()
     yield f"redis://127.0.0.1:{server.port}/0"
     server.stop()

@@ -15,7 +15,7 @@ from certificates import CLIENT_PASSWORD, make_certificates
 from sharing_world import a_port, servers_found, start_valkey
 
 from pywats_cache import CacheClient, ConfigurationError, ConfigurationTypeError, RedisSharedStorage
-from pywats_cache.storage.redis import agreement as redis_agreement
+from pywats_cache.storage.redis import upkeep as redis_upkeep
 from pywats_cache.storage.redis.storage import KEY_VARIABLE
 from pywats_cache.storage.store_reader import look_at
 from pywats_cache.storage.url import storage_from_url
@@ -228,13 +228,14 @@ def codes(client: Any) -> list[str]:
 def test_a_digest_key_that_differs_is_told_by_all_once(
     machine: Machine, valkey_port: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(redis_agreement, "EVERY", 0.0)
+    monkeypatch.setattr(redis_upkeep, "EVERY", 0.0)
 
     def with_key(key: str) -> Any:
         return machine(RedisSharedStorage(f"redis://127.0.0.1:{valkey_port}/0", digest_key=key))
 
     def fetch(client: Any, path: str) -> None:
         assert client.get(f"http://o{path}").extensions["pywats_cache"].status == "miss"
+        client.storage._upkeep.close()
 
     right, same, wrong = with_key(KEY), with_key(KEY), with_key(f"{KEY}\n")
     fetch(right, "/1"), fetch(same, "/2")
@@ -256,9 +257,10 @@ def test_digest_keys_are_compared_once_a_minute_and_the_key_does_not_reach_the_s
 ) -> None:
     client = machine(RedisSharedStorage(f"redis://127.0.0.1:{valkey_port}/0", digest_key=KEY, prefix="once"))
     asked = []
-    mark = client.storage._agreement._mark
-    monkeypatch.setattr(client.storage._agreement, "_mark", lambda **it: asked.append(it) or mark(**it))
+    mark = client.storage._upkeep._agreement._mark
+    monkeypatch.setattr(client.storage._upkeep._agreement, "_mark", lambda **it: asked.append(it) or mark(**it))
     for path in "abc":
         client.get(f"http://o/{path}")
+        client.storage._upkeep.close()
     assert len(asked) == 1
     assert KEY not in str(asked)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from hashlib import blake2b
 from importlib.util import find_spec
@@ -17,17 +16,15 @@ from ..memory import MemoryStorage
 from ..shared.backend import EPOCH, LOST
 from ..shared.base import REVALIDATE_FOR, SharingStorage
 from ..shared.coherence import SharedCoherence
-from .agreement import DIFFERENT, KeyAgreement
 from .ledger import RedisLedger
 from .records import RedisRows
+from .upkeep import Upkeep
 from .url import FORMS, address_of
 
 if TYPE_CHECKING:
     from ..shared.backend import Job
 
 __all__ = ["RedisSharedStorage", "client_at", "digest_secret"]
-
-logger: logging.Logger = logging.getLogger("pywats_cache.storage.redis")
 
 KEY_VARIABLE = "PYWATS_CACHE_DIGEST_KEY"
 DEADLINE = 0.25
@@ -117,32 +114,31 @@ class RedisSharedStorage(SharingStorage):
         super().__init__(memory, self._redis, RedisRows(client, prefix), secret, "redis", revalidate_for)
         if secret is None:
             self._warn(f"redis: no answers are shared: give digest_key=, or {KEY_VARIABLE}, the same on all machines")
-            self._agreement = None
-        else:
-            self._agreement = KeyAgreement(client, prefix, secret)
+        self._upkeep = Upkeep(client, prefix, secret, self.memory.notices)
         renew_in_child(self)
 
     def _renew(self) -> None:
         self._redis.renew()
+        self._upkeep.renew()
 
     def _failed(self, doing: str, error: Exception) -> None:
         if getattr(error, "kind", "") == "ReadOnlyError":
             # A server that was demoted goes on answering; a new connection finds the one that took over.
             self._client.connection_pool.disconnect(inuse_connections=False)
+        self._upkeep.look_if_due()  # a right may be missing, and not every server says which
         super()._failed(doing, error)
 
     def _do(self, jobs: list[Job]) -> None:
-        errors = self.memory.errors
         super()._do(jobs)
-        agreed = None if self._agreement is None or self.memory.errors != errors else self._agreement.is_kept()
-        if agreed:
-            self.memory.notices.pop("digest-key", None)
-        elif agreed is False and self.memory.notices.get("digest-key") is None:
-            self.memory.notices["digest-key"] = DIFFERENT
-            logger.warning("redis: %s", DIFFERENT)
+        self._upkeep.look_if_due()
 
     def _new_coherence(self) -> SharedCoherence:
         return LeasedCoherence(self._redis, self._failed, self._may_continue)
+
+    def close(self) -> None:
+        """Close the connections. Safe at any time: the next request opens them again."""
+        self._upkeep.close()
+        super().close()
 
 
 def client_at(url: Any, timeout: float) -> Any:
