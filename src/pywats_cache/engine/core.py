@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
 from ..coherence.single_flight import MAX_SOLITARY, Flight, Landing, Owner
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from .judging import Form, Verdict
 
 __all__ = ["Core", "in_time"]
+
+_T = TypeVar("_T")
 
 logger: logging.Logger = logging.getLogger("pywats_cache.engine")
 
@@ -86,7 +88,7 @@ class Core:
         self.counters, self.diary, self.origin_times = Counters(), Diary(), OriginTimes()
         self.journal = Journal()
 
-    def with_news(self, step: Callable[..., Any], *arguments: Any) -> Any:
+    def with_news(self, step: Callable[..., _T], *arguments: Any) -> _T:
         """`step(*arguments)`, once it is known what other processes changed up to now. Only that does I/O."""
         if not self.blocks:  # there are no other processes
             return step(*arguments)

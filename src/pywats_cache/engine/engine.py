@@ -12,7 +12,7 @@ The transports do what differs between sync and async, and decide nothing.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..coherence.single_flight import Landing
 from ..policy.directives import DEADLINE
@@ -28,6 +28,7 @@ from .writing import Writes
 
 if TYPE_CHECKING:
     from ..support.http_types import HttpRequest, HttpResponse
+    from .steps import Next
 
 __all__ = ["Engine"]
 
@@ -39,7 +40,7 @@ class Engine(Lookups, Loading, Arrivals, Writes):
     what an outer storage holds, `Arrivals` sees to what becomes of an answer, `Writes` to what a write does.
     """
 
-    def begin(self, request: HttpRequest) -> Any:
+    def begin(self, request: HttpRequest) -> Next:
         """A Response of the library for a hit, else a Join, Fetch or Forward.
 
         The budget of a hit is 5 µs with the Response: one memo, one dictionary, one comparison of epochs, one lock.
@@ -90,7 +91,7 @@ class Engine(Lookups, Loading, Arrivals, Writes):
                 return self.answers.stored(entry, "hit", "fresh", age, head=prepared.head)
         return self._cold(request, prepared, key, now)
 
-    def _aside(self, request: HttpRequest, prepared: Prepared) -> Any:
+    def _aside(self, request: HttpRequest, prepared: Prepared) -> Next:
         """What becomes of a request that is not a plain read."""
         key, now = self.variant(request, prepared.key), self.now()
         if prepared.kind == "part":  # never by the short cut of a hit, which answers with the whole
@@ -101,7 +102,7 @@ class Engine(Lookups, Loading, Arrivals, Writes):
 
     def _cold(
         self, request: HttpRequest, prepared: Prepared, key: str, now: float, deadline: float | None = None
-    ) -> Any:
+    ) -> Next:
         """What becomes of a read that is not a plain hit."""
         try:
             if self.glance is not None and deadline is None and key not in self.storage.table.items:
@@ -113,7 +114,7 @@ class Engine(Lookups, Loading, Arrivals, Writes):
             self.abandoned(request)
             raise
 
-    def _looked_behind_first(self, request: HttpRequest, prepared: Prepared, key: str, now: float) -> Any:
+    def _looked_behind_first(self, request: HttpRequest, prepared: Prepared, key: str, now: float) -> Next:
         found = self._glanced(request, prepared, key, now)
         if found is not None:
             return found
@@ -122,7 +123,7 @@ class Engine(Lookups, Loading, Arrivals, Writes):
             step.was_sought = self.seeks
         return step
 
-    def _looked(self, request: HttpRequest, prepared: Prepared, key: str, now: float, deadline: float | None) -> Any:
+    def _looked(self, request: HttpRequest, prepared: Prepared, key: str, now: float, deadline: float | None) -> Next:
         storage = self.storage
         with storage.lock:
             # Again, under the lock: a flight stores its answer and leaves the table in one step.
@@ -150,7 +151,7 @@ class Engine(Lookups, Loading, Arrivals, Writes):
 
     def _done(
         self, request: HttpRequest, prepared: Prepared, entry: StoredResponse | None, view: View, verdict: Verdict
-    ) -> Any:
+    ) -> Next:
         """Do what a verdict says that needs no flight: answer, forward or refuse.
 
         The storage's lock is held where a stale answer is given, or a refresh goes along.
@@ -168,7 +169,7 @@ class Engine(Lookups, Loading, Arrivals, Writes):
         response = self.answer(request, prepared, entry, verdict.status, verdict.reason, age, form=verdict.form)
         return self._with_refresh(request, prepared, view.key, entry, response) if verdict.refresh else response
 
-    def _ahead(self, request: HttpRequest, prepared: Prepared, key: str, entry: StoredResponse, now: float) -> Any:
+    def _ahead(self, request: HttpRequest, prepared: Prepared, key: str, entry: StoredResponse, now: float) -> Next:
         """A hit close to the end of its TTL: answer it, and refresh it before it ends."""
         with self.storage.lock:
             view = View(self.storage, prepared, key, now, self._owner)
@@ -176,7 +177,7 @@ class Engine(Lookups, Loading, Arrivals, Writes):
             response = self.answers.stored(entry, "hit", verdict.reason, now - entry.began, head=prepared.head)
             return self._with_refresh(request, prepared, key, entry, response) if verdict.refresh else response
 
-    def rejoin(self, join: Join) -> Any:
+    def rejoin(self, join: Join) -> Next:
         """After a wait: the Response of the other's answer, a Fetch of its own, or the next Join."""
         flight, prepared, request = join.flight, join.prepared, join.request
         now = self.now()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..coherence.single_flight import LOST_SECONDS
 from ..storage.entry import StoredResponse, known_age
@@ -17,7 +17,8 @@ from .judging import Verdict, View, judge
 from .steps import Join
 
 if TYPE_CHECKING:
-    from ..support.http_types import HttpRequest
+    from ..support.http_types import HttpRequest, HttpResponse
+    from .steps import Stale
 
 __all__ = ["Lookups"]
 
@@ -33,7 +34,7 @@ class Lookups(Departures):
         entry: StoredResponse | None,
         now: float,
         may_answer: Callable[[], bool],
-    ) -> Any:
+    ) -> HttpResponse | Stale | Join | None:
         """What becomes of a lookup that no hit answers: a Response, Stale or Join; None: the ordinary way runs.
 
         - `entry`: what is stored under `key`, if anything is.
@@ -80,7 +81,7 @@ class Lookups(Departures):
                 return self._with_refresh(request, prepared, key, entry, response, lasting=True)
         return self.answers.looked_up(entry, verdict.status, verdict.reason, known_age(now - entry.began), request)
 
-    def rejoin_lookup(self, join: Join) -> Any:
+    def rejoin_lookup(self, join: Join) -> HttpResponse | None:
         """After a wait: the Response of the other's answer; None: the ordinary way runs."""
         assert join.lookup is not None
         brought = self._brought(join, self.now()) if join.lookup() else None

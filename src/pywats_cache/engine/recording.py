@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..telemetry.outcome import EXTENSION, CacheOutcome, Reason
 from ..telemetry.trace_recorder import Recorder
+from .steps import Step
 
 if TYPE_CHECKING:
     from ..storage.entry import StoredResponse
     from ..support.http_types import HttpRequest, HttpResponse
     from .engine import Engine
-    from .steps import Fetch
+    from .steps import Fetch, Join, Next, Stale
 
     _Engine = Engine
 else:
@@ -35,11 +36,11 @@ class Recording(_Engine):
         self.recorder = recorder
         self.log_hits = log_hits
 
-    def begin(self, request: HttpRequest) -> Any:
+    def begin(self, request: HttpRequest) -> Next:
         """As the engine's; a hit is told."""
         began = time.perf_counter()
         step = super().begin(request)
-        if step.__class__ is self.library.cached_response:
+        if step.__class__ is self.library.cached_response and not isinstance(step, Step):
             outcome: CacheOutcome = step.extensions[EXTENSION]
             self._tell(request.method, outcome, time.perf_counter() - began)
         return step
@@ -52,10 +53,10 @@ class Recording(_Engine):
             outcome = CacheOutcome("hit", "fresh", age, entry.ttl, key, True, entry.rule)
             self._tell("", outcome, 0.0, lookup=True)
 
-    def missed_lookup(self, request: HttpRequest, *found: Any) -> Any:
+    def missed_lookup(self, request: HttpRequest, *found: Any) -> HttpResponse | Stale | Join | None:
         """As the engine's; what is answered at once is told."""
         step = super().missed_lookup(request, *found)
-        if step.__class__ is self.library.looked_up_response:
+        if step is not None and not isinstance(step, Step):
             self._tell("", step.extensions[EXTENSION], 0.0, lookup=True)
         return step
 

@@ -17,8 +17,13 @@ from .http_library import Parts
 from .usefulness import uses_of
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     from ..support.http_types import HttpRequest, HttpResponse
     from .judging import Verdict
+
+    Next: TypeAlias = "HttpResponse | Join | Fetch | Forward | Stale"
+    """An answer, or what comes before it."""
 
 __all__ = ["LEFT", "Body", "Fetch", "Forward", "Join", "Stale", "Step"]
 

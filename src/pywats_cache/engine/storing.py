@@ -105,7 +105,7 @@ class Arrivals(Staleness):
             return None, "too-large"
         return self._store(fetch, response, content if raw is None else raw, content)
 
-    def finished(self, fetch: Fetch, response: Any, raw: bytes | None) -> Any:
+    def finished(self, fetch: Fetch, response: HttpResponse, raw: bytes | None) -> HttpResponse:
         """A response that came read already was looked at. Returns the Response for the caller.
 
         - `raw`: its body; None: the response holds it decoded only.

@@ -8,13 +8,14 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 import anyio.to_thread
 
 from ..engine.http_library import content_of, raw_of, set_elapsed
 from ..engine.steps import Body, Fetch, Forward, Join, Stale
+from ..storage.shared.patience import no_call, one_call
 from ..storage.url import is_shared
 from .background import Tasks
 from .base import Mounted
@@ -24,10 +25,13 @@ if TYPE_CHECKING:
 
     from ..coherence.single_flight import Owner
     from ..diagnostics.explain import Explanation
+    from ..engine.steps import Next
     from ..support.http_types import HttpRequest, HttpResponse
     from .warming import Progress, Warmed
 
 __all__ = ["AsyncCache"]
+
+_T = TypeVar("_T")
 
 logger: logging.Logger = logging.getLogger("pywats_cache.aio")
 
@@ -90,50 +94,54 @@ class AsyncCache(Mounted):
             engine.abandoned(request)
             raise
 
-    async def _answer(self, request: HttpRequest, step: Any, *, lookup: bool = False) -> Any:
+    async def _answer(self, request: HttpRequest, step: Next, *, lookup: bool = False) -> HttpResponse | None:
         """Follow `step` to its Response, and tell the journal. None: a lookup waited, and got no answer."""
         engine, began = self._engine, time.perf_counter()
         try:
-            response = await self._follow(step)
+            response = await (self._follow_patiently(step) if engine.blocks else self._follow(step))
         except BaseException as error:
             engine.journal.failed(request, error, time.perf_counter() - began)
             raise
         if response.__class__ is engine.library.async_incoming_response:
-            response._incoming.asked_by(request, began, lookup)
+            incoming: Any = response
+            incoming._incoming.asked_by(request, began, lookup)
         elif response is not None:
             took = time.perf_counter() - began
             set_elapsed(response, took)
             engine.answered_request(request, response, took, lookup=lookup)
         return response
 
-    async def _follow(self, step: Any) -> Any:
+    async def _follow_patiently(self, step: Next) -> HttpResponse | None:
+        with one_call():
+            return await self._follow(step)
+
+    async def _follow(self, step: Next | None) -> HttpResponse | None:
         engine = self._engine
         while True:
-            kind = step.__class__
-            if kind is Fetch:
+            if isinstance(step, Fetch):
                 self._tasks.let_go()
                 step = await self._fetch(step)
-                if step.__class__ is not Stale:
+                if not isinstance(step, Stale):
                     return step
-                kind = Stale
-            if kind is Forward:
+            if isinstance(step, Forward):
                 return await self._forward(step)
-            if kind is Stale:
+            if isinstance(step, Stale):
                 if not self._tasks.start(step):
                     engine.refused(step)
                 return step.response
-            if kind is not Join:
+            if not isinstance(step, Join):
                 return step
             step = await self._wait(step)
 
-    async def _run(self, step: Callable[..., Any], *arguments: Any) -> Any:
+    async def _run(self, step: Callable[..., _T], *arguments: Any) -> _T:
         """Run a step of the engine to its end, even if cancelled; in a worker thread where its storage does I/O."""
         if not self._engine.blocks:
             return step(*arguments)
         with anyio.CancelScope(shield=True):
-            return await anyio.to_thread.run_sync(step, *arguments)
+            done = await anyio.to_thread.run_sync(step, *arguments)
+        return done
 
-    async def _with_news(self, step: Callable[..., Any], *arguments: Any) -> Any:
+    async def _with_news(self, step: Callable[..., _T], *arguments: Any) -> _T:
         """Run a step of the engine here, after learning in a worker thread what other processes changed.
 
         The step itself does no I/O, even if something changes meanwhile.
@@ -155,7 +163,7 @@ class AsyncCache(Mounted):
         if not coherence.is_current():
             await self._run(self._look_around)
 
-    async def _wait(self, join: Join) -> Any:
+    async def _wait(self, join: Join) -> Next | None:
         self._tasks.let_go()
         engine, flight = self._engine, join.flight
         try:
@@ -175,9 +183,10 @@ class AsyncCache(Mounted):
             raise
         return engine.storage.coherence.without_io(engine.rejoin if join.lookup is None else engine.rejoin_lookup, join)
 
-    async def _fetch(self, fetch: Fetch) -> Any:
+    async def _fetch(self, fetch: Fetch) -> HttpResponse | Stale:
         engine, outer = self._engine, self._outer
-        response = None
+        response: HttpResponse | None = None
+        answer: HttpResponse | None
         try:
             if outer is not None and engine.may_load(fetch):
                 there = await outer.aload(fetch, engine.decode, engine.now())
@@ -197,7 +206,8 @@ class AsyncCache(Mounted):
                 library = engine.library
                 incoming = engine.incoming(fetch, response, library.async_incoming_response)
                 library.async_incoming_stream(response.stream, incoming, self)
-                return incoming.response
+                handed_on: HttpResponse = incoming.response
+                return handed_on
             save = self._saver(fetch)
             if body is Body.HAND_ON:
                 if save is not None:
@@ -226,7 +236,7 @@ class AsyncCache(Mounted):
             return answer
         return await self._fetch(fetch) if answer is None else answer
 
-    async def _with_news_of_failure(self, step: Callable[[BaseException], Any], error: BaseException) -> Any:
+    async def _with_news_of_failure(self, step: Callable[[BaseException], _T], error: BaseException) -> _T:
         """Tell the engine by `step` of an `error`, after learning what other processes changed."""
         at_once = self._engine.storage.coherence.without_io
         try:
@@ -239,11 +249,12 @@ class AsyncCache(Mounted):
 
     async def _refresh(self, stale: Stale) -> None:
         """Fetch in the background. A success is stored; after a failure the engine waits before it tries again."""
+        no_call()  # this task was begun by one, whose time is not ours
         try:
             fetch = await self._with_news(self._engine.refresh, stale)
             if fetch is None:
                 return
-            response = await self._fetch(fetch)
+            response: Any = await self._fetch(fetch)
             if response.__class__ is self._library.async_incoming_response:
                 await response.aread()
             elif not fetch.is_in_vain:
@@ -270,13 +281,13 @@ class AsyncCache(Mounted):
         await response.aclose()
         return raw
 
-    async def _forward(self, forward: Forward) -> Any:
+    async def _forward(self, forward: Forward) -> HttpResponse:
         engine = self._engine
         announce = engine.tells_others_first(forward)
         if announce:
             await self._run(engine.announced, forward)
         try:
-            response = await self.next_transport.handle_async_request(forward.request)
+            response: HttpResponse = await self.next_transport.handle_async_request(forward.request)
         except BaseException as error:  # cancelled, too: the server may have done it
             await self._run(engine.forward_failed, forward, error)
             raise

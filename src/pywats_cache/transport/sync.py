@@ -7,10 +7,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..engine.http_library import content_of, raw_of, set_elapsed
 from ..engine.steps import Body, Fetch, Forward, Join, Stale
+from ..storage.shared.patience import one_call
 from .background import Threads
 from .base import Mounted
 
@@ -18,10 +19,13 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from ..coherence.single_flight import Owner
+    from ..engine.steps import Next
     from ..support.http_types import HttpRequest, HttpResponse
     from .warming import Progress, Warmed
 
 __all__ = ["SyncCache"]
+
+_T = TypeVar("_T")
 
 logger: logging.Logger = logging.getLogger("pywats_cache.sync")
 
@@ -57,34 +61,37 @@ class SyncCache(Mounted):
             engine.abandoned(request)
             raise
 
-    def _answer(self, request: HttpRequest, step: Any, *, lookup: bool = False) -> Any:
+    def _answer(self, request: HttpRequest, step: Next, *, lookup: bool = False) -> HttpResponse | None:
         """Follow `step` to its Response, and tell the journal. None: a lookup waited, and got no answer."""
         engine, began = self._engine, time.perf_counter()
         try:
-            response = self._follow(step)
+            response = self._follow_patiently(step) if engine.blocks else self._follow(step)
         except BaseException as error:
             engine.journal.failed(request, error, time.perf_counter() - began)
             raise
         if response.__class__ is engine.library.incoming_response:
-            response._incoming.asked_by(request, began, lookup)
+            incoming: Any = response
+            incoming._incoming.asked_by(request, began, lookup)
         elif response is not None:
             took = time.perf_counter() - began
             set_elapsed(response, took)
             engine.answered_request(request, response, took, lookup=lookup)
         return response
 
-    def _follow(self, step: Any) -> Any:
+    def _follow_patiently(self, step: Next) -> HttpResponse | None:
+        with one_call():
+            return self._follow(step)
+
+    def _follow(self, step: Next | None) -> HttpResponse | None:
         engine = self._engine
         while True:
-            kind = step.__class__
-            if kind is Fetch:
+            if isinstance(step, Fetch):
                 step = self._fetch(step)
-                if step.__class__ is not Stale:
+                if not isinstance(step, Stale):
                     return step
-                kind = Stale
-            if kind is Forward:
+            if isinstance(step, Forward):
                 return self._forward(step)
-            if kind is Stale:
+            if isinstance(step, Stale):
                 try:
                     if not self._threads.start(step):
                         engine.refused(step)
@@ -92,11 +99,11 @@ class SyncCache(Mounted):
                     engine.unrefreshed(step)
                     raise
                 return step.response
-            if kind is not Join:
+            if not isinstance(step, Join):
                 return step
             step = self._wait(step)
 
-    def _wait(self, join: Join) -> Any:
+    def _wait(self, join: Join) -> Next | None:
         engine, flight = self._engine, join.flight
         try:
             while engine.seconds_to_wait(join) > 0.0:
@@ -113,9 +120,10 @@ class SyncCache(Mounted):
             raise
         return engine.with_news(engine.rejoin if join.lookup is None else engine.rejoin_lookup, join)
 
-    def _fetch(self, fetch: Fetch) -> Any:
+    def _fetch(self, fetch: Fetch) -> HttpResponse | Stale:
         engine, outer = self._engine, self._outer
-        response = None
+        response: HttpResponse | None = None
+        answer: HttpResponse | None
         try:
             if outer is not None and engine.may_load(fetch):
                 there = outer.load(fetch, engine.decode, engine.now())
@@ -132,7 +140,8 @@ class SyncCache(Mounted):
                 library = engine.library
                 incoming = engine.incoming(fetch, response, library.incoming_response)
                 library.incoming_stream(response.stream, incoming, self)
-                return incoming.response
+                handed_on: HttpResponse = incoming.response
+                return handed_on
             save = self._saver(fetch)
             if body is Body.HAND_ON:
                 if save is not None:
@@ -160,7 +169,7 @@ class SyncCache(Mounted):
             return answer
         return self._fetch(fetch) if answer is None else answer
 
-    def _with_news_of_failure(self, step: Callable[[BaseException], Any], error: BaseException) -> Any:
+    def _with_news_of_failure(self, step: Callable[[BaseException], _T], error: BaseException) -> _T:
         """Tell the engine by `step` of an `error`, after learning what other processes changed."""
         engine = self._engine
         try:
@@ -175,7 +184,7 @@ class SyncCache(Mounted):
             fetch = self._engine.with_news(self._engine.refresh, stale)
             if fetch is None:
                 return
-            response = self._fetch(fetch)
+            response: Any = self._fetch(fetch)
             if response.__class__ is self._library.incoming_response:
                 response.read()
             elif not fetch.is_in_vain:
@@ -202,11 +211,11 @@ class SyncCache(Mounted):
         response.close()
         return raw
 
-    def _forward(self, forward: Forward) -> Any:
+    def _forward(self, forward: Forward) -> HttpResponse:
         if self._engine.tells_others_first(forward):
             self._engine.announced(forward)
         try:
-            response = self.next_transport.handle_request(forward.request)
+            response: HttpResponse = self.next_transport.handle_request(forward.request)
         except BaseException as error:
             self._engine.forward_failed(forward, error)
             raise

@@ -33,6 +33,7 @@ OTHERS = {
     ("wats.service.reload", "_headers"): "of the SDK's HTTP client",
     ("wats.service.reload", "_base_url"): "of the SDK",
     ("storage.hishel_adapter", "_expires_at"): "of hishel's storages",
+    ("storage.redis.connections", "_checkpid"): "of redis-py's pools",
 }
 """Private names that are not httpx's."""
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
 
 from pywats_cache import StorageError
 from pywats_cache.storage.shared import coherence as shared_coherence
+from pywats_cache.storage.shared import patience
 from pywats_cache.storage.shared.backend import LOST
 from pywats_cache.storage.shared.coherence import UNKNOWN, SharedCoherence
 from pywats_cache.storage.sqlite.ledger import SqliteLedger
@@ -280,11 +282,11 @@ def test_who_waited_behind_it_to_end_a_write_does_not_wait_again(one: Process, o
         def __init__(self, lock: Any) -> None:
             self.lock = lock
 
-        def __enter__(self) -> None:
+        def acquire(self, timeout: float) -> bool:
             waiting.release()
-            self.lock.acquire()
+            return bool(self.lock.acquire())
 
-        def __exit__(self, *_: object) -> None:
+        def release(self) -> None:
             self.lock.release()
 
     threads = [threading.Thread(target=one.finish_write, args=(which, ("t",), 0.0)) for which in announced]
@@ -303,6 +305,118 @@ def test_who_waited_behind_it_to_end_a_write_does_not_wait_again(one: Process, o
         thread.join(30.0)
     assert (one.disk.asked, len(one.told)) == (asked + 1, 4)
     assert other.dirtied_since(("t",), epoch)
+
+
+# ── who waits for whom ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Held:
+    """A ledger that answers a question when it is told to."""
+
+    def __init__(self, process: Process, method: str) -> None:
+        self.asked, self.may_answer = threading.Event(), threading.Event()
+        work = getattr(process._ledger, method)
+
+        def held(*arguments: Any) -> Any:
+            found = work(*arguments)
+            self.asked.set()
+            assert self.may_answer.wait(30.0)
+            return found
+
+        setattr(process._ledger, method, held)
+        self._release = lambda: setattr(process._ledger, method, work)
+
+    def answer(self, thread: threading.Thread) -> None:
+        self._release()
+        self.may_answer.set()
+        thread.join(30.0)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("BEFORE", "WITHIN", "ALONE"):
+        monkeypatch.setattr(patience, name, 0.01)
+
+
+def in_thread(step: Callable[..., Any], *arguments: Any) -> threading.Thread:
+    thread = threading.Thread(target=step, args=arguments)
+    thread.start()
+    return thread
+
+
+def test_who_gave_up_waiting_behind_an_older_question_knows_nothing(
+    one: Process, other: Process, impatient: None
+) -> None:
+    epoch = one.epoch
+    other.bump(("a",))
+    held = Held(one, "pull")
+    thread = in_thread(one.refresh)
+    assert held.asked.wait(30.0)
+    other.bump(("b",))  # after that question was answered, before this read begins
+    assert one.refresh() == UNKNOWN
+    held.answer(thread)
+    assert one.without_io(lambda: one.epoch) == UNKNOWN
+    assert one.without_io(one.dirtied_since, ("b",), epoch)
+    assert one.refresh() == other.epoch
+    assert one.dirtied_since(("b",), epoch)
+
+
+class Forgets(Process):
+    """The mutant: what it is told after somebody gave up counts for that one too."""
+
+    def _give_up(self) -> int:
+        self._local = None
+        return UNKNOWN
+
+
+def test_mutant_that_takes_an_older_answer_for_new_is_stale(
+    make: Callable[..., Process], other: Process, impatient: None
+) -> None:
+    mutant = make(Forgets)
+    epoch = mutant.epoch
+    other.bump(("a",))
+    held = Held(mutant, "pull")
+    thread = in_thread(mutant.refresh)
+    assert held.asked.wait(30.0)
+    other.bump(("b",))
+    mutant.refresh()
+    held.answer(thread)
+    assert not mutant.without_io(mutant.dirtied_since, ("b",), epoch)
+
+
+def test_a_change_that_had_no_turn_in_time_makes_everything_older_invalid_for_all(
+    one: Process, other: Process, impatient: None
+) -> None:
+    epoch = other.epoch
+    held = Held(one, "change")
+    thread = in_thread(one.bump, ("a",))
+    assert held.asked.wait(30.0)
+    assert one.bump(("b",)) == UNKNOWN
+    assert one.told == ["writing: others were still waiting for the store"]
+    assert one.without_io(lambda: one.epoch) == UNKNOWN
+    held.answer(thread)
+    until = monotonic() + 30.0
+    while not other.dirtied_since(("anything",), epoch):  # told by a thread of its own: this process may do no more
+        assert monotonic() < until
+
+
+def test_what_one_call_waits_for_is_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(patience, "monotonic", lambda: now)
+    with patience.one_call(), patience.one_call():
+        with patience.waiting() as until, patience.waiting(9.0) as within:
+            assert until == within == pytest.approx(100.0 + patience.WITHIN)
+            now += 0.15
+        with patience.waiting() as until:
+            assert until - now == pytest.approx(patience.WITHIN - 0.15)
+            now += 9.0
+        with patience.waiting() as until:
+            assert until == now
+    with patience.waiting() as until:
+        assert until - now == pytest.approx(patience.ALONE)
+        assert patience.waits_until() == until
+    assert patience.waits_until() is None
+    assert patience.BEFORE + patience.WITHIN <= 0.3 + 1e-9
 
 
 def test_what_another_thread_puts_off_in_the_middle_of_a_look_is_no_epoch(one: Process) -> None:

@@ -13,6 +13,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from ...errors import ConfigurationError
+from .connections import make_ready
 from .scripts import Script
 from .url import Address
 
@@ -30,6 +31,8 @@ class Client(redis.Redis):
 def client_for(address: Address, timeout: float) -> Any:
     """A client that waits for no answer longer than `timeout`, unless the URL says so, and asks nothing twice.
 
+    Who waits for the store gets connections that are ready, and no more time than is left: see `connections`.
+
     Raises ConfigurationError if what the URL names on this machine is not there: a certificate, a key.
     """
     arguments: dict[str, Any] = {
@@ -45,7 +48,7 @@ def client_for(address: Address, timeout: float) -> Any:
     client.auto_close_connection_pool = True
     # What redis-py does not like it says when it makes a connection; this makes one, and opens none.
     pool.connection_class(**pool.connection_kwargs)
-    return client
+    return make_ready(client)
 
 
 def _pool(address: Address, arguments: dict[str, Any]) -> Any:

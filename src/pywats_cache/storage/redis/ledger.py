@@ -29,12 +29,12 @@ from typing import Any
 from ...coherence.compaction import compacted, over_roots
 from ...errors import StorageError
 from ...support.clock import monotonic
-from ...support.showing import printable
 from ..shared.backend import LOST, Change, Delta, Known, LaterVersionError
 from ..shared.windows import SeenWindows
+from .calls import failure, run, short
 from .feed import Feed
 
-__all__ = ["RedisLedger", "failure"]
+__all__ = ["RedisLedger"]
 
 logger: logging.Logger = logging.getLogger("pywats_cache.storage.redis")
 
@@ -286,13 +286,13 @@ class RedisLedger:
             "channel": self._channel,
         }
         try:
-            return self._script(keys=self._keys, args=[json.dumps(question)])
-        except Exception as error:  # noqa: BLE001 - and not as the cause: see `failure`
-            later = re.match(r"LATERVERSION (\w{1,9})", str(error))
+            return run(self._client, self._script, keys=self._keys, args=[json.dumps(question)])
+        except StorageError as error:
+            later = re.search(r"LATERVERSION (\w{1,9})", str(error))
             if later is not None:
                 found = f"its ledger is of format {later[1]}, not 1"
                 raise LaterVersionError(f"{found}: a later pywats-cache wrote it") from None
-            raise failure(error, f"{type(error).__name__}: {_short(error)}") from None
+            raise
 
     def close(self) -> None:
         """End the subscription; the next use begins it again."""
@@ -374,20 +374,8 @@ def _delta(answer: Any, lost: int, windows: Callable[[list[tuple[str, str]]], li
             int(answer[8]),
         )
     except (TypeError, ValueError, AttributeError, IndexError) as error:
-        raise failure(error, f"{type(error).__name__}: {_short(error)}") from None
+        raise failure(error, f"{type(error).__name__}: {short(error)}") from None
 
 
 def _pairs(flat: list[bytes]) -> list[tuple[str, str]]:
     return [(flat[i].decode(), flat[i + 1].decode()) for i in range(0, len(flat), 2)]
-
-
-def failure(error: Exception, text: str) -> StorageError:
-    """The StorageError for `error`, to be raised without it as its cause, whose text may repeat a password."""
-    made = StorageError(text)
-    made.kind = type(error).__name__
-    return made
-
-
-def _short(error: Exception) -> str:
-    """What the server or the system said, up to what it repeats of a command: that may be the one with the password."""
-    return printable(str(error).partition(", with args")[0].partition("@")[0][:200])

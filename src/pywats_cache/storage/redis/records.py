@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
+from ...errors import StorageError
 from ..shared.backend import OPEN, Row, Useless
 from ..shared.record_clock import SLACK
-from .ledger import failure
+from .calls import run
 
 __all__ = ["RedisRows"]
 
@@ -55,16 +56,18 @@ class RedisRows:
         self._prolong = client.register_script(_PROLONG)
         self._release = client.register_script(_RELEASE)
 
+    def _run(self, command: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        return run(self._client, command, *arguments, **named)
+
     def _name(self, key: str) -> str:
         return f"{self._prefix}:row:{key}"
 
     def get(self, key: str) -> list[tuple[str, bytes]]:
         """The variants of `key` and their data."""
-        try:
-            found = self._client.hgetall(self._name(key))
-            return [(name[1:].decode(), data) for name, data in found.items() if name[:1] == b"d"]
-        except Exception as error:  # noqa: BLE001 - and not as the cause: see `failure`
-            raise failure(error, type(error).__name__) from None
+        found = self._run(self._client.hgetall, self._name(key))
+        if not isinstance(found, dict):
+            raise StorageError(f"an answer that is no hash, but a {type(found).__name__}")
+        return [(name[1:].decode(), data) for name, data in found.items() if name[:1] == b"d"]
 
     def put(self, row: Row, now: float) -> bool:
         """Store `row`, unless what is there began its fetch later, by a clock that can be right."""
@@ -73,11 +76,8 @@ class RedisRows:
             return False
         order = f"{row.epoch:020d}{row.wall:020.6f}"
         latest = f"{now + SLACK:020.6f}"
-        try:
-            arguments = [row.variant, order, row.data, left, MAX_VARIANTS, latest]
-            return bool(self._put(keys=[self._name(row.key)], args=arguments))
-        except Exception as error:  # noqa: BLE001 - and not as the cause: see `failure`
-            raise failure(error, type(error).__name__) from None
+        arguments = [row.variant, order, row.data, left, MAX_VARIANTS, latest]
+        return bool(self._run(self._put, keys=[self._name(row.key)], args=arguments))
 
     def put_all(self, rows: list[Row], now: float, useless: Sequence[Useless] = ()) -> int:
         """`put` for many, after what is `useless` was taken out. Returns how many were stored."""
@@ -85,60 +85,44 @@ class RedisRows:
         return sum([self.put(row, now) for row in rows])
 
     def _remove(self, useless: Sequence[Useless]) -> None:
-        try:
-            for key, variant, _ in useless:
-                self._client.hdel(self._name(key), f"d{variant}", f"o{variant}")
-        except Exception as error:  # noqa: BLE001 - and not as the cause: see `failure`
-            raise failure(error, type(error).__name__) from None
+        for key, variant, _ in useless:
+            self._run(self._client.hdel, self._name(key), f"d{variant}", f"o{variant}")
 
     def names(self) -> Iterator[bytes]:
         """The names of all hashes of records, as the server has them."""
         pattern = re.sub(r"([\\*?\[\]])", r"\\\1", self._name("")) + "*"
-        try:
-            yield from self._client.scan_iter(match=pattern, count=SCAN)
-        except Exception as error:  # noqa: BLE001 - and not as the cause: see `failure`
-            raise failure(error, type(error).__name__) from None
+        cursor: Any = 0
+        while True:
+            cursor, names = self._run(self._client.scan, cursor, match=pattern, count=SCAN)
+            yield from names
+            if not cursor:
+                return
 
     def clear(self) -> None:
         """Take out all records."""
         names = self.names()
         while batch := list(islice(names, SCAN)):
-            try:
-                self._client.unlink(*batch)
-            except Exception as error:  # noqa: BLE001 - and not as the cause: see `failure`
-                raise failure(error, type(error).__name__) from None
+            self._run(self._client.unlink, *batch)
 
     def claim(self, key: str, seconds: float) -> str | None:
         """The right to fetch `key` for all; see `Rows`."""
         token = uuid.uuid4().hex
         name = f"{self._prefix}:claim:{key}"
-        try:
-            if self._client.set(name, token, nx=True, px=int(seconds * 1000)):
-                return token
-            return OPEN if self._client.get(name) == OPEN.encode() else None
-        except Exception as error:  # noqa: BLE001 - and not as the cause: see `failure`
-            raise failure(error, type(error).__name__) from None
+        if self._run(self._client.set, name, token, nx=True, px=int(seconds * 1000)):
+            return token
+        return OPEN if self._run(self._client.get, name) == OPEN.encode() else None
 
     def is_claimed(self, key: str) -> bool:
         """Whether another process has the right."""
-        try:
-            return self._client.get(f"{self._prefix}:claim:{key}") not in (None, OPEN.encode())
-        except Exception as error:  # noqa: BLE001 - and not as the cause: see `failure`
-            raise failure(error, type(error).__name__) from None
+        return self._run(self._client.get, f"{self._prefix}:claim:{key}") not in (None, OPEN.encode())
 
     def prolong(self, key: str, token: str, seconds: float) -> None:
         """Let the right end then; see `Rows`."""
-        try:
-            self._prolong(keys=[f"{self._prefix}:claim:{key}"], args=[token, max(1, int(seconds * 1000))])
-        except Exception as error:  # noqa: BLE001 - and not as the cause: see `failure`
-            raise failure(error, type(error).__name__) from None
+        self._run(self._prolong, keys=[f"{self._prefix}:claim:{key}"], args=[token, max(1, int(seconds * 1000))])
 
     def release(self, key: str, token: str, open_for: float) -> None:
         """Give the right back; see `Rows`."""
-        try:
-            self._release(keys=[f"{self._prefix}:claim:{key}"], args=[token, OPEN, int(open_for * 1000)])
-        except Exception as error:  # noqa: BLE001 - and not as the cause: see `failure`
-            raise failure(error, type(error).__name__) from None
+        self._run(self._release, keys=[f"{self._prefix}:claim:{key}"], args=[token, OPEN, int(open_for * 1000)])
 
     def close(self) -> None:
         """Give the connections back."""

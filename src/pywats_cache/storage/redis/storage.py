@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["RedisSharedStorage", "client_at", "digest_secret"]
 
 KEY_VARIABLE = "PYWATS_CACHE_DIGEST_KEY"
-DEADLINE = 0.25
-"""Seconds to wait for the server at most; then the request goes on without it."""
+DEADLINE = 5.0
+"""Seconds for each step of making a connection. No request waits for that: see `connections` and `shared.patience`."""
 
 
 class LeasedCoherence(SharedCoherence):
@@ -107,8 +107,7 @@ class RedisSharedStorage(SharingStorage):
             raise ConfigurationError(f"on_unreachable must be 'continue' or 'fail', not {shown(on_unreachable)}")
         self._max_lag = seconds("max_lag", max_lag, positive=True)
         secret = digest_secret(digest_key)
-        client = client_at(url, DEADLINE)
-        self._client = client
+        client = self._client = client_at(url, DEADLINE)
         self._may_continue = on_unreachable == "continue"
         self._redis = RedisLedger(client, prefix, self._max_lag)
         super().__init__(memory, self._redis, RedisRows(client, prefix), secret, "redis", revalidate_for)

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ...coherence.epochs import Coherence
 from ...coherence.tags import ANY_ORIGIN, at_any_origin, is_bundle
 from ...errors import StorageError
+from . import patience
 from .backend import EPOCH, LOST, Change, Known, Window
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ class SharedCoherence(Coherence):
 
     - `on_failure(doing, error)`: told of each failure; nothing is raised.
 
-    Changes and pulls are guarded by `_lock`; checks are lock-free, as in the base class.
+    Changes and pulls are guarded by `_lock`, for which nobody waits longer than for the ledger itself; checks are
+    lock-free, as in the base class.
     """
 
     __slots__ = (
@@ -57,9 +59,12 @@ class SharedCoherence(Coherence):
         "_failed_at",
         "_failures",
         "_generation",
+        "_given_up",
+        "_given_up_before",
         "_ledger",
         "_local",
         "_lost",
+        "_marking",
         "_on_failure",
         "_owes",
         "_pinned",
@@ -88,6 +93,12 @@ class SharedCoherence(Coherence):
         """Changes that could not be committed."""
         self._all_told = self._at_any_origin = self._owes = False
         self.is_out_of_reach: bool = False
+        self._given_up: object = None
+        """Replaced by who gives up waiting for another thread's answer."""
+        self._given_up_before: object = None
+        """What that was when the ledger was asked last."""
+        self._marking = threading.RLock()
+        """Guards both, for two statements at a time."""
         self._pinned: set[int] = set()
         """The threads within `without_io`."""
         super().__init__()
@@ -130,22 +141,37 @@ class SharedCoherence(Coherence):
         """Bring the local tables up to date. Blocks for I/O, up to the ledger's patience. Returns the epoch."""
         if get_ident() in self._pinned:
             return self._known()
-        with self._lock:
-            now = monotonic()
-            if self._local is not None:
-                if now >= self._checked_until and self._ledger.is_in_place():
-                    self._checked_until = now + CHECK
-                if self.is_current():
-                    return self._known()
-            if now < self._retry_at:
-                return UNKNOWN
+        with patience.waiting(patience.BEFORE) as until:
+            if not self._lock.acquire(timeout=max(0.0, until - monotonic())):
+                return self._give_up()
             try:
-                self._open()
-                self._pay()
-                self._apply(self._ledger.pull(Known(self._generation, self._pulled)))
-            except StorageError as error:
-                self._suspend("reading", error)
-            return self._known()
+                return self._learn()
+            finally:
+                self._lock.release()
+
+    def _learn(self) -> int:
+        now = monotonic()
+        if self._local is not None:
+            if now >= self._checked_until and self._ledger.is_in_place():
+                self._checked_until = now + CHECK
+            if self.is_current():
+                return self._known()
+        if now < self._retry_at:
+            return UNKNOWN
+        try:
+            self._open()
+            self._pay()
+            self._apply(self._ledger.pull(Known(self._generation, self._pulled)))
+        except StorageError as error:
+            self._suspend("reading", error)
+        return self._known()
+
+    def _give_up(self) -> int:
+        """Wait no longer for who asks the ledger now. Its answer may be older than what this caller must know."""
+        with self._marking:
+            self._given_up = object()
+            self._local = None
+        return UNKNOWN
 
     def _known(self) -> int:
         local = self._local  # once: `bump_all_soon` takes no lock
@@ -155,6 +181,7 @@ class SharedCoherence(Coherence):
         now = monotonic()
         self._cells = self._ledger.cells()
         self._checked_until = now + CHECK
+        self._given_up_before = self._given_up
 
     def without_io(self, step: Callable[..., _T], *arguments: Any) -> _T:
         """`step(*arguments)`, in which `epoch` and the checks go by what is known already, and so never block.
@@ -172,9 +199,8 @@ class SharedCoherence(Coherence):
             pinned.discard(thread)
 
     def doubt(self) -> None:
-        """Ask the ledger at the next check, whatever the mapped file says."""
-        with self._lock:
-            self._local = None
+        """Ask the ledger at the next check, whatever the mapped file says, and whatever it is being asked now."""
+        self._give_up()
 
     def _suspend(self, doing: str, error: Exception) -> None:
         self.is_out_of_reach = True
@@ -203,7 +229,9 @@ class SharedCoherence(Coherence):
         self._windows = windows
         self._generation = delta.generation
         self._lost = delta.lost
-        self._pulled = self._local = delta.epoch
+        self._pulled = delta.epoch
+        with self._marking:
+            self._local = delta.epoch if self._given_up is self._given_up_before else None
         self.is_out_of_reach = False
         # While it is not asked again nothing may be known, or who goes by that misses what comes meanwhile.
         self._retry_at = self._failed_at = NEVER
@@ -222,27 +250,46 @@ class SharedCoherence(Coherence):
 
     def _change(self, change: Change) -> int:
         failures = self._failures
-        with self._lock:
-            # One that could not be committed has made everything invalid, so the next ones, which would have to wait
-            # one after the other, lose nothing. But what was announced is to end: its tags are not stored before.
-            # And where the others could not even be told, each one tries, for it may be the last of this process.
-            pauses = self._all_told and not change.close
-            # While it waited for the lock, that is: counted, for clocks are too rough to order two events.
-            since = self._failures != failures and self._failed_at != NEVER
-            in_vain = monotonic() < self._failed_at + RETRY if pauses else since
+        with patience.waiting() as until:
+            if not self._lock.acquire(timeout=max(0.0, until - monotonic())):
+                self._on_failure("writing", StorageError("others were still waiting for the store"))
+                return self._change_later()
             try:
-                if in_vain:
-                    raise StorageError("another change could not be committed a moment ago")
-                self._open()
-                self._pay()
-                self._apply(self._ledger.change(change, Known(self._generation, self._pulled)))
-            except StorageError as error:
-                self._all_told = self._ledger.lose()
-                self._suspend("writing", error)
-                if not in_vain:
-                    self._failed_at = monotonic()
-                    self._failures += 1
-            return self._known()
+                return self._change_now(change, failures)
+            finally:
+                self._lock.release()
+
+    def _change_later(self) -> int:
+        """Put off a change that did not have its turn in time. All that began before it is invalid then, for all."""
+        self.bump_all_soon()
+        threading.Thread(target=self._pay_soon, name="pywats-cache-debt", daemon=True).start()
+        return self._give_up()
+
+    def _pay_soon(self) -> None:
+        with self._lock:
+            self._learn()
+
+    def _change_now(self, change: Change, failures: int) -> int:
+        # One that could not be committed has made everything invalid, so the next ones, which would have to wait
+        # one after the other, lose nothing. But what was announced is to end: its tags are not stored before.
+        # And where the others could not even be told, each one tries, for it may be the last of this process.
+        pauses = self._all_told and not change.close
+        # While it waited for the lock, that is: counted, for clocks are too rough to order two events.
+        since = self._failures != failures and self._failed_at != NEVER
+        in_vain = monotonic() < self._failed_at + RETRY if pauses else since
+        try:
+            if in_vain:
+                raise StorageError("another change could not be committed a moment ago")
+            self._open()
+            self._pay()
+            self._apply(self._ledger.change(change, Known(self._generation, self._pulled)))
+        except StorageError as error:
+            self._all_told = self._ledger.lose()
+            self._suspend("writing", error)
+            if not in_vain:
+                self._failed_at = monotonic()
+                self._failures += 1
+        return self._known()
 
     # ── what the engine asks ──────────────────────────────────────────────────────────────────────────────────────
 

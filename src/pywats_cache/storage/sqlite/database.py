@@ -48,6 +48,7 @@ class SqliteFile:
     - `durable`: a commit is on the disk when it returns (synchronous=FULL); otherwise the newest may be lost with the
       power, never torn.
     - `patience`: seconds to wait for another process's lock, the bound on what a request can be held up.
+    - `page_bytes`: of a new file; None: as SQLite has it.
     - `pause`: seconds for which no `write` is tried after one that waited in vain. Else many threads would, one after
       the other.
 
@@ -67,6 +68,7 @@ class SqliteFile:
         patience: float,
         on_aside: Callable[[str], object],
         is_ours: Callable[[], bool],
+        page_bytes: int | None = None,
         pause: float = 0.0,
     ) -> None:
         self.path = path
@@ -75,6 +77,7 @@ class SqliteFile:
         self._schema = schema
         self._durable = durable
         self._patience = patience
+        self._page_bytes = page_bytes
         self._pause = pause
         self._locked_until = float("-inf")
         self._on_aside = on_aside
@@ -266,6 +269,8 @@ class SqliteFile:
             try:
                 connection = self._connect(draft)
                 try:
+                    if self._page_bytes is not None:
+                        connection.execute(f"PRAGMA page_size={self._page_bytes}")
                     connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
                     connection.executescript(self._schema)
                     connection.execute(f"PRAGMA application_id={self._application}")

@@ -8,15 +8,16 @@ and what goes is removed only if nobody has changed it since. Who dies in betwee
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from typing import TypeVar
 
 from ...coherence.compaction import compacted, over_roots
+from ..shared.backend import Known
 from .database import SqliteFile
 
-__all__ = ["STEP", "compact_tags", "compact_windows", "fold", "true_floor"]
+__all__ = ["STEP", "Sizes", "compact_tags", "compact_windows", "fold", "true_floor"]
 
 _Row = TypeVar("_Row")
 STEP = 512
@@ -126,6 +127,28 @@ def count_floors(connection: sqlite3.Connection, floors: int) -> None:
     if floors:
         connection.execute("INSERT OR IGNORE INTO counted VALUES ('floors', 0)")
         connection.execute("UPDATE counted SET number = number + ? WHERE name = 'floors'", (floors,))
+
+
+class Sizes:
+    """How many tags each table has at most, so that one is counted only when it may be full: that reads it all."""
+
+    def __init__(self) -> None:
+        self._most: dict[str, int] = {}
+        self._known = Known(None, -1)
+
+    def grew(self, since: Known, epoch: int, new: Mapping[str, Sequence[tuple[str, int]]]) -> None:
+        """`new` is what came since then, in all processes, up to this epoch."""
+        if since.generation != self._known.generation or since.epoch > self._known.epoch:
+            self._most.clear()  # something came in between
+        for table in self._most:
+            self._most[table] += len(new[table])
+        self._known = Known(since.generation, epoch)
+
+    def is_over(self, connection: sqlite3.Connection, table: str, bound: int) -> bool:
+        """Whether `table` has more tags than `bound`."""
+        if self._most.get(table, bound + 1) > bound:
+            self._most[table] = connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608
+        return self._most[table] > bound
 
 
 class _Steps:

@@ -28,7 +28,7 @@ from ..shared.backend import EPOCH, LOST, Change, Delta, Known
 from ..shared.windows import SeenWindows, boot, since_boot
 from .database import SqliteFile, reading
 from .epoch_file import EpochFile, lost_in
-from .full_tables import compact_tags, compact_windows, fold, true_floor
+from .full_tables import Sizes, compact_tags, compact_windows, fold, true_floor
 from .store_files import LEDGER, NotOursError, epoch_state, has_ours, part
 
 __all__ = ["SqliteLedger", "look"]
@@ -37,6 +37,8 @@ logger: logging.Logger = logging.getLogger("pywats_cache.storage.sqlite")
 VERSION = 1
 PATIENCE = 0.2
 """Seconds to wait for another process's transaction. One takes a few ms; what lasts longer hangs."""
+PAGE_BYTES = 1024
+"""Of a new file. A change writes a page of each of five trees, whose size is what its commit waits for."""
 MAX_TAGS = 4096
 """Bound of each table. Before, it is compacted to half of it: see `full_tables`. At twice as many, which nobody has
 compacted, the older half goes into the floor."""
@@ -59,6 +61,8 @@ _LATER = (
 )
 """Tables that the first version of this schema does not know. It goes on with those that it knows, so each of these
 only adds to them: when windows end on a clock that nobody sets, which tags a compaction has set, and the floors."""
+_New = dict[str, list[tuple[str, int]]]
+"""New rows of `dirtied`, `softened` and `compacted`."""
 
 
 class SqliteLedger:
@@ -78,6 +82,7 @@ class SqliteLedger:
             schema=_SCHEMA,
             durable=True,
             patience=patience,
+            page_bytes=PAGE_BYTES,
             on_aside=self._aside,
             is_ours=lambda: has_ours(path),
         )
@@ -88,6 +93,9 @@ class SqliteLedger:
         self._seen = SeenWindows()
         self._full: list[str] = []
         """The tables that the last change found full."""
+        self._sizes = Sizes()
+        self._has_later: sqlite3.Connection | None = None
+        """The connection by which the later tables were found, or made, and committed."""
 
     def cells(self) -> memoryview:
         """The mapped integers; see `epoch_file`. Raises StorageError where there is no such file."""
@@ -144,6 +152,7 @@ class SqliteLedger:
                 return self.change(Change(all=True), known)
             if cells[EPOCH] != delta.epoch:
                 self._heal(cells)
+            self._sizes.grew(known, delta.epoch, {"dirtied": delta.dirtied, "softened": delta.softened})
             return delta
 
     def change(self, change: Change, known: Known) -> Delta:
@@ -151,7 +160,9 @@ class SqliteLedger:
         with self._using() as cells:
             if self._file.is_replaced():
                 change = change._replace(all=True)
-            delta = self._file.write(lambda connection: self._change(connection, change, known, cells))
+            delta, self._has_later = self._file.write(
+                lambda connection: (self._change(connection, change, known, cells), connection)
+            )
             if self.cells() is not cells:
                 raise StorageError("the mapped file was replaced before the commit, so others may not see it")
         self._relieve(delta.generation)
@@ -168,8 +179,9 @@ class SqliteLedger:
             return not self._owes
 
     def _change(self, connection: sqlite3.Connection, change: Change, known: Known, cells: memoryview) -> Delta:
-        for statement in _LATER:
-            connection.execute(statement)
+        if connection is not self._has_later:
+            for statement in _LATER:
+                connection.execute(statement)
         row = connection.execute("SELECT generation, epoch, lost FROM state").fetchone()
         lost = cells[LOST]
         if row is None:
@@ -178,30 +190,34 @@ class SqliteLedger:
             connection.execute("INSERT INTO state VALUES (1, ?, ?, ?, ?, ?)", (generation, epoch, epoch, 0, lost))
         else:
             generation, epoch = row[0], row[1]
+        knows_all = known == (generation, epoch)
         epoch = max(epoch, known.epoch) + 1
         if row is None or row[2] != lost or change.all or self._is_other(known, generation, row[1]):
             connection.execute("UPDATE state SET floor = ?, lost = ?", (epoch, lost))
             connection.execute("DELETE FROM dirtied")
             connection.execute("DELETE FROM compacted")
-        self._close_windows(connection, change.close)
+        windows = self._close_windows(connection, change.close)
         if change.open is not None:
-            self._open_windows(connection, dict.fromkeys(change.open.tags, change.open.seconds), change.open.id)
+            opened = dict.fromkeys(change.open.tags, change.open.seconds)
+            self._open_windows(connection, opened, change.open.id)
+            windows += opened.items()
+        new: _New = {"dirtied": [], "softened": [], "compacted": []}
         for table, tags in (("dirtied", change.dirty), ("softened", change.soften)):
             if tags:
-                connection.executemany(
-                    f"INSERT OR REPLACE INTO {table} VALUES (?, ?)",  # noqa: S608 - one of two names
-                    [(tag, epoch) for tag in tags],
-                )
-        for table in ("dirtied", "softened"):
+                new[table] = [(tag, epoch) for tag in tags]
+                connection.executemany(f"INSERT OR REPLACE INTO {table} VALUES (?, ?)", new[table])  # noqa: S608 - two names
+        since = known if known.generation == generation else Known(generation, -1)
+        if not knows_all:
+            new = _new(connection, since.epoch)
+        self._sizes.grew(since, epoch, new)
+        self._full = [table for table in ("dirtied", "softened") if self._sizes.is_over(connection, table, _full())]
+        for table in self._full:
             fold(connection, table, 2 * MAX_TAGS)
-        self._full = [
-            table
-            for table in ("dirtied", "softened", "windows")
-            if connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] > _full()  # noqa: S608
-        ]
+        if len(windows) > _full():
+            self._full.append("windows")
         connection.execute("UPDATE state SET epoch = ?", (epoch,))
         self._announce(cells, epoch)
-        delta = self._delta(connection, known if known.generation == generation else Known(generation, -1))
+        delta = self._delta(connection, since, new, windows)
         assert delta is not None
         return delta
 
@@ -216,17 +232,19 @@ class SqliteLedger:
 
     # ── settle windows ────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _close_windows(self, connection: sqlite3.Connection, id: str | None) -> None:
-        """Take out the windows `id`, and all that have ended. No wall clock ends one."""
-        over = [(id, tag) for id, tag, left in self._windows(connection) if left <= 0]
-        for table in ("windows", "steady"):
-            if id is not None:
-                connection.execute(f"DELETE FROM {table} WHERE id = ?", (id,))  # noqa: S608 - one of two names
-            if over:
-                connection.executemany(f"DELETE FROM {table} WHERE id = ? AND tag = ?", over)  # noqa: S608
+    def _close_windows(self, connection: sqlite3.Connection, id: str | None) -> list[tuple[str, float]]:
+        """Take out the windows `id`, and all that have ended. No wall clock ends one.
 
-    @staticmethod
-    def _open_windows(connection: sqlite3.Connection, windows: dict[str, float], id: str | None = None) -> None:
+        Returns the tags of those that are left, and the seconds that they have left.
+        """
+        windows = self._windows(connection)
+        over = [(name, tag) for name, tag, left in windows if left <= 0 or name == id]
+        if over:
+            for table in ("windows", "steady"):
+                connection.executemany(f"DELETE FROM {table} WHERE id = ? AND tag = ?", over)  # noqa: S608 - two names
+        return [(tag, left) for name, tag, left in windows if left > 0 and name != id]
+
+    def _open_windows(self, connection: sqlite3.Connection, windows: dict[str, float], id: str | None = None) -> None:
         """Open a window for each tag, of so many seconds."""
         id = id or uuid.uuid4().hex
         wall = time.time()  # for processes of the first version
@@ -237,13 +255,20 @@ class SqliteLedger:
             now = since_boot()
             steady = [(id, tag, name, now + seconds, seconds) for tag, seconds in windows.items()]
             connection.executemany("INSERT OR REPLACE INTO steady VALUES (?, ?, ?, ?, ?)", steady)
+        else:
+            for tag, seconds in windows.items():
+                self._seen.left((id, tag), seconds)
 
     def _windows(self, connection: sqlite3.Connection) -> list[tuple[str, str, float]]:
         """All windows by id and tag, and the seconds that they have left."""
         found = {row[:2]: row[2] for row in connection.execute("SELECT id, tag, length FROM windows")}
+        steady = _rows(connection, "SELECT id, tag, boot, ends, length FROM steady")
+        if not (found or steady):
+            self._seen.keep(())
+            return []
         now, name = since_boot(), boot()
         known: dict[tuple[str, str], float] = {}
-        for id, tag, booted, ends, length in _rows(connection, "SELECT id, tag, boot, ends, length FROM steady"):
+        for id, tag, booted, ends, length in steady:
             found[id, tag] = length  # one that an older process has taken out by its wall clock is open all the same
             if booted == name:
                 known[id, tag] = min(ends - now, length)
@@ -266,23 +291,33 @@ class SqliteLedger:
         except StorageError as error:  # the change itself is committed, and the next one tries it again
             logger.debug("a full table was not compacted: %s", error.kind)
 
-    def _delta(self, connection: sqlite3.Connection, known: Known) -> Delta | None:
+    def _delta(
+        self,
+        connection: sqlite3.Connection,
+        known: Known,
+        new: _New | None = None,
+        windows: list[tuple[str, float]] | None = None,
+    ) -> Delta | None:
+        """What is new since `known`. Of that, `new` and the open `windows` may have been read already."""
         row = connection.execute("SELECT generation, epoch, floor, soft_floor, lost FROM state").fetchone()
         if row is None:
             return None
-        since = max(known.epoch, 0) if known.generation == row[0] else 0
         generation, epoch, floor, soft_floor, lost = row
         counted = dict(_rows(connection, "SELECT name, number FROM counted"))
+        if new is None:
+            new = _new(connection, known.epoch if known.generation == generation else 0)
+        if windows is None:
+            windows = [(tag, left) for _, tag, left in self._windows(connection) if left > 0]
         return Delta(
             generation,
             epoch,
             true_floor(connection, "dirtied", floor, counted),
             true_floor(connection, "softened", soft_floor, counted),
             lost,
-            connection.execute("SELECT tag, epoch FROM dirtied WHERE epoch > ?", (since,)).fetchall(),
-            connection.execute("SELECT tag, epoch FROM softened WHERE epoch > ?", (since,)).fetchall(),
-            [(tag, left) for _, tag, left in self._windows(connection) if left > 0],
-            _rows(connection, "SELECT tag, epoch FROM compacted WHERE epoch > ?", since),
+            new["dirtied"],
+            new["softened"],
+            windows,
+            new["compacted"],
             counted.get("floors", 0),
         )
 
@@ -315,6 +350,14 @@ class SqliteLedger:
             mapped, self._mapped = self._mapped, None
             if mapped is not None:
                 mapped.close()
+
+
+def _new(connection: sqlite3.Connection, since: int) -> _New:
+    """What came since an epoch. A tag at epoch 0 says nothing: see `full_tables`."""
+    return {
+        table: _rows(connection, f"SELECT tag, epoch FROM {table} WHERE epoch > ?", max(since, 0))  # noqa: S608 - three names
+        for table in ("dirtied", "softened", "compacted")
+    }
 
 
 def _rows(connection: sqlite3.Connection, statement: str, *parameters: object) -> list[tuple[Any, ...]]:

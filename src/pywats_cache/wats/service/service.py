@@ -199,7 +199,13 @@ class AsyncClientService(_Vendor):  # type: ignore[misc]
 
         - `check`: ask the server whether it can be reached, which takes long where it cannot.
         """
+        return await self._reload(check=check)
+
+    async def _reload(self, *, check: bool = True, seen: object = None) -> bool:
+        """The same, unless the file `seen` was applied since: page and watcher both see what the page has written."""
         async with self._reloading:  # or an older file could be applied after a newer one
+            if seen is not None and seen == self._applied:
+                return True
             connects = self.api is None
             if not await self._apply():
                 return False
@@ -268,7 +274,7 @@ class AsyncClientService(_Vendor):  # type: ignore[misc]
                 if now not in (seen, None) and now != self._applied:
                     logger.info("the configuration file has changed")
                     try:
-                        await self.reload()
+                        await self._reload(seen=now)
                     except Exception:  # of a part of the SDK that gets it; the next change is looked for all the same
                         logger.exception("applying the configuration failed")
                 seen = now
@@ -333,7 +339,8 @@ class AsyncClientService(_Vendor):  # type: ignore[misc]
 
     async def _apply_settings(self) -> str | None:
         """Apply the file now. None, or why it cannot be."""
-        return None if await self.reload(check=False) else self._refusal
+        seen = await asyncio.to_thread(_signature, self._config_path)
+        return None if await self._reload(check=False, seen=seen) else self._refusal
 
     def _exposition(self) -> bytes | None:
         if self._metrics_collector is None or not self.config.enable_metrics:
