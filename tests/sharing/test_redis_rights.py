@@ -86,7 +86,7 @@ def use(machine: Machine, **options: Any) -> tuple[Any, Any]:
     one.get("/b")
     one.storage.clear()
     for client in (one, other):
-        client.storage._upkeep.close()
+        client.storage._upkeep.close(20.0)
     return one, other
 
 
@@ -133,7 +133,7 @@ def test_a_user_with_one_right_less_is_told_which(
     for path in ("/a", "/a", "/b"):
         assert client.get(path).status_code == 200
     assert client.put("/a").status_code == 200
-    client.storage._upkeep.close()
+    client.storage._upkeep.close(20.0)
     said = caplog.text + "".join(finding.text for finding in client.cache.doctor())
     words = {"channels": "publish|subscribe|channel", "keys": "key", "evalsha": "evalsha", "eval": "'eval'|eval"}
     assert re.search(words.get(missing, missing), said, re.IGNORECASE), said
@@ -147,13 +147,13 @@ def test_a_right_that_is_given_later_is_found_within_a_minute(
     grant(admin, "-zremrangebyrank", "-subscribe")
     client = machine()
     client.get("/a")
-    client.storage._upkeep.close()
+    client.storage._upkeep.close(20.0)
     (finding,) = client.cache.doctor()
     assert finding.code == "redis-rights"
     assert finding.text.endswith("ACL SETUSER user &pywats-cache:* +zremrangebyrank +subscribe")
     grant(admin)
     client.get("/b")
-    client.storage._upkeep.close()
+    client.storage._upkeep.close(20.0)
     assert client.cache.doctor() == []
     assert caplog.text.count("zremrangebyrank") == 2  # once, in one warning that names it twice
 

@@ -30,6 +30,9 @@ KEY_VARIABLE = "PYWATS_CACHE_DIGEST_KEY"
 DEADLINE = 5.0
 """Seconds for each step of making a connection. No request waits for that: see `connections` and `shared.patience`."""
 
+_OF_CLUSTERS = ("MovedError", "AskError", "TryAgainError", "ClusterDownError", "ClusterCrossSlotError")
+_NO_CLUSTER = "the server is a node of a cluster, and a store lies on one server: name one that is no such node"
+
 
 class LeasedCoherence(SharedCoherence):
     """Relies on what it knows only while the lease of the feed lasts."""
@@ -124,6 +127,8 @@ class RedisSharedStorage(SharingStorage):
         if getattr(error, "kind", "") == "ReadOnlyError":
             # A server that was demoted goes on answering; a new connection finds the one that took over.
             self._client.connection_pool.disconnect(inuse_connections=False)
+        elif getattr(error, "kind", "") in _OF_CLUSTERS:
+            error.remedy = _NO_CLUSTER  # type: ignore[attr-defined]
         self._upkeep.look_if_due()  # a right may be missing, and not every server says which
         super()._failed(doing, error)
 

@@ -71,8 +71,8 @@ class Upkeep:
             self._notices[code] = text
             logger.warning("redis: %s", printable(text))
 
-    def close(self) -> None:
-        """Wait until a look is over."""
+    def close(self, patience: float = 0.3) -> None:
+        """Wait until a look is over, at most so many seconds: the server may hang."""
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
-            thread.join(2.0)
+            thread.join(patience)
