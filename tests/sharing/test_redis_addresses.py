@@ -12,10 +12,10 @@ from urllib.parse import quote
 import httpx
 import pytest
 from certificates import CLIENT_PASSWORD, make_certificates
-from sharing_world import a_port, servers_found, start_valkey
+from sharing_world import a_port, servers_found, soon, start_valkey
 
 from pywats_cache import CacheClient, ConfigurationError, ConfigurationTypeError, RedisSharedStorage
-from pywats_cache.storage.redis import agreement as redis_agreement
+from pywats_cache.storage.redis import upkeep as redis_upkeep
 from pywats_cache.storage.redis.storage import KEY_VARIABLE
 from pywats_cache.storage.store_reader import look_at
 from pywats_cache.storage.url import storage_from_url
@@ -173,6 +173,32 @@ def test_a_user_and_a_password(machine: Machine, program: str, caplog: pytest.Lo
         server.stop()
 
 
+def test_a_node_of_a_cluster_is_told_to_be_one(machine: Machine, program: str) -> None:
+    nodes = [start_valkey(config={"cluster-enabled": "yes"}) for _ in range(2)]
+    try:
+        for node, slots in zip(nodes, ((0, 8191), (8192, 16383)), strict=True):
+            with node.client() as admin:
+                admin.execute_command("CLUSTER", "ADDSLOTSRANGE", *slots)
+                admin.execute_command("CLUSTER", "MEET", "127.0.0.1", nodes[0].port)
+        for node in nodes:
+            with node.client() as admin:
+                soon(lambda admin=admin: "cluster_state:ok" in as_text(admin.execute_command("CLUSTER", "INFO")))
+        for node in nodes:
+            client = machine(f"redis://127.0.0.1:{node.port}/0")
+            for number in range(20):  # some of their records lie on the other node
+                assert client.get(f"http://o/{number}").status_code == 200
+            assert "the server is a node of a cluster" in str(client.cache.doctor())
+    finally:
+        for node in nodes:
+            node.terminate()
+
+
+def as_text(answer: Any) -> str:
+    """What CLUSTER INFO says, which the clients return in different forms."""
+    said = answer.decode() if isinstance(answer, bytes) else str(answer)
+    return said.replace("'", "").replace(": ", ":")
+
+
 # ── what is given ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -228,13 +254,14 @@ def codes(client: Any) -> list[str]:
 def test_a_digest_key_that_differs_is_told_by_all_once(
     machine: Machine, valkey_port: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(redis_agreement, "EVERY", 0.0)
+    monkeypatch.setattr(redis_upkeep, "EVERY", 0.0)
 
     def with_key(key: str) -> Any:
         return machine(RedisSharedStorage(f"redis://127.0.0.1:{valkey_port}/0", digest_key=key))
 
     def fetch(client: Any, path: str) -> None:
         assert client.get(f"http://o{path}").extensions["pywats_cache"].status == "miss"
+        client.storage._upkeep.close(20.0)
 
     right, same, wrong = with_key(KEY), with_key(KEY), with_key(f"{KEY}\n")
     fetch(right, "/1"), fetch(same, "/2")
@@ -256,9 +283,10 @@ def test_digest_keys_are_compared_once_a_minute_and_the_key_does_not_reach_the_s
 ) -> None:
     client = machine(RedisSharedStorage(f"redis://127.0.0.1:{valkey_port}/0", digest_key=KEY, prefix="once"))
     asked = []
-    mark = client.storage._agreement._mark
-    monkeypatch.setattr(client.storage._agreement, "_mark", lambda **it: asked.append(it) or mark(**it))
+    mark = client.storage._upkeep._agreement._mark
+    monkeypatch.setattr(client.storage._upkeep._agreement, "_mark", lambda **it: asked.append(it) or mark(**it))
     for path in "abc":
         client.get(f"http://o/{path}")
+        client.storage._upkeep.close(20.0)
     assert len(asked) == 1
     assert KEY not in str(asked)

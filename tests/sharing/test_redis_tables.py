@@ -23,7 +23,7 @@ BOUND = 256
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[ValkeyServer]:
+def server(program: str) -> Iterator[ValkeyServer]:
     server = start_valkey()
     yield server
     server.stop()

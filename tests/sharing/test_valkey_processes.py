@@ -15,7 +15,7 @@ MAX_LAG = 0.3
 
 
 @pytest.fixture
-def valkey_url() -> Iterator[str]:
+def valkey_url(program: str) -> Iterator[str]:
     server = start_valkey()
     yield f"redis://127.0.0.1:{server.port}/0?max_lag={MAX_LAG}"
     server.stop()

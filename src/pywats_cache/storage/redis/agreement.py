@@ -10,17 +10,14 @@ import logging
 from hashlib import blake2b
 from typing import Any
 
-from ...support.clock import monotonic
 from .calls import run
 
-__all__ = ["DIFFERENT", "EVERY", "KeyAgreement"]
+__all__ = ["DIFFERENT", "KeyAgreement"]
 
 logger: logging.Logger = logging.getLogger("pywats_cache.storage.redis")
 
 KEPT = 3600
 """Seconds for which a mark is kept."""
-EVERY = 60.0
-"""Seconds between two marks of one process."""
 DIFFERENT = (
     "within the last hour another digest key was used with this store, so its users do not share their responses: "
     "does a key end with a line feed, or was it changed?"
@@ -42,14 +39,9 @@ class KeyAgreement:
         self._mark = client.register_script(_MARK)
         self._name = f"{prefix}:digest-keys"
         self._own = blake2b(b"mark", digest_size=16, key=secret, person=b"pywats-cache").hexdigest()
-        self._due = float("-inf")
 
     def is_kept(self) -> bool | None:
-        """Whether all had the same key within the last hour; None: that is not known anew. Blocks for I/O."""
-        now = monotonic()
-        if now < self._due:
-            return None
-        self._due = now + EVERY
+        """Leave a mark. Whether all had the same key within the last hour; None: that could not be found out."""
         try:
             return bool(run(self._client, self._mark, keys=[self._name], args=[self._own, KEPT]) == 1)
         except Exception as error:  # noqa: BLE001 - it is asked again; whatever fails, others report it

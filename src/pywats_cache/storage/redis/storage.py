@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from hashlib import blake2b
 from importlib.util import find_spec
@@ -20,10 +19,10 @@ from ..shared.backend import EPOCH, LOST, OPEN, Job
 from ..shared.base import REVALIDATE_FOR, SharingStorage
 from ..shared.coherence import SharedCoherence
 from ..shared.record_format import FORMAT
-from .agreement import DIFFERENT, KeyAgreement
 from .ledger import RedisLedger
 from .records import UNASKED, RedisRows
-from .rights import remedy_for
+from .refusals import remedy_for
+from .upkeep import Upkeep
 from .url import FORMS, address_of
 
 if TYPE_CHECKING:
@@ -34,14 +33,14 @@ if TYPE_CHECKING:
 
 __all__ = ["RedisSharedStorage", "client_at", "digest_secret"]
 
-logger: logging.Logger = logging.getLogger("pywats_cache.storage.redis")
-
 KEY_VARIABLE = "PYWATS_CACHE_DIGEST_KEY"
 DEADLINE = 5.0
 """Seconds for each step of making a connection. No request waits for that: see `connections` and `shared.patience`."""
 
 SILENT = 5
 """Subscriptions that end, one after the other, before that is told."""
+_OF_CLUSTERS = ("MovedError", "AskError", "TryAgainError", "ClusterDownError", "ClusterCrossSlotError")
+_NO_CLUSTER = "the server is a node of a cluster, and a store lies on one server: name one that is no such node"
 
 
 class LeasedCoherence(SharedCoherence):
@@ -128,14 +127,13 @@ class RedisSharedStorage(SharingStorage):
         super().__init__(memory, self._redis, self._records, secret, "redis", revalidate_for)
         if secret is None:
             self._warn(f"redis: no answers are shared: give digest_key=, or {KEY_VARIABLE}, the same on all machines")
-            self._agreement = None
-        else:
-            self._agreement = KeyAgreement(client, prefix, secret)
+        self._upkeep = Upkeep(client, prefix, secret, self.memory.notices)
         self._watch_feed()
         renew_in_child(self)
 
     def _renew(self) -> None:
         self._redis.renew()
+        self._upkeep.renew()
         self._watch_feed()
 
     def _watch_feed(self) -> None:
@@ -216,20 +214,22 @@ class RedisSharedStorage(SharingStorage):
         if getattr(error, "kind", "") == "ReadOnlyError":
             # A server that was demoted goes on answering; a new connection finds the one that took over.
             self._client.connection_pool.disconnect(inuse_connections=False)
+        elif getattr(error, "kind", "") in _OF_CLUSTERS:
+            error.remedy = _NO_CLUSTER  # type: ignore[attr-defined]
+        self._upkeep.look_if_due()  # a right may be missing, and not every server says which
         super()._failed(doing, error)
 
     def _do(self, jobs: list[Job]) -> None:
-        errors = self.memory.errors
         self._store(jobs)
-        agreed = None if self._agreement is None or self.memory.errors != errors else self._agreement.is_kept()
-        if agreed:
-            self.memory.notices.pop("digest-key", None)
-        elif agreed is False and self.memory.notices.get("digest-key") is None:
-            self.memory.notices["digest-key"] = DIFFERENT
-            logger.warning("redis: %s", DIFFERENT)
+        self._upkeep.look_if_due()
 
     def _new_coherence(self) -> SharedCoherence:
         return LeasedCoherence(self._redis, self._failed, self._may_continue)
+
+    def close(self) -> None:
+        """Close the connections. Safe at any time: the next request opens them again."""
+        self._upkeep.close()
+        super().close()
 
 
 def _call(told: WeakMethod[Any], error: Exception | None) -> None:
