@@ -23,6 +23,7 @@ from ...coherence.epochs import Coherence
 from ...coherence.tags import ANY_ORIGIN, at_any_origin, is_bundle
 from ...errors import StorageError
 from .backend import EPOCH, LOST, Change, Known, Window
+from .windows import EVERYTHING
 
 if TYPE_CHECKING:
     from .backend import Delta, Ledger
@@ -237,7 +238,7 @@ class SharedCoherence(Coherence):
                 self._pay()
                 self._apply(self._ledger.change(change, Known(self._generation, self._pulled)))
             except StorageError as error:
-                self._all_told = self._ledger.lose()
+                self._all_told = self._ledger.lose(change)
                 self._suspend("writing", error)
                 if not in_vain:
                     self._failed_at = monotonic()
@@ -308,7 +309,7 @@ class SharedCoherence(Coherence):
         windows = self._windows
         if windows:
             clock = monotonic()
-            return any(windows.get(tag, clock) > clock for tag in tags)
+            return any(windows.get(tag, clock) > clock for tag in (*tags, EVERYTHING))
         return False
 
     def settling_tags(self, now: float) -> int:
@@ -324,7 +325,8 @@ class SharedCoherence(Coherence):
         It dirties, so that what was stored before is gone even if this process dies before the answer comes.
         """
         intent = uuid.uuid4().hex
-        return None if self._change(Change(dirty=tags, open=Window(intent, tags, lease))) == UNKNOWN else intent
+        window = Window(intent, tags, lease, is_announcement=True)
+        return None if self._change(Change(dirty=tags, open=window)) == UNKNOWN else intent
 
     def finish_write(self, intent: str | None, tags: tuple[str, ...], settle: float) -> int:
         """The write took effect, or may have: dirty its tags, and let them settle for `settle` seconds.

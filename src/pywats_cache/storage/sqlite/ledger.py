@@ -8,7 +8,8 @@ The mapped file comes *before* the commit: after it, a process that dies between
 that no other process ever asks for. This way they ask once too often, and `heal` puts the cell right.
 
 A change that cannot be committed is *lost*: the mapped file says so to everyone at once (`EpochFile.lose`), and until
-somebody can commit that everything older is invalid, nothing that is stored is trusted.
+somebody can commit that everything older is invalid, nothing that is stored is trusted. If a window was lost with it,
+whoever commits that opens one for everything, as long as that one: only the writer knows its tags, and it may be dead.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import StorageError
-from ..shared.backend import EPOCH, LOST, Change, Delta, Known
-from ..shared.windows import SeenWindows, boot, since_boot
+from ..shared.backend import EPOCH, LOST, NOTHING, Change, Delta, Known
+from ..shared.windows import EVERYTHING, KnownWindows, SeenWindows, boot, since_boot
 from .database import SqliteFile, reading
-from .epoch_file import EpochFile, lost_in
+from .epoch_file import EpochFile, lost_in, seconds_in
 from .full_tables import compact_tags, compact_windows, fold, true_floor
 from .store_files import LEDGER, NotOursError, epoch_state, has_ours, part
 
@@ -37,6 +38,8 @@ logger: logging.Logger = logging.getLogger("pywats_cache.storage.sqlite")
 VERSION = 1
 PATIENCE = 0.2
 """Seconds to wait for another process's transaction. One takes a few ms; what lasts longer hangs."""
+HEAL_PAUSE = 0.25
+"""Seconds for which nobody here tries to put the mapped epoch right, after one try in vain."""
 MAX_TAGS = 4096
 """Bound of each table. Before, it is compacted to half of it: see `full_tables`. At twice as many, which nobody has
 compacted, the older half goes into the floor."""
@@ -83,9 +86,13 @@ class SqliteLedger:
         )
         self._mapped: EpochFile | None = None
         self._was_mapped: os.stat_result | None = None
-        self._owes = False
-        """A bump was lost, and not even that could be said yet."""
+        self._owes: float | None = None
+        """A bump was lost, with a window of so many seconds, and not even that could be said yet."""
+        self._committed: int | None = None
+        """The cell `LOST` as it was committed last, as far as this process has seen."""
+        self._heal_at = float("-inf")
         self._seen = SeenWindows()
+        self._known = KnownWindows()
         self._full: list[str] = []
         """The tables that the last change found full."""
 
@@ -98,9 +105,9 @@ class SqliteLedger:
         if mapped is None or not mapped.is_in_place():
             with self._file.lock:
                 mapped = self._map()
-        if self._owes:
-            self._owes = False
-            mapped.lose()
+        if self._owes is not None:
+            seconds, self._owes = self._owes, None
+            mapped.lose(seconds, self._committed)
         return mapped
 
     def _map(self) -> EpochFile:
@@ -157,15 +164,17 @@ class SqliteLedger:
         self._relieve(delta.generation)
         return delta
 
-    def lose(self) -> bool:
-        """A change could not be committed: nobody may trust what is stored until somebody can commit that."""
+    def lose(self, change: Change = NOTHING) -> bool:
+        """`change` could not be committed: nobody may trust what is stored until somebody can commit that."""
+        # The end of an announced write is told too, and brings its own window.
+        seconds = 0.0 if change.open is None or change.open.is_announcement else change.open.seconds
         with self._file.lock:
             try:
-                self._epoch_file().lose()
+                self._epoch_file().lose(seconds, self._committed)
             except (StorageError, ValueError):
                 # Without the mapped file this process does not use the store at all, but others may.
-                self._owes = True
-            return not self._owes
+                self._owes = max(seconds, self._owes or 0.0)
+            return self._owes is None
 
     def _change(self, connection: sqlite3.Connection, change: Change, known: Known, cells: memoryview) -> Delta:
         for statement in _LATER:
@@ -179,11 +188,17 @@ class SqliteLedger:
         else:
             generation, epoch = row[0], row[1]
         epoch = max(epoch, known.epoch) + 1
-        if row is None or row[2] != lost or change.all or self._is_other(known, generation, row[1]):
+        is_other = row is None or self._is_other(known, generation, row[1])
+        if is_other or row[2] != lost or change.all:
             connection.execute("UPDATE state SET floor = ?, lost = ?", (epoch, lost))
             connection.execute("DELETE FROM dirtied")
             connection.execute("DELETE FROM compacted")
         self._close_windows(connection, change.close)
+        if (row is None or row[2] != lost) and seconds_in(lost):
+            self._open_windows(connection, {EVERYTHING: seconds_in(lost)})
+        for (id, tag), left in self._known.lost_with("" if is_other else generation, since_boot()).items():
+            if id != change.close:
+                self._open_windows(connection, {tag: left}, id)
         if change.open is not None:
             self._open_windows(connection, dict.fromkeys(change.open.tags, change.open.seconds), change.open.id)
         for table, tags in (("dirtied", change.dirty), ("softened", change.soften)):
@@ -273,6 +288,9 @@ class SqliteLedger:
         since = max(known.epoch, 0) if known.generation == row[0] else 0
         generation, epoch, floor, soft_floor, lost = row
         counted = dict(_rows(connection, "SELECT name, number FROM counted"))
+        windows = [window for window in self._windows(connection) if window[2] > 0]
+        self._known.note(generation, {(id, tag): left for id, tag, left in windows}, since_boot())
+        self._committed = lost
         return Delta(
             generation,
             epoch,
@@ -281,13 +299,18 @@ class SqliteLedger:
             lost,
             connection.execute("SELECT tag, epoch FROM dirtied WHERE epoch > ?", (since,)).fetchall(),
             connection.execute("SELECT tag, epoch FROM softened WHERE epoch > ?", (since,)).fetchall(),
-            [(tag, left) for _, tag, left in self._windows(connection) if left > 0],
+            [(tag, left) for _, tag, left in windows],
             _rows(connection, "SELECT tag, epoch FROM compacted WHERE epoch > ?", since),
             counted.get("floors", 0),
         )
 
     def _heal(self, cells: memoryview) -> None:
-        """Put the mapped epoch right if a process died before its commit. With the lock nobody is about to commit."""
+        """Put the mapped epoch right if a process died before its commit. With the lock nobody is about to commit.
+
+        One that is only stopped holds the lock, so nobody tries it again for a while: hits would wait for it, each one.
+        """
+        if time.monotonic() < self._heal_at:
+            return
 
         def compare(connection: sqlite3.Connection) -> None:
             row = connection.execute("SELECT epoch FROM state").fetchone()
@@ -297,7 +320,7 @@ class SqliteLedger:
         try:
             self._file.write(compare)
         except StorageError:  # somebody is writing, so there was nothing to put right
-            pass
+            self._heal_at = time.monotonic() + HEAL_PAUSE
 
     def _aside(self, reason: str) -> None:
         self.lose()  # processes that still have the old file open must look
@@ -311,6 +334,11 @@ class SqliteLedger:
     def close(self) -> None:
         """Close the database and the mapping, once nobody is within a change; the next use opens them again."""
         with self._file.lock:
+            if self._owes is not None:  # now or never
+                try:
+                    self._epoch_file()
+                except StorageError as error:
+                    logger.warning("other processes could not be told what was written (%s)", error.kind)
             self._file.close()
             mapped, self._mapped = self._mapped, None
             if mapped is not None:
