@@ -90,13 +90,18 @@ class Feed(Lease):
                 subscription.subscribe(self._channel, self._echoes)
                 self._listen(subscription, stop)
             except Exception as error:  # noqa: BLE001 - whatever it is, the lease ends and the next try may do better
-                logger.debug("the subscription ended: %s", type(error).__name__)
+                self._failed(error)
             finally:
                 try:
                     subscription.close()
                 except Exception:  # noqa: BLE001, S110 - it is gone
                     pass
             stop.wait(PAUSE)
+
+    def _failed(self, error: Exception) -> None:
+        """Make the next try on new connections: an old one may lead to a server that was demoted, for ever."""
+        logger.debug("the subscription ended: %s", type(error).__name__)
+        self._client.connection_pool.disconnect(inuse_connections=False)
 
     def _listen(self, subscription: Any, stop: threading.Event) -> None:
         self.due = float("-inf")

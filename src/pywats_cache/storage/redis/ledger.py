@@ -202,6 +202,7 @@ class RedisLedger:
         self._seen = SeenWindows()
         self._known = KnownWindows()
         self._ended: list[str] = []
+        self._lengths: dict[Name, float] = {}
         self._epoch = -1
 
     def __del__(self) -> None:
@@ -240,6 +241,7 @@ class RedisLedger:
         feed, now = self.feed, monotonic()
         with self._lock:
             is_owed = bool(self.debt or self._known.lost_with(feed.generation, now))
+            is_owed |= self._known.generation != feed.generation and self.debt.remembers()
             if not is_owed and feed.cells[EPOCH] != self._epoch:
                 is_owed = self.debt.is_watching(now) or (feed.cells[EPOCH] == UNSURE and self._known.is_open(now))
         if is_owed:
@@ -275,19 +277,20 @@ class RedisLedger:
         doubts, asked, lost = feed.doubts, monotonic(), feed.cells[LOST]
         answer = self._answer(change, known, close, open)
         with self._lock:
-            windows = self._windows(answer)
+            windows, lengths = self._windows(answer), self._lengths
             delta = _delta(answer, lost, [(name[1], left) for name, left in windows.items()])
             now = monotonic()
-            missing = self._known.lost_with(delta.generation, now)
             if change is not None and change.close is not None:
                 close = [*close, change.close]
-            gone = [
-                Window(name[0], (name[1],), left)
-                for name, left in missing.items()
-                if name not in windows and name[0] not in close
-            ]
+            self._known.forget(close)
+            missing = self._known.lost_with(delta.generation, now)
+            gone = [Window(name[0], (name[1],), self._known.length(name)) for name in missing if name not in windows]
+            if self._known.generation not in (None, delta.generation):
+                self.debt.watch_all(now)
+            if change is not None and change.close is not None:
+                self.debt.closed(change.close, now)
             if not gone:
-                self._known.note(delta.generation, windows, now)
+                self._known.note(delta.generation, windows, now, lengths)
                 self.debt.saw(id for id, _ in windows)
                 self._epoch = delta.epoch
                 feed.learned(delta, asked, doubts)
@@ -302,8 +305,10 @@ class RedisLedger:
             windows = [(member, json.loads(member), float(left)) for member, left in _pairs(answer[6])]
             open: dict[Name, float] = {}
             ended: list[str] = []
+            lengths: dict[Name, float] = {}
             for member, (id, tag, *length), by_server in windows:
                 left = self._seen.left((id, tag), float(length[0])) if length else by_server
+                lengths[id, tag] = float(length[0]) if length else by_server
                 if left > 0:
                     open[id, tag] = max(left, open.get((id, tag), left))
                 elif length:
@@ -312,6 +317,7 @@ class RedisLedger:
             raise failure(error, f"{type(error).__name__}: {_short(error)}") from None
         self._seen.keep([(window[0], window[1]) for _, window, _ in windows])
         self._ended = ended
+        self._lengths = lengths
         return open
 
     def _compact(self, table: str, generation: str) -> None:

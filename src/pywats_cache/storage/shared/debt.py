@@ -47,6 +47,10 @@ class Debt:
         """The ids of windows to be closed, and until when they are watched."""
         self._watched: dict[str, float] = {}
         """The same of those that were closed, and may be opened by a command that is executed late."""
+        self._ended: dict[str, float] = {}
+        """The same of those that were closed in time. In another ledger somebody may open them again."""
+        self._unsettled_until = float("-inf")
+        """Until then somebody may open windows of a former ledger."""
 
     def __bool__(self) -> bool:
         """Whether anything is owed."""
@@ -82,6 +86,24 @@ class Debt:
             if id in self._close:
                 self._watched[id] = self._close.pop(id)
         _bound(self._watched)
+
+    def closed(self, id: str, now: float) -> None:
+        """The window `id` was closed in time."""
+        self._ended = {ended: until for ended, until in self._ended.items() if until > now}
+        table = self._watched if now < self._unsettled_until else self._ended
+        table[id] = now + LATE
+        _bound(table)
+
+    def watch_all(self, now: float) -> None:
+        """The ledger is another one: who does not know that a window of the former one was closed opens it there."""
+        self._unsettled_until = now + LATE
+        self._watched.update(self._ended)
+        self._ended = {}
+        _bound(self._watched)
+
+    def remembers(self) -> bool:
+        """Whether this process closed windows that somebody may open again in another ledger."""
+        return bool(self._ended)
 
     def is_watching(self, now: float) -> bool:
         """Whether a command that was given up may yet be executed."""
