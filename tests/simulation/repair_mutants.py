@@ -103,7 +103,7 @@ def the_next_try_is_made_on_old_connections(put: Put) -> None:
 
 
 MUTANTS: dict[Callable[[Put], None], int] = {
-    a_beat_brings_no_epoch: 200,
+    a_beat_brings_no_epoch: 2_800,
     a_server_that_refuses_writes_gives_a_lease: 0,
     a_lease_does_not_end: 0,
     nothing_is_told_without_a_request: 0,

@@ -192,16 +192,17 @@ class Process:
                 self.world.check(self, kept[0], began)
                 return
             self.kept = None
-        if epoch != UNKNOWN:
+        # As the engine does: what begins in a settle window is not kept, and every window begins with a bump.
+        if epoch != UNKNOWN and not self.coherence.without_io(self.coherence.is_settling, TAGS, 0.0):
             self.reading = (self.world.version, epoch, began)
 
     def store(self) -> None:
-        """The response is there: keep it, unless a write came in between or settles."""
+        """The response is there: keep it, unless a write came in between."""
         assert self.reading is not None
         (version, epoch, _), self.reading = self.reading, None
         self.coherence.refresh()
         no_io = self.coherence.without_io
-        if not no_io(self.coherence.is_settling, TAGS, 0.0) and not no_io(self.coherence.dirtied_since, TAGS, epoch):
+        if not no_io(self.coherence.dirtied_since, TAGS, epoch):
             self.kept = (version, epoch)
 
 
