@@ -174,6 +174,16 @@ def soak(session: nox.Session) -> None:
 
 
 @nox.session
+def simulate(session: nox.Session) -> None:
+    """Schedules of processes over a simulated Redis that fails, from a new seed on, for ten minutes (-- 60: a minute).
+
+    `check` runs 10 s of it, always the same.
+    """
+    _install(session, "test")
+    session.run("python", "tests/simulation/schedules.py", *(session.posargs or ["600"]))
+
+
+@nox.session
 def fuzz(session: nox.Session) -> None:
     """Random calls to a random server, held against the bare client, for ten minutes (-- 60: for a minute).
 

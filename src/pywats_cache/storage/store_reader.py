@@ -137,7 +137,7 @@ class _Snapshot:
     def change(self, change: Change, known: Known) -> Delta:
         raise StorageError("this store is looked at only")
 
-    def lose(self) -> bool:
+    def lose(self, change: Change) -> bool:
         return True
 
     def is_in_place(self) -> bool:

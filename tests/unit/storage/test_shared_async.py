@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -12,6 +14,9 @@ import pytest
 from shared_clients import POSTED, RFC, TOKEN, Make, status
 
 from pywats_cache import Controller, Read, Write
+from pywats_cache.storage.shared import base as sharing
+from pywats_cache.storage.shared.record_format import FORMAT
+from pywats_cache.storage.sqlite import lock_claims
 from pywats_cache.testing import FakeClock
 
 
@@ -261,3 +266,43 @@ async def test_a_cancelled_write_is_finished_for_the_others(
     assert again.extensions["pywats_cache"].reason == "settling"
     windows = elsewhere.cache.storage.memory.coherence._windows
     assert max(windows.values()) - time.monotonic() <= 5.0  # the window of its unknown outcome, not the lease
+
+
+@pytest.mark.parametrize("when", ["before the claim", "after it"])
+def test_a_claim_made_for_a_task_that_was_cancelled_is_given_back(
+    store: Make, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """`task.cancel()` ends the waiting for a thread, not the thread."""
+    monkeypatch.setattr(sharing, "CLAIM_SECONDS", 1000.0)  # else it ends by itself
+    monkeypatch.setattr(lock_claims, "UNKNOWN_SECONDS", 1000.0)
+    storage, other = store(), store()
+    reached, may_go_on = threading.Event(), threading.Event()
+    claim = storage._records.claim
+
+    def claimed(key: str, seconds: float) -> str | None:
+        if when == "after it":
+            token = claim(key, seconds)
+        reached.set()
+        may_go_on.wait(30.0)
+        return token if when == "after it" else claim(key, seconds)
+
+    storage._records.claim = claimed  # type: ignore[method-assign]
+    fetch: Any = SimpleNamespace(
+        key="k", is_shared=True, was_sought=False, claim=None, stored=None, patience=1.0, is_uncacheable=False
+    )
+    fetch.is_spared_by = lambda entry, now: False
+
+    async def cancelled() -> None:
+        task = asyncio.ensure_future(storage.aload(fetch, lambda *_: b"", 0.0))
+        await asyncio.to_thread(reached.wait, 30.0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await storage.asave(fetch, 0.0)  # as the transport does
+        may_go_on.set()
+        until = time.monotonic() + 10.0
+        while other._records.is_claimed(FORMAT + "k") and time.monotonic() < until:
+            await asyncio.sleep(0.001)
+        assert not other._records.is_claimed(FORMAT + "k")
+
+    asyncio.run(cancelled())

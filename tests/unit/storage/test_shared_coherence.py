@@ -455,7 +455,7 @@ def test_without_a_directory_nothing_is_valid_until_there_is_one(tmp_path: Path)
     coherence = SharedCoherence(ledger, lambda doing, error: None)
     assert coherence.epoch == UNKNOWN
     assert coherence.begin_write(("a",), 1.0) is None
-    coherence.finish_write(None, ("a",), 1.0)
+    coherence.finish_write(None, ("a",), 0.0)
     coherence.abandon_write(None)
     assert coherence.is_settling(("a",), 0.0)
     (tmp_path / "none").mkdir()

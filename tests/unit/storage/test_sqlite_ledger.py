@@ -17,6 +17,7 @@ from pywats_cache import StorageError
 from pywats_cache.coherence.tags import path_tags, write_tags
 from pywats_cache.storage.shared import windows as windows_module
 from pywats_cache.storage.shared.backend import EPOCH, LOST, Change, Delta, Known, Window
+from pywats_cache.storage.shared.windows import EVERYTHING
 from pywats_cache.storage.sqlite import ledger as ledger_module
 from pywats_cache.storage.sqlite.database import SqliteFile
 from pywats_cache.storage.sqlite.ledger import SqliteLedger
@@ -352,6 +353,32 @@ def test_the_epoch_is_not_put_right_while_somebody_is_about_to_commit_it(
     writer.close()
 
 
+@pytest.mark.parametrize("mutant", [False, True])
+def test_behind_a_process_that_stands_still_within_its_commit_nobody_waits_twice(
+    make: Callable[..., SqliteLedger], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mutant: bool
+) -> None:
+    if mutant:
+        monkeypatch.setattr(ledger_module, "HEAL_PAUSE", 0.0)
+    reader = make()
+    before = reader.pull(NOTHING)
+    writer = sqlite3.connect(tmp_path / "c.db-ledger", isolation_level=None)
+    writer.execute("BEGIN IMMEDIATE")
+    reader.cells()[EPOCH] = before.epoch + 1
+    tried: list[object] = []
+    write = reader._file.write
+    monkeypatch.setattr(reader._file, "write", lambda work: tried.append(work) or write(work))
+    clock = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    for _ in range(5):
+        assert reader.pull(known(before)) == before
+    assert len(tried) == (5 if mutant else 1)
+    writer.execute("ROLLBACK")
+    writer.close()
+    clock[0] += 1.0
+    reader.pull(known(before))
+    assert is_current(reader, before)
+
+
 # ── faults ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -363,6 +390,63 @@ def test_a_lost_bump_makes_everything_older_invalid_for_everyone(make: Callable[
     after = other.pull(known(before))
     assert after.floor == after.epoch > before.epoch
     assert is_current(one, after)
+
+
+SETTLES = Change(dirty=("a",), open=Window("w", ("a",), 9.5))
+
+
+def test_a_settle_window_that_was_lost_is_opened_for_everything(
+    make: Callable[..., SqliteLedger], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever commits what was lost does not know what it was, and the writer may be dead."""
+    monkeypatch.setattr(ledger_module, "since_boot", lambda: 77.0)
+    one, other = make(), make()
+    before = other.pull(NOTHING)
+    one.lose(SETTLES)
+    assert other.pull(known(before)).windows == [(EVERYTHING, 10.0)]
+    one.pull(NOTHING)
+    one.lose(Change(dirty=("a",)))  # what is over does not come back with the next loss
+    assert len(make().pull(NOTHING).windows) == 1
+
+
+def test_two_losses_leave_the_longer_window(make: Callable[..., SqliteLedger], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger_module, "since_boot", lambda: 77.0)
+    one, other = make(), make()
+    other.pull(NOTHING)
+    one.lose(SETTLES)
+    other.lose(Change(dirty=("a",)))
+    assert make().pull(NOTHING).windows == [(EVERYTHING, 10.0)]
+
+
+def test_a_loss_without_a_window_opens_none(make: Callable[..., SqliteLedger]) -> None:
+    """Nor does an announcement: the end of its write is told too."""
+    one = make()
+    one.pull(NOTHING)
+    one.lose(Change(dirty=("a",), open=Window("w", ("a",), 50.0, is_announcement=True)))
+    assert make().pull(NOTHING).windows == []
+
+
+def test_a_window_is_opened_again_in_the_ledger_that_takes_the_place_of_its_own(
+    make: Callable[..., SqliteLedger], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger_module, "since_boot", lambda: 77.0)
+    one = make()
+    before = one.change(SETTLES, NOTHING)
+    for path in tmp_path.glob("c.db-ledger*"):
+        path.unlink()
+    make().pull(NOTHING)
+    assert one.pull(known(before)).windows == [("a", 9.5)]
+
+
+def test_closing_says_what_was_lost(make: Callable[..., SqliteLedger], monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = make(), make()
+    before = other.pull(NOTHING)
+    with monkeypatch.context() as patch:
+        patch.setattr("os.open", no_more_files)
+        assert not one.lose()
+    assert is_current(other, before)
+    one.close()
+    assert not is_current(other, before)
 
 
 def test_a_loss_that_could_not_be_said_is_said_as_soon_as_it_can(

@@ -22,15 +22,19 @@ from __future__ import annotations
 import json
 import logging
 import re
+import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
+from weakref import WeakMethod
 
 from ...coherence.compaction import compacted, over_roots
 from ...errors import StorageError
 from ...support.clock import monotonic
-from ..shared.backend import LOST, Change, Delta, Known, LaterVersionError
-from ..shared.windows import SeenWindows
+from ..shared.backend import EPOCH, LOST, NOTHING, Change, Delta, Known, LaterVersionError, Window
+from ..shared.debt import Debt
+from ..shared.lease import UNSURE
+from ..shared.windows import KnownWindows, Name, SeenWindows
 from .answers import checked
 from .calls import failure, run, short
 from .feed import Feed
@@ -76,15 +80,19 @@ if asked.change or not whole or other then
         redis.call('DEL', dirtied)
     end
     for _, member in ipairs(asked.ended) do redis.call('ZREM', windows, member) end
+    local closed = {}
+    for _, id in ipairs(asked.close) do closed[id] = true end
     local there = redis.call('ZRANGE', windows, 0, -1, 'WITHSCORES')
     for i = 1, #there, 2 do
         local window = cjson.decode(there[i])
-        if window[1] == asked.close or (not window[3] and tonumber(there[i + 1]) <= now) then
+        if closed[window[1]] or (not window[3] and tonumber(there[i + 1]) <= now) then
             redis.call('ZREM', windows, there[i])
         end
     end
-    for _, tag in ipairs(asked.open_tags) do
-        redis.call('ZADD', windows, now + asked.open_seconds, cjson.encode({asked.open_id, tag, asked.open_seconds}))
+    for _, window in ipairs(asked.open) do
+        for _, tag in ipairs(window[3]) do
+            redis.call('ZADD', windows, now + window[2], cjson.encode({window[1], tag, window[2]}))
+        end
     end
     for _, tag in ipairs(asked.dirty) do redis.call('ZADD', dirtied, text(epoch), tag) end
     for _, tag in ipairs(asked.soften) do redis.call('ZADD', softened, text(epoch), tag) end
@@ -103,6 +111,8 @@ if asked.change or not whole or other then
         'replid', replid, 'dirtied', redis.call('ZCARD', dirtied), 'softened', redis.call('ZCARD', softened),
         'windows', redis.call('ZCARD', windows))
     redis.call('PUBLISH', asked.channel, generation .. ' ' .. text(epoch))
+elseif not asked.look then
+    redis.call('HSETNX', state, 'generation', generation)
 end
 local since = '(' .. text(asked.generation == generation and math.max(asked.epoch, 0) or 0)
 local function true_floor(tags, name, told)
@@ -180,17 +190,21 @@ class RedisLedger:
         self._client = client
         self._script = client.register_script(SCRIPT)
         self._compact_script = client.register_script(COMPACT)
-        self._seen = SeenWindows()
-        self._ended: list[str] = []
-        self.feed: Feed = Feed(client, self._channel, max_lag)
-        self._renewable = (client, max_lag)
-        self._owed = 0
-        self._paid = 0
+        self._max_lag = max_lag
+        self.debt: Debt = Debt()
+        self.renew()
 
     def renew(self) -> None:
-        """In a forked child: nothing is known, and the thread of the parent is not there."""
-        client, max_lag = self._renewable
-        self.feed = Feed(client, self._channel, max_lag)
+        """Also in a forked child: nothing is known, and the thread of the parent is not there."""
+        make_up = WeakMethod(self.make_up)  # or the thread would keep a ledger that nobody uses any more
+        self.feed: Feed = Feed(self._client, self._channel, self._max_lag, self._keys[0], lambda: _call(make_up))
+        self._lock = threading.RLock()
+        """Held for what comes of an answer, never while the server is asked: the feed's thread asks too."""
+        self._seen = SeenWindows()
+        self._known = KnownWindows()
+        self._ended: list[str] = []
+        self._lengths: dict[Name, float] = {}
+        self._epoch = -1
 
     def __del__(self) -> None:
         self.feed.end_soon()
@@ -202,53 +216,109 @@ class RedisLedger:
 
     def pull(self, known: Known) -> Delta:
         """What is new. What this process could not tell the others before, it tells them first."""
-        return self._ask(None, known) if self._owed == self._paid else self.change(Change(), known)
+        return self._ask(None, known)
 
     def change(self, change: Change, known: Known) -> Delta:
         """Commit `change`, and tell all listeners, also what could not be told before."""
-        owed = self._owed
-        delta = self._ask(change if owed == self._paid else change._replace(all=True), known)
-        self._paid = owed
-        return delta
+        return self._ask(change, known)
 
     def look(self) -> Delta | None:
         """The whole ledger, which is not changed; None if there is none. What `pull` would drop is invalid in it."""
-        return _delta(self._answer(None, Known(None, -1), look=True), 0, self._windows)
+        answer = self._answer(None, Known(None, -1), look=True)
+        return _delta(answer, 0, [(name[1], left) for name, left in self._windows(answer).items()]) if answer else None
 
-    def lose(self) -> bool:
-        """A change may not have reached the server: this process owes everyone a full invalidation."""
-        self._owed += 1
+    def lose(self, change: Change = NOTHING) -> bool:
+        """`change` may not have reached the server: this process owes everyone a full invalidation."""
+        with self._lock:
+            self.debt.failed(change, monotonic())
         return False
+
+    def make_up(self) -> None:
+        """Tell the others, unasked, what they could not be told before. Raises StorageError.
+
+        That is also a window that was open in a ledger which is gone, and the end of an announcement that was made
+        late.
+        """
+        feed, now = self.feed, monotonic()
+        with self._lock:
+            is_owed = bool(self.debt or self._known.lost_with(feed.generation, now))
+            is_owed |= self._known.generation != feed.generation and self.debt.remembers()
+            if not is_owed and feed.cells[EPOCH] != self._epoch:
+                is_owed = self.debt.is_watching(now) or (feed.cells[EPOCH] == UNSURE and self._known.is_open(now))
+        if is_owed:
+            self.pull(Known(None, -1))
 
     def is_in_place(self) -> bool:
         """Whether other processes use the same ledger: only the server knows, and says so when asked."""
         return True
 
     def _ask(self, change: Change | None, known: Known) -> Delta:
+        with self._lock:
+            payment = self.debt.payment(monotonic())
+        close, open = [], []
+        if payment is not None:
+            change = change or Change()
+            change = change._replace(all=change.all or payment.all)
+            close, open = [*payment.close], [*payment.open]
+        delta, lost = self._exchange(change, known, close, open)
+        if payment is not None:
+            with self._lock:
+                self.debt.took(payment)
+        if lost:
+            # They were open in the ledger that was there before. What was read since then may be too old.
+            again = Change(dirty=tuple({tag for window in lost for tag in window.tags}))
+            delta, _ = self._exchange(again, known, [], lost)
+        return delta
+
+    def _exchange(
+        self, change: Change | None, known: Known, close: list[str], open: list[Window]
+    ) -> tuple[Delta, list[Window]]:
+        """Ask the server. What it answers, and the windows that this process knows and its ledger does not."""
         feed = self.feed
         doubts, asked, lost = feed.doubts, monotonic(), feed.cells[LOST]
-        answer = self._answer(change, known)
-        delta = _delta(answer, lost, self._windows)
-        assert delta is not None
-        feed.learned(delta, asked, doubts)
+        answer = self._answer(change, known, close, open)
+        with self._lock:
+            windows, lengths = self._windows(answer), self._lengths
+            delta = _delta(answer, lost, [(name[1], left) for name, left in windows.items()])
+            now = monotonic()
+            if change is not None and change.close is not None:
+                close = [*close, change.close]
+            self._known.forget(close)
+            missing = self._known.lost_with(delta.generation, now)
+            gone = [Window(name[0], (name[1],), self._known.length(name)) for name in missing if name not in windows]
+            if self._known.generation not in (None, delta.generation):
+                self.debt.watch_all(now)
+            if change is not None and change.close is not None:
+                self.debt.closed(change.close, now)
+            if not gone:
+                self._known.note(delta.generation, windows, now, lengths)
+                self.debt.saw(id for id, _ in windows)
+                self._epoch = delta.epoch
+                feed.learned(delta, asked, doubts)
         for table, size in zip(_TABLES[1:4], answer[9:12], strict=True):
             if change is not None and size > FULL:
                 self._compact(table, delta.generation)
-        return delta
+        return delta, gone
 
-    def _windows(self, found: Sequence[tuple[str, str]]) -> list[tuple[str, float]]:
-        """The tags of windows and the seconds that they have left; those that have ended are taken out later."""
-        windows = [(member, json.loads(member), float(left)) for member, left in found]
-        open: list[tuple[str, float]] = []
-        ended: list[str] = []
-        for member, (id, tag, *length), by_server in windows:
-            left = self._seen.left((id, tag), float(length[0])) if length else by_server
-            if left > 0:
-                open.append((tag, left))
-            elif length:
-                ended.append(member)
+    def _windows(self, answer: Any) -> dict[Name, float]:
+        """The windows and the seconds that they have left; those that have ended are taken out later."""
+        try:
+            windows = [(member, json.loads(member), float(left)) for member, left in _pairs(answer[6])]
+            open: dict[Name, float] = {}
+            ended: list[str] = []
+            lengths: dict[Name, float] = {}
+            for member, (id, tag, *length), by_server in windows:
+                left = self._seen.left((id, tag), float(length[0])) if length else by_server
+                lengths[id, tag] = float(length[0]) if length else by_server
+                if left > 0:
+                    open[id, tag] = max(left, open.get((id, tag), left))
+                elif length:
+                    ended.append(member)
+        except (TypeError, ValueError, AttributeError, IndexError) as error:
+            raise failure(error, f"{type(error).__name__}: {short(error)}") from None
         self._seen.keep([(window[0], window[1]) for _, window, _ in windows])
         self._ended = ended
+        self._lengths = lengths
         return open
 
     def _compact(self, table: str, generation: str) -> None:
@@ -267,8 +337,17 @@ class RedisLedger:
         except Exception as error:  # noqa: BLE001 - the change itself is committed
             logger.debug("a full table was not compacted: %s", type(error).__name__)
 
-    def _answer(self, change: Change | None, known: Known, *, look: bool = False) -> Any:
+    def _answer(
+        self,
+        change: Change | None,
+        known: Known,
+        close: Sequence[str] = (),
+        open: Sequence[Window] = (),
+        *,
+        look: bool = False,
+    ) -> Any:
         told = change or Change()
+        opened = [*open, told.open] if told.open else open
         question = {
             "look": look,
             "change": change is not None,
@@ -276,10 +355,8 @@ class RedisLedger:
             "generation": known.generation or "",
             "epoch": known.epoch,
             "all": told.all,
-            "close": told.close or "",
-            "open_id": told.open.id if told.open else "",
-            "open_tags": list(told.open.tags) if told.open else [],
-            "open_seconds": told.open.seconds if told.open else 0,
+            "close": [*close, told.close] if told.close else [*close],
+            "open": [[window.id, window.seconds, list(window.tags)] for window in opened],
             "dirty": list(told.dirty),
             "soften": list(told.soften),
             "ended": self._ended,
@@ -297,8 +374,14 @@ class RedisLedger:
         return None if look and answer == [] else checked(answer)
 
     def close(self) -> None:
-        """End the subscription; the next use begins it again."""
+        """End the subscription; the next use begins it again. What is owed to the others is told them now, or never."""
         self.feed.stop()
+        if self.debt:
+            try:
+                self.make_up()
+            except StorageError as error:
+                logger.warning("redis: the other machines could not be told what was written (%s)", error.kind)
+            self._client.connection_pool.disconnect()
         self.feed.doubt()
 
 
@@ -357,10 +440,8 @@ def _steps(change: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
         yield {**nothing, "gone": change["gone"][at : at + STEP]}
 
 
-def _delta(answer: Any, lost: int, windows: Callable[[list[tuple[str, str]]], list[tuple[str, float]]]) -> Delta | None:
-    """What the script said; None: nothing is there. Raises StorageError for an answer of another shape."""
-    if not answer:
-        return None
+def _delta(answer: Any, lost: int, windows: list[tuple[str, float]]) -> Delta:
+    """What the script said. Raises StorageError for an answer of another shape."""
     try:
         generation, epoch, floor, soft = (part.decode() for part in answer[:4])
         return Delta(
@@ -371,12 +452,18 @@ def _delta(answer: Any, lost: int, windows: Callable[[list[tuple[str, str]]], li
             lost,
             [(tag, int(float(score))) for tag, score in _pairs(answer[4])],
             [(tag, int(float(score))) for tag, score in _pairs(answer[5])],
-            windows(_pairs(answer[6])),
+            windows,
             [(tag, int(float(score))) for tag, score in _pairs(answer[7])],
             int(answer[8]),
         )
     except (TypeError, ValueError, AttributeError, IndexError) as error:
         raise failure(error, f"{type(error).__name__}: {short(error)}") from None
+
+
+def _call(weak: WeakMethod[Callable[[], None]]) -> None:
+    method = weak()
+    if method is not None:
+        method()
 
 
 def _pairs(flat: list[bytes]) -> list[tuple[str, str]]:

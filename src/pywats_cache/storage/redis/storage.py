@@ -56,10 +56,12 @@ class LeasedCoherence(SharedCoherence):
     @property
     def epoch(self) -> int:
         """The epoch, of which the local tables know everything up to `max_lag` ago; -1 while they may not."""
-        cells = self._cells
-        epoch = cells[EPOCH]
-        if epoch == self._local and cells[LOST] == self._lost and monotonic() < self._redis.feed.until:
-            return epoch
+        # The lease before the cells: see `shared.lease`.
+        if monotonic() < self._redis.feed.until:
+            cells = self._cells
+            epoch = cells[EPOCH]
+            if epoch == self._local and cells[LOST] == self._lost:
+                return epoch
         return self.refresh()
 
     @epoch.setter
@@ -68,8 +70,10 @@ class LeasedCoherence(SharedCoherence):
 
     def is_current(self) -> bool:
         """Whether `epoch` needs no I/O now. There is no file to look at."""
+        if monotonic() >= self._redis.feed.until:
+            return False
         cells = self._cells
-        return cells[EPOCH] == self._local and cells[LOST] == self._lost and monotonic() < self._redis.feed.until
+        return cells[EPOCH] == self._local and cells[LOST] == self._lost
 
     def begin_write(self, tags: tuple[str, ...], lease: float) -> str | None:
         """Announce a write. Raises StorageError, and it is not sent, if nobody can be told and that was wanted."""

@@ -10,6 +10,7 @@ from ...errors import StorageError
 __all__ = [
     "EPOCH",
     "LOST",
+    "NOTHING",
     "OPEN",
     "Change",
     "Delta",
@@ -42,11 +43,15 @@ EPOCH, LOST = 0, 1
 
 
 class Window(NamedTuple):
-    """For `seconds` from now what carries one of `tags` is neither stored nor joined, unless `id` is closed before."""
+    """For `seconds` from now what carries one of `tags` is neither stored nor joined, unless `id` is closed before.
+
+    - `is_announcement`: of a write that is about to be sent, whose end will close it.
+    """
 
     id: str
     tags: Sequence[str]
     seconds: float
+    is_announcement: bool = False
 
 
 class Change(NamedTuple):
@@ -61,6 +66,9 @@ class Change(NamedTuple):
     all: bool = False
     close: str | None = None
     open: Window | None = None
+
+
+NOTHING = Change()
 
 
 class Delta(NamedTuple):
@@ -102,8 +110,8 @@ class Ledger(Protocol):
     def change(self, change: Change, known: Known) -> Delta:
         """Commit `change`. Returns it and what else is new."""
 
-    def lose(self) -> bool:
-        """A change could not be committed: nobody may trust what is stored until somebody can commit that.
+    def lose(self, change: Change) -> bool:
+        """`change` could not be committed: nobody may trust what is stored until somebody can commit that.
 
         Returns whether everyone has been told.
         """

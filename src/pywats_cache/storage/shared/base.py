@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 import uuid
 from collections.abc import Callable
@@ -123,7 +124,7 @@ class SharingStorage:
         """`load` for an event loop: I/O in a worker thread, waiting in none."""
         waiting = _Waiting(fetch, self._rows, time.monotonic())
         while True:
-            found, waits = await anyio.to_thread.run_sync(self._look, fetch, decode, now + waiting.elapsed())
+            found, waits = await self._alook(fetch, decode, now + waiting.elapsed())
             if not waits:
                 return found
             while waits:
@@ -135,6 +136,22 @@ class SharingStorage:
                     waits = self._is_claimed(fetch)
                 else:
                     waits = await anyio.to_thread.run_sync(self._is_claimed, fetch)
+
+    async def _alook(self, fetch: OuterFetch, decode: Decode, now: float) -> tuple[list[StoredResponse], bool]:
+        """`_look` in a worker thread. `task.cancel()` does not end that: what it claims afterwards, it gives back."""
+        is_given_up = threading.Event()
+
+        def look() -> tuple[list[StoredResponse], bool]:
+            found = self._look(fetch, decode, now)
+            if is_given_up.is_set():  # after the claim, as who gives up looks for one afterwards
+                self._give_back(fetch)
+            return found
+
+        try:
+            return await anyio.to_thread.run_sync(look)
+        except BaseException:
+            is_given_up.set()
+            raise
 
     glances: bool = False
     """Whether `glance` costs so little that it comes before everything else."""
@@ -357,6 +374,13 @@ class SharingStorage:
     async def alend(self, fetch: OuterFetch, seconds: float) -> None:
         """`lend` in a worker thread."""
         await anyio.to_thread.run_sync(self.lend, fetch, seconds)
+
+    def _give_back(self, fetch: OuterFetch) -> None:
+        """Let others fetch it at once, if this process has claimed it."""
+        try:
+            self._release(fetch)
+        except Exception as error:  # noqa: BLE001 - it ends by itself
+            self._failed("writing", error)
 
     def _release(self, fetch: OuterFetch) -> None:
         token, fetch.claim = fetch.claim, None

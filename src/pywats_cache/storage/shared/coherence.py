@@ -24,6 +24,7 @@ from ...coherence.tags import ANY_ORIGIN, at_any_origin, is_bundle
 from ...errors import StorageError
 from . import patience
 from .backend import EPOCH, LOST, Change, Known, Window
+from .windows import EVERYTHING
 
 if TYPE_CHECKING:
     from .backend import Delta, Ledger
@@ -261,21 +262,21 @@ class SharedCoherence(Coherence):
                     "writing",
                     StorageError("the store does not answer in time: other threads were still waiting for it"),
                 )
-                return self._change_later()
+                return self._change_later(change)
             try:
                 return self._change_now(change, failures)
             finally:
                 self._lock.release()
 
-    def _change_later(self) -> int:
+    def _change_later(self, change: Change) -> int:
         """Put off a change that did not have its turn in time. All that began before it is invalid then, for all."""
         self.bump_all_soon()
-        threading.Thread(target=self._lose_in_turn, name="pywats-cache-debt", daemon=True).start()
+        threading.Thread(target=self._lose_in_turn, args=(change,), name="pywats-cache-debt", daemon=True).start()
         return self._give_up()
 
-    def _lose_in_turn(self) -> None:
+    def _lose_in_turn(self, change: Change) -> None:
         with self._lock:
-            self._ledger.lose()
+            self._ledger.lose(change)
             self._learn()
 
     def _change_now(self, change: Change, failures: int) -> int:
@@ -293,7 +294,7 @@ class SharedCoherence(Coherence):
             self._pay()
             self._apply(self._ledger.change(change, Known(self._generation, self._pulled)))
         except StorageError as error:
-            self._all_told = self._ledger.lose()
+            self._all_told = self._ledger.lose(change)
             self._suspend("writing", error)
             if not in_vain:
                 self._failed_at = monotonic()
@@ -364,7 +365,7 @@ class SharedCoherence(Coherence):
         windows = self._windows
         if windows:
             clock = monotonic()
-            return any(windows.get(tag, clock) > clock for tag in tags)
+            return any(windows.get(tag, clock) > clock for tag in (*tags, EVERYTHING))
         return False
 
     def settling_tags(self, now: float) -> int:
@@ -380,7 +381,8 @@ class SharedCoherence(Coherence):
         It dirties, so that what was stored before is gone even if this process dies before the answer comes.
         """
         intent = uuid.uuid4().hex
-        return None if self._change(Change(dirty=tags, open=Window(intent, tags, lease))) == UNKNOWN else intent
+        window = Window(intent, tags, lease, is_announcement=True)
+        return None if self._change(Change(dirty=tags, open=window)) == UNKNOWN else intent
 
     def finish_write(self, intent: str | None, tags: tuple[str, ...], settle: float) -> int:
         """The write took effect, or may have: dirty its tags, and let them settle for `settle` seconds.

@@ -8,7 +8,8 @@ The mapped file comes *before* the commit: after it, a process that dies between
 that no other process ever asks for. This way they ask once too often, and `heal` puts the cell right.
 
 A change that cannot be committed is *lost*: the mapped file says so to everyone at once (`EpochFile.lose`), and until
-somebody can commit that everything older is invalid, nothing that is stored is trusted.
+somebody can commit that everything older is invalid, nothing that is stored is trusted. If a window was lost with it,
+whoever commits that opens one for everything, as long as that one: only the writer knows its tags, and it may be dead.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import StorageError
-from ..shared.backend import EPOCH, LOST, Change, Delta, Known
-from ..shared.windows import SeenWindows, boot, since_boot
+from ..shared.backend import EPOCH, LOST, NOTHING, Change, Delta, Known
+from ..shared.windows import EVERYTHING, KnownWindows, SeenWindows, boot, since_boot
 from .database import SqliteFile, reading
-from .epoch_file import EpochFile, lost_in
+from .epoch_file import EpochFile, lost_in, seconds_in
 from .full_tables import Sizes, compact_tags, compact_windows, fold, true_floor
 from .store_files import LEDGER, NotOursError, epoch_state, has_ours, part
 
@@ -39,6 +40,8 @@ PATIENCE = 0.2
 """Seconds to wait for another process's transaction. One takes a few ms; what lasts longer hangs."""
 PAGE_BYTES = 1024
 """Of a new file. A change writes a page of each of five trees, whose size is what its commit waits for."""
+HEAL_PAUSE = 0.25
+"""Seconds for which nobody here tries to put the mapped epoch right, after one try in vain."""
 MAX_TAGS = 4096
 """Bound of each table. Before, it is compacted to half of it: see `full_tables`. At twice as many, which nobody has
 compacted, the older half goes into the floor."""
@@ -63,6 +66,8 @@ _LATER = (
 only adds to them: when windows end on a clock that nobody sets, which tags a compaction has set, and the floors."""
 _New = dict[str, list[tuple[str, int]]]
 """New rows of `dirtied`, `softened` and `compacted`."""
+_Left = tuple[str, str, float]
+"""Of a window: its id, its tag, and the seconds that it has left."""
 
 
 class SqliteLedger:
@@ -88,9 +93,13 @@ class SqliteLedger:
         )
         self._mapped: EpochFile | None = None
         self._was_mapped: os.stat_result | None = None
-        self._owes = False
-        """A bump was lost, and not even that could be said yet."""
+        self._owes: float | None = None
+        """A bump was lost, with a window of so many seconds, and not even that could be said yet."""
+        self._committed: int | None = None
+        """The cell `LOST` as it was committed last, as far as this process has seen."""
+        self._heal_at = float("-inf")
         self._seen = SeenWindows()
+        self._known = KnownWindows()
         self._full: list[str] = []
         """The tables that the last change found full."""
         self._sizes = Sizes()
@@ -106,9 +115,9 @@ class SqliteLedger:
         if mapped is None or not mapped.is_in_place():
             with self._file.lock:
                 mapped = self._map()
-        if self._owes:
-            self._owes = False
-            mapped.lose()
+        if self._owes is not None:
+            seconds, self._owes = self._owes, None
+            mapped.lose(seconds, self._committed)
         return mapped
 
     def _map(self) -> EpochFile:
@@ -168,15 +177,17 @@ class SqliteLedger:
         self._relieve(delta.generation)
         return delta
 
-    def lose(self) -> bool:
-        """A change could not be committed: nobody may trust what is stored until somebody can commit that."""
+    def lose(self, change: Change = NOTHING) -> bool:
+        """`change` could not be committed: nobody may trust what is stored until somebody can commit that."""
+        # The end of an announced write is told too, and brings its own window.
+        seconds = 0.0 if change.open is None or change.open.is_announcement else change.open.seconds
         with self._file.lock:
             try:
-                self._epoch_file().lose()
+                self._epoch_file().lose(seconds, self._committed)
             except (StorageError, ValueError):
                 # Without the mapped file this process does not use the store at all, but others may.
-                self._owes = True
-            return not self._owes
+                self._owes = max(seconds, self._owes or 0.0)
+            return self._owes is None
 
     def _change(self, connection: sqlite3.Connection, change: Change, known: Known, cells: memoryview) -> Delta:
         if connection is not self._has_later:
@@ -192,15 +203,20 @@ class SqliteLedger:
             generation, epoch = row[0], row[1]
         knows_all = known == (generation, epoch)
         epoch = max(epoch, known.epoch) + 1
-        if row is None or row[2] != lost or change.all or self._is_other(known, generation, row[1]):
+        is_other = row is None or self._is_other(known, generation, row[1])
+        if is_other or row[2] != lost or change.all:
             connection.execute("UPDATE state SET floor = ?, lost = ?", (epoch, lost))
             connection.execute("DELETE FROM dirtied")
             connection.execute("DELETE FROM compacted")
         windows = self._close_windows(connection, change.close)
+        if (row is None or row[2] != lost) and seconds_in(lost):
+            windows += self._open_windows(connection, {EVERYTHING: seconds_in(lost)})
+        for (id, tag), left in self._known.lost_with("" if is_other else generation, since_boot()).items():
+            if id != change.close:
+                windows += self._open_windows(connection, {tag: left}, id)
         if change.open is not None:
             opened = dict.fromkeys(change.open.tags, change.open.seconds)
-            self._open_windows(connection, opened, change.open.id)
-            windows += opened.items()
+            windows += self._open_windows(connection, opened, change.open.id)
         new: _New = {"dirtied": [], "softened": [], "compacted": []}
         for table, tags in (("dirtied", change.dirty), ("softened", change.soften)):
             if tags:
@@ -232,19 +248,21 @@ class SqliteLedger:
 
     # ── settle windows ────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _close_windows(self, connection: sqlite3.Connection, id: str | None) -> list[tuple[str, float]]:
+    def _close_windows(self, connection: sqlite3.Connection, id: str | None) -> list[_Left]:
         """Take out the windows `id`, and all that have ended. No wall clock ends one.
 
-        Returns the tags of those that are left, and the seconds that they have left.
+        Returns those that are left.
         """
         windows = self._windows(connection)
         over = [(name, tag) for name, tag, left in windows if left <= 0 or name == id]
         if over:
             for table in ("windows", "steady"):
                 connection.executemany(f"DELETE FROM {table} WHERE id = ? AND tag = ?", over)  # noqa: S608 - two names
-        return [(tag, left) for name, tag, left in windows if left > 0 and name != id]
+        return [window for window in windows if window[2] > 0 and window[0] != id]
 
-    def _open_windows(self, connection: sqlite3.Connection, windows: dict[str, float], id: str | None = None) -> None:
+    def _open_windows(
+        self, connection: sqlite3.Connection, windows: dict[str, float], id: str | None = None
+    ) -> list[_Left]:
         """Open a window for each tag, of so many seconds."""
         id = id or uuid.uuid4().hex
         wall = time.time()  # for processes of the first version
@@ -258,9 +276,10 @@ class SqliteLedger:
         else:
             for tag, seconds in windows.items():
                 self._seen.left((id, tag), seconds)
+        return [(id, tag, seconds) for tag, seconds in windows.items()]
 
-    def _windows(self, connection: sqlite3.Connection) -> list[tuple[str, str, float]]:
-        """All windows by id and tag, and the seconds that they have left."""
+    def _windows(self, connection: sqlite3.Connection) -> list[_Left]:
+        """All windows."""
         found = {row[:2]: row[2] for row in connection.execute("SELECT id, tag, length FROM windows")}
         steady = _rows(connection, "SELECT id, tag, boot, ends, length FROM steady")
         if not (found or steady):
@@ -296,7 +315,7 @@ class SqliteLedger:
         connection: sqlite3.Connection,
         known: Known,
         new: _New | None = None,
-        windows: list[tuple[str, float]] | None = None,
+        windows: list[_Left] | None = None,
     ) -> Delta | None:
         """What is new since `known`. Of that, `new` and the open `windows` may have been read already."""
         row = connection.execute("SELECT generation, epoch, floor, soft_floor, lost FROM state").fetchone()
@@ -307,7 +326,9 @@ class SqliteLedger:
         if new is None:
             new = _new(connection, known.epoch if known.generation == generation else 0)
         if windows is None:
-            windows = [(tag, left) for _, tag, left in self._windows(connection) if left > 0]
+            windows = [window for window in self._windows(connection) if window[2] > 0]
+        self._known.note(generation, {(id, tag): left for id, tag, left in windows}, since_boot())
+        self._committed = lost
         return Delta(
             generation,
             epoch,
@@ -316,13 +337,18 @@ class SqliteLedger:
             lost,
             new["dirtied"],
             new["softened"],
-            windows,
+            [(tag, left) for _, tag, left in windows],
             new["compacted"],
             counted.get("floors", 0),
         )
 
     def _heal(self, cells: memoryview) -> None:
-        """Put the mapped epoch right if a process died before its commit. With the lock nobody is about to commit."""
+        """Put the mapped epoch right if a process died before its commit. With the lock nobody is about to commit.
+
+        One that is only stopped holds the lock, so nobody tries it again for a while: hits would wait for it, each one.
+        """
+        if time.monotonic() < self._heal_at:
+            return
 
         def compare(connection: sqlite3.Connection) -> None:
             row = connection.execute("SELECT epoch FROM state").fetchone()
@@ -332,7 +358,7 @@ class SqliteLedger:
         try:
             self._file.write(compare)
         except StorageError:  # somebody is writing, so there was nothing to put right
-            pass
+            self._heal_at = time.monotonic() + HEAL_PAUSE
 
     def _aside(self, reason: str) -> None:
         self.lose()  # processes that still have the old file open must look
@@ -346,6 +372,11 @@ class SqliteLedger:
     def close(self) -> None:
         """Close the database and the mapping, once nobody is within a change; the next use opens them again."""
         with self._file.lock:
+            if self._owes is not None:  # now or never
+                try:
+                    self._epoch_file()
+                except StorageError as error:
+                    logger.warning("other processes could not be told what was written (%s)", error.kind)
             self._file.close()
             mapped, self._mapped = self._mapped, None
             if mapped is not None:
