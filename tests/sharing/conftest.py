@@ -28,12 +28,18 @@ def sqlite_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/shared.db"
 
 
-@pytest.fixture(scope="module", params=servers_found())
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "program" in metafunc.fixturenames:
+        metafunc.parametrize("program", servers_found(), indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module")
 def program(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The server that `start_valkey` starts: each that is here, one after the other."""
+    """The server that `start_valkey` starts: each that is here, one after the other; Valkey where it is found late."""
+    name = getattr(request, "param", "valkey")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sharing_world, "PROGRAM", servers_found()[request.param])
-        yield request.param
+        patch.setattr(sharing_world, "PROGRAM", servers_found()[name])
+        yield name
 
 
 @pytest.fixture(scope="module")
