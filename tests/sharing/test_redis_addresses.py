@@ -134,7 +134,6 @@ def test_a_certificate_that_cannot_be_used_is_named_at_once(
 # ── sockets and users ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("program", servers_found())
 def test_a_socket_on_this_machine(machine: Machine, program: str) -> None:
     with tempfile.TemporaryDirectory(prefix="s") as directory:  # pytest's own are too long for a socket
         path = Path(directory) / "redis.sock"
@@ -155,7 +154,6 @@ def test_a_socket_that_is_not_there_costs_no_request(machine: Machine, tmp_path:
     assert errors > 0
 
 
-@pytest.mark.parametrize("program", servers_found())
 def test_a_user_and_a_password(machine: Machine, program: str, caplog: pytest.LogCaptureFixture) -> None:
     server = start_valkey(servers_found()[program])
     try:
