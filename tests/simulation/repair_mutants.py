@@ -109,7 +109,7 @@ MUTANTS: dict[Callable[[Put], None], int] = {
     nothing_is_told_without_a_request: 0,
     windows_go_with_their_ledger: 27_200,
     an_announcement_that_failed_is_forgotten: 0,
-    a_settle_window_that_failed_is_forgotten: 0,
+    a_settle_window_that_failed_is_forgotten: 20_000,
     a_failure_is_forgotten: 0,
     what_was_closed_is_not_watched: 0,
     closed_windows_come_back_with_another_ledger: 0,

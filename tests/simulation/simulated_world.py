@@ -15,6 +15,7 @@ from typing import Any
 
 from server_model import Refused, Server, Tables
 
+from pywats_cache.storage.redis import calls as redis_calls
 from pywats_cache.storage.redis import feed as redis_feed
 from pywats_cache.storage.redis import ledger as redis_ledger
 from pywats_cache.storage.redis import storage as redis_storage
@@ -22,6 +23,7 @@ from pywats_cache.storage.redis.feed import Feed
 from pywats_cache.storage.redis.ledger import RedisLedger
 from pywats_cache.storage.redis.storage import LeasedCoherence
 from pywats_cache.storage.shared import coherence as shared_coherence
+from pywats_cache.storage.shared import patience
 from pywats_cache.storage.shared import windows as shared_windows
 from pywats_cache.storage.shared.coherence import UNKNOWN
 
@@ -150,7 +152,8 @@ class Process:
                 self.feed._beat()
             elif self.queue:
                 channel, text = self.queue.pop(0)
-                self.feed._take_message("message", channel.encode(), text.encode())
+                if channel in (self.feed._channel, self.feed._echoes):  # not the echoes of others
+                    self.feed._take_message("message", channel.encode(), text.encode())
         except Exception as error:
             self.feed._failed(error)
             self.end_subscription()
@@ -167,7 +170,7 @@ class Process:
         for server in self.world.servers:
             server.subscribers = [queue for queue in server.subscribers if queue is not self.queue]
         self.queue = None
-        self.subscribe_at = self.world.now + redis_feed.PAUSE
+        self.subscribe_at = self.world.now + redis_calls.FIRST_PAUSE
 
     def may_listen(self) -> bool:
         if not self.is_alive:
@@ -585,7 +588,7 @@ def _clock() -> float:
 @contextmanager
 def simulated_clock() -> Iterator[None]:
     """The clock of all modules is that of the world that was made last."""
-    modules = (redis_feed, redis_ledger, redis_storage, shared_coherence, shared_windows)
+    modules = (redis_calls, redis_feed, redis_ledger, redis_storage, patience, shared_coherence, shared_windows)
     real = [module.monotonic for module in modules]
     for module in modules:
         module.monotonic = _clock

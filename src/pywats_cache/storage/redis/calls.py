@@ -14,7 +14,7 @@ from ...errors import StorageError
 from ...support.showing import printable
 from ..shared.patience import waiting
 
-__all__ = ["Pauses", "failure", "run"]
+__all__ = ["Pauses", "begin_anew", "failure", "run", "short"]
 
 IN_VAIN = 0.05
 """Seconds from which on a wait without an answer counts against the server, and not against who had no time left."""
@@ -52,6 +52,14 @@ def run(client: Any, command: Callable[..., Any], *arguments: Any, **named: Any)
                 if refuse is not None:
                     refuse(error)
             raise failure(error, f"{type(error).__name__}: {short(error)}") from None
+
+
+def begin_anew(client: Any) -> None:
+    """Ask by new connections from now on, also where somebody has just waited in vain."""
+    client.connection_pool.disconnect(inuse_connections=False)
+    try_again = getattr(client.connection_pool, "try_again", None)
+    if try_again is not None:
+        try_again()
 
 
 def failure(error: Exception, text: str) -> StorageError:

@@ -163,6 +163,12 @@ class ReadyPool(redis.ConnectionPool):
         for connection in ready:
             connection.disconnect()
 
+    def try_again(self) -> None:
+        """Let those who wait now have a connection, if one can be made in time."""
+        with self._turn:
+            self._refusal, self._try_at = None, float("-inf")
+            self._turn.notify_all()
+
     def disconnect(self, inuse_connections: bool = True) -> None:
         """As in the base class. What is asked next makes new ones."""
         super().disconnect(inuse_connections)

@@ -36,7 +36,7 @@ from ..shared.debt import Debt
 from ..shared.lease import UNSURE
 from ..shared.windows import KnownWindows, Name, SeenWindows
 from .answers import checked
-from .calls import failure, run, short
+from .calls import begin_anew, failure, run, short
 from .feed import Feed
 
 __all__ = ["RedisLedger"]
@@ -377,6 +377,7 @@ class RedisLedger:
         """End the subscription; the next use begins it again. What is owed to the others is told them now, or never."""
         self.feed.stop()
         if self.debt:
+            begin_anew(self._client)  # the connections that are there may lead to a server that is gone
             try:
                 self.make_up()
             except StorageError as error:

@@ -1,7 +1,7 @@
 """What a user of the server must be allowed to do, and whether this one is.
 
 A right that is needed only now and then, as when a table is full, would be missed long after the start. So each process
-tries all of them once, on a key of its own that it never makes.
+tries all of them once, on a key of its own that is gone at once.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ logger: logging.Logger = logging.getLogger("pywats_cache.storage.redis")
 
 _TRIED: dict[str, tuple[str, ...]] = {
     "del": (), "get": (), "hdel": ("f",), "hget": ("f",), "hgetall": (), "hincrby": ("f", "no number"), "hlen": (),
-    "hmget": ("f",), "hset": ("f", "v", "f"), "pexpire": ("1",), "pttl": (), "set": ("v", "no option"), "unlink": (),
-    "zadd": ("no number", "m"), "zcard": (), "zrange": ("0", "0"), "zrangebyscore": ("0", "0"), "zrem": ("m",),
-    "zremrangebyrank": ("0", "0"), "zremrangebyscore": ("0", "0"), "zscore": ("m",),
+    "hmget": ("f",), "hset": ("f", "v", "f"), "hsetnx": ("f", "v"), "pexpire": ("1",), "pttl": (),
+    "set": ("v", "no option"), "unlink": (), "zadd": ("no number", "m"), "zcard": (), "zrange": ("0", "0"),
+    "zrangebyscore": ("0", "0"), "zrem": ("m",), "zremrangebyrank": ("0", "0"), "zremrangebyscore": ("0", "0"),
+    "zscore": ("m",),
 }  # fmt: skip
 """Commands of a key, with arguments that change nothing, or with which the server refuses what would change something:
-after it has looked at the rights."""
+after it has looked at the rights. What `hsetnx` makes is removed in the same step."""
 COMMANDS = tuple(sorted({*_TRIED, "eval", "evalsha", "info", "ping", "publish", "scan", "subscribe", "time"}))
 """All that is sent, by itself or within a script. Another database than 0 needs `select` too."""
 _TRY = """
@@ -36,6 +37,8 @@ for i = 1, #ARGV - 2 do
     local words = cjson.decode(ARGV[i])
     try(words[1], KEYS[1], unpack(words, 2))
 end
+redis.pcall('del', KEYS[1])
+redis.pcall('pexpire', KEYS[1], 1)
 try('info', 'replication')
 try('time')
 try('ping')
