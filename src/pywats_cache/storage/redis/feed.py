@@ -112,7 +112,7 @@ class Feed(Lease):
         self.on_change(error)
 
     def _listen(self, subscription: Any, stop: threading.Event) -> None:
-        self.due = float("-inf")
+        self.due: float = float("-inf")
         while not stop.is_set():
             if monotonic() >= self.due:
                 self._beat()

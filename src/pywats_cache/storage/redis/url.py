@@ -52,10 +52,10 @@ class Address:
     __slots__ = ("arguments", "nodes", "path", "scheme")
 
     def __init__(self, scheme: Scheme, nodes: Sequence[tuple[str, int]], path: str, arguments: dict[str, Any]) -> None:
-        self.scheme = scheme
-        self.nodes = tuple(nodes)
-        self.path = path
-        self.arguments = arguments
+        self.scheme: Scheme = scheme
+        self.nodes: tuple[tuple[str, int], ...] = tuple(nodes)
+        self.path: str = path
+        self.arguments: dict[str, Any] = arguments
 
     def __repr__(self) -> str:
         return f"<Address of a {self.scheme.kind}>"
