@@ -334,6 +334,16 @@ def test_a_forked_child_begins_with_no_connection(pool: ReadyPool, server: Serve
     assert len(server.attempts) == 2
 
 
+def test_a_connection_that_was_lent_is_not_used_again_after_a_disconnect(pool: ReadyPool, server: Server) -> None:
+    with waiting(LONG):
+        lent = pool.get_connection()
+        pool.disconnect(inuse_connections=False)
+        assert lent.is_connected
+        pool.release(lent)
+        assert pool.get_connection() is not lent
+    assert not lent.is_connected
+
+
 def test_what_was_made_ready_closes_as_before(server: Server) -> None:
     client = redis.Redis(connection_pool=redis.ConnectionPool(connection_class=Connection, server=server))
     make_ready(client)

@@ -99,7 +99,9 @@ class ReadyPool(redis.ConnectionPool):
     def reset(self) -> None:
         """Begin with no connection: at first, and in a forked child."""
         self._ready: list[Any] = []
-        self._lent: set[Any] = set()
+        self._lent: dict[Any, int] = {}
+        self._era = 0
+        """Grows with each `disconnect`: what was connected before it is not used again."""
         self._turn = threading.Condition()
         self._maker: threading.Thread | None = None
         self._waiting = 0
@@ -124,7 +126,7 @@ class ReadyPool(redis.ConnectionPool):
                 while self._ready:
                     connection = self._ready.pop()
                     if _is_idle(connection):
-                        self._lent.add(connection)
+                        self._lent[connection] = self._era
                         return connection
                     connection.disconnect()
                 self._waiting += 1
@@ -140,8 +142,8 @@ class ReadyPool(redis.ConnectionPool):
         """Take it back."""
         with self._turn:
             if connection in self._lent:
-                self._lent.discard(connection)
-                if connection.is_connected and self._refusal is None:
+                era = self._lent.pop(connection)
+                if connection.is_connected and self._refusal is None and era == self._era:
                     self._ready.append(connection)
                     self._pauses.end()
                     self._turn.notify()
@@ -173,6 +175,7 @@ class ReadyPool(redis.ConnectionPool):
         """As in the base class. What is asked next makes new ones."""
         super().disconnect(inuse_connections)
         with self._turn:
+            self._era += 1
             ready, self._ready = self._ready, []
             lent = list(self._lent) if inuse_connections else []
         for connection in (*ready, *lent):
@@ -208,6 +211,7 @@ class ReadyPool(redis.ConnectionPool):
                 if not self._is_wanted():
                     self._maker = None
                     return
+                era = self._era
             try:
                 connection = self._made()
             except Exception as error:  # noqa: BLE001 - whatever it is, those who wait are told
@@ -217,9 +221,13 @@ class ReadyPool(redis.ConnectionPool):
                     self._turn.notify_all()
                 continue
             with self._turn:
-                self._refusal = None
-                self._ready.append(connection)
-                self._turn.notify()
+                is_current = era == self._era
+                if is_current:
+                    self._refusal = None
+                    self._ready.append(connection)
+                    self._turn.notify()
+            if not is_current:
+                connection.disconnect()
 
     def _made(self) -> Any:
         connection = self.connection_class(**self.connection_kwargs)
