@@ -48,6 +48,18 @@ def a_server_that_refuses_writes_gives_a_lease(put: Put) -> None:
     put(Server, "writes_always", False)
 
 
+def a_demoted_server_is_believed(put: Put) -> None:
+    """Nor does it have to take a write."""
+
+    def beat(self: Server, channel: str, text: str) -> list[bytes]:
+        self._publish(channel, text)
+        state = self.tables.state
+        generation = state.get("generation", "") if state.get("replid") == self.replid else ""
+        return [self.replid.encode(), generation.encode(), str(state.get("epoch", 0)).encode()]
+
+    put(Server, "beat", beat)
+
+
 def a_lease_does_not_end(put: Put) -> None:
     put(Lease, "_max_lag", property(lambda self: 10 * LAG, lambda self, value: None))
 
@@ -105,6 +117,7 @@ def the_next_try_is_made_on_old_connections(put: Put) -> None:
 MUTANTS: dict[Callable[[Put], None], int] = {
     a_beat_brings_no_epoch: 2_800,
     a_server_that_refuses_writes_gives_a_lease: 0,
+    a_demoted_server_is_believed: 0,
     a_lease_does_not_end: 0,
     nothing_is_told_without_a_request: 0,
     windows_go_with_their_ledger: 27_200,
