@@ -135,6 +135,37 @@ def test_the_file_shrinks_again(make: Callable[..., SqliteRecords], tmp_path: Pa
     assert (tmp_path / "r.db").stat().st_size < full / 2
 
 
+def test_a_store_made_with_larger_bounds_shrinks_by_a_slice_at_one_time(
+    make: Callable[..., SqliteRecords],
+) -> None:
+    """Other processes wait for a transaction, so none takes out all that is too much."""
+    made_larger = make(max_entries=1000)
+    made_larger.put_all([row(str(n)) for n in range(5 * SLICE)], NOW)
+    records = make(max_entries=SLICE)
+    records.put_all([row("new"), row("other")], NOW)
+    assert records.totals() == (4 * SLICE, 4 * SLICE * (ROW_BYTES + 1))
+    slices = 0
+    while records.clear_slice():
+        slices += 1
+    assert slices == 3
+    assert records.totals()[0] == SLICE
+    assert names(records, "0", "new", "other") == ["new", "other"]
+
+
+def test_a_store_of_too_many_bytes_shrinks_by_a_slice_and_is_never_larger(make: Callable[..., SqliteRecords]) -> None:
+    size = ROW_BYTES + 1
+    make(max_entries=1000).put_all([row(str(n)) for n in range(3 * SLICE)], NOW)
+    records = make(max_entries=1000, max_bytes=SLICE * size)
+    records.put(row("small"), NOW)
+    assert records.totals() == (2 * SLICE, 2 * SLICE * size)
+    records.put(row("large", bytes(SLICE * size - ROW_BYTES)), NOW)
+    assert records.totals()[1] <= 2 * SLICE * size
+    while records.clear_slice():
+        pass
+    assert records.totals() == (1, SLICE * size)
+    assert names(records, "large") == ["large"]
+
+
 # ── clear ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

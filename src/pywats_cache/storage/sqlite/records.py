@@ -38,7 +38,7 @@ TURN_PATIENCE = 2.0
 FETCHED_SECONDS = 5.0
 """How long a record that is to be committed is waited for."""
 SLICE = 100
-"""Records taken out at one time after `clear`, in a few ms."""
+"""Records taken out at one time after `clear`, or of a store made with larger bounds, in a few ms."""
 _SCHEMA = """
 CREATE TABLE totals (id INTEGER PRIMARY KEY CHECK (id = 1), entries INTEGER, bytes INTEGER, clock INTEGER);
 INSERT INTO totals VALUES (1, 0, 0, 0);
@@ -57,6 +57,8 @@ CREATE TABLE IF NOT EXISTS cleared (id INTEGER PRIMARY KEY CHECK (id = 1), until
 
 class SqliteRecords:
     """The records of the store at `path`, at most `max_entries` and `max_bytes` of them at any commit.
+
+    A store that is larger, for it was made with larger bounds, shrinks slice by slice.
 
     Bytes count the data and a fixed sum for the row, so the file is about as large, and does not grow further. Every
     method raises StorageError if the disk fails. Safe from any thread and process.
@@ -167,14 +169,7 @@ class SqliteRecords:
             if len(sizes) <= self.max_entries and more <= self.max_bytes:
                 break
             more -= sizes.pop(name)
-        while entries and (entries + len(sizes) > self.max_entries or bytes_ + more > self.max_bytes):
-            oldest = execute("SELECT variant, size FROM records ORDER BY used LIMIT ?", (EVICTED,)).fetchall()
-            if not oldest:
-                break
-            for item in oldest:
-                if entries + len(sizes) <= self.max_entries and bytes_ + more <= self.max_bytes:
-                    break
-                entries, bytes_ = self._delete(connection, [item], entries, bytes_)
+        entries, bytes_ = self._make_room(connection, entries, bytes_, len(sizes), more)
         connection.executemany(
             "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             [
@@ -187,6 +182,26 @@ class SqliteRecords:
         execute("UPDATE totals SET entries = ?, bytes = ?, clock = ?", (entries, bytes_, clock))
         self._give_back(connection)
         return len(sizes)
+
+    def _make_room(
+        self, connection: sqlite3.Connection, entries: int, bytes_: int, coming: int, more: int
+    ) -> tuple[int, int]:
+        """Take out the least recently used for `coming` records of `more` bytes. Returns what is left.
+
+        What was over the bounds before goes by a slice at one time, for other processes wait for the transaction.
+        """
+        fewest, largest = entries - coming - SLICE, max(self.max_bytes, bytes_)
+        while entries:
+            oldest = connection.execute("SELECT variant, size FROM records ORDER BY used LIMIT ?", (EVICTED,)).fetchall()
+            for item in oldest:
+                if entries + coming <= self.max_entries and bytes_ + more <= self.max_bytes:
+                    return entries, bytes_
+                if entries <= fewest and bytes_ + more <= largest:
+                    return entries, bytes_
+                entries, bytes_ = self._delete(connection, [item], entries, bytes_)
+            if not oldest:
+                break
+        return entries, bytes_
 
     def _past_use(self, connection: sqlite3.Connection, now: float) -> list[tuple[str, int]]:
         """Some records that are of no use any more, by a clock that can be trusted, and their sizes."""
@@ -239,12 +254,14 @@ class SqliteRecords:
         self._file.write(work)
 
     def clear_slice(self) -> bool:
-        """Take out some more of what was cleared. Whether anything may be left."""
+        """Take out some more of what was cleared, or is over the bounds. Whether anything may be left."""
         return self._in_turn(self._clear_slice)
 
     def _clear_slice(self, connection: sqlite3.Connection) -> bool:
         connection.execute(_CLEARED)
         row = connection.execute("SELECT until FROM cleared").fetchone()
+        if row is None and self._shrink(connection):
+            return True
         if row is None:
             self._gives_back_all = self._give_back(connection, 0.0 if self._gives_back_all else 0.25)
             return self._gives_back_all
@@ -258,6 +275,16 @@ class SqliteRecords:
         if len(out) < SLICE:
             connection.execute("DELETE FROM cleared")
             self._gives_back_all = True
+        return True
+
+    def _shrink(self, connection: sqlite3.Connection) -> bool:
+        """Take out a slice of what is over the bounds. Whether anything was."""
+        before = connection.execute("SELECT entries, bytes FROM totals").fetchone()
+        after = self._make_room(connection, *before, 0, 0)
+        if after == tuple(before):
+            return False
+        connection.execute("UPDATE totals SET entries = ?, bytes = ?", after)
+        self._gives_back_all = True
         return True
 
     # ── who fetches: see `Rows` ───────────────────────────────────────────────────────────────────────────────────

@@ -122,7 +122,7 @@ class SharedStorage(SharingStorage):
             return True
         if not self._has_written:
             self._has_written = True
-            self._behind.begin_rest()  # of a `clear` whose process was killed
+            self._behind.begin_rest()  # of a `clear` whose process was killed, or of a store with larger bounds
         return self._behind.add(job, size)
 
     def _fetched(self, key: str, token: str | None) -> str | None:
