@@ -28,6 +28,8 @@ NAMES = (
     "staleness", "outages", "restarts", "eviction", "policies", "invalidation", "busy_day", "sharing",
     "store_processes", "memory", "import_time",
 )  # fmt: skip
+BY_NAME = ("fleet",)
+"""Modules that run only if they are named: they take minutes, and all processors."""
 PROCESSES = 3
 ALONE = {
     "stampede": "turns of seconds at a server, few of them",
@@ -42,6 +44,7 @@ ALONE = {
     "store_processes": "starts processes of its own",
     "memory": "the same",
     "import_time": "the same",
+    "fleet": "the same, fifty of them",
 }
 """Modules that one process measures, and why several would be no better, or too long."""
 Start = Callable[[str, bool, Path], list[Row] | None]

@@ -100,29 +100,29 @@ def run(options: Options) -> list[Row]:
         ]
 
 
-def _start(code: str, *arguments: object) -> subprocess.Popen[str]:
+def start(code: str, *arguments: object) -> subprocess.Popen[str]:
     words = [sys.executable, "-c", code, *map(str, arguments)]
     child = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    _said(child)
+    said(child)
     return child
 
 
-def _said(child: subprocess.Popen[str]) -> str:
+def said(child: subprocess.Popen[str]) -> str:
     assert child.stdout is not None
     return child.stdout.readline()
 
 
-def _tell(child: subprocess.Popen[str], line: str) -> None:
+def tell(child: subprocess.Popen[str], line: str) -> None:
     assert child.stdin is not None
     child.stdin.write(f"{line}\n")
     child.stdin.flush()
 
 
 def _stores(path: Path, seconds: int) -> Row:
-    children = [_start(_STORE, path, number, seconds) for number in range(PROCESSES)]
+    children = [start(_STORE, path, number, seconds) for number in range(PROCESSES)]
     for child in children:
-        _tell(child, "go")
-    found: list[list[Any]] = [json.loads(_said(child)) for child in children]
+        tell(child, "go")
+    found: list[list[Any]] = [json.loads(said(child)) for child in children]
     for child in children:
         child.communicate()
     stored, rate, errors = (sum(column) for column in zip(*found, strict=True))
@@ -140,10 +140,10 @@ def _stores(path: Path, seconds: int) -> Row:
 
 
 def _joins(path: Path, times: int) -> Row:
-    joiner = _start(_JOIN, path)
+    joiner = start(_JOIN, path)
 
     def origin(request: httpx.Request) -> httpx.Response:
-        _tell(joiner, str(request.url))
+        tell(joiner, str(request.url))
         time.sleep(LEADER_SECONDS)
         return httpx.Response(200, content=b"x" * KB)
 
@@ -153,7 +153,7 @@ def _joins(path: Path, times: int) -> Row:
     for number in range(times):
         leader.handle_request(httpx.Request("GET", f"{URL}/{number}")).read()
         end = time.clock_gettime(time.CLOCK_MONOTONIC)
-        status, at = _said(joiner).split()
+        status, at = said(joiner).split()
         check(status == "200", "the other process fetched for itself")
         took.append(float(at) - end)
     joiner.communicate()
@@ -173,18 +173,18 @@ def _clear(options: Options, path: Path, records: int) -> list[Row]:
     """What the caller of a clear of so many records waits, and another process until the last record is gone."""
     storage = _filled(path, records)
     os.sync()  # or each durable write of the next seconds waits for that
-    child = _start(_WORK, path, records * 2)
+    child = start(_WORK, path, records * 2)
     time.sleep(options.pick(1, 5))
-    _tell(child, "what was it?")
-    before, _ = json.loads(_said(child))
-    start = time.perf_counter()
+    tell(child, "what was it?")
+    before, _ = json.loads(said(child))
+    began = time.perf_counter()
     storage.clear()
-    took = time.perf_counter() - start
+    took = time.perf_counter() - began
     while storage._behind._queue.rest is not None:
         time.sleep(0.01)
-    rest = time.perf_counter() - start
-    _tell(child, "what was it?")
-    longest, errors = json.loads(_said(child))
+    rest = time.perf_counter() - began
+    tell(child, "what was it?")
+    longest, errors = json.loads(said(child))
     child.communicate()
     check(storage._records.totals()[0] < records / 2, "the records are still there")
     check(not errors, "the other process failed")

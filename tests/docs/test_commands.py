@@ -19,7 +19,7 @@ from cli_page import commands
 from pywats.core import async_client as sdk
 
 import pywats_cache
-from benchmarks.__main__ import NAMES as BENCHMARKS
+from benchmarks.__main__ import BY_NAME, NAMES
 from pywats_cache import wats
 from pywats_cache.metrics import watch
 from pywats_cache.policy.directives import Directives
@@ -81,7 +81,7 @@ def test_modules_that_are_run_exist(page: str) -> None:
     for module, rest in re.findall(r"python -m ([\w.]+)((?: \w+)*)", TEXT[page]):
         assert importlib.util.find_spec(module) is not None, module
         if module == "benchmarks":
-            assert set(rest.split()) <= {*BENCHMARKS, "quick", "quote", "compare"}, rest
+            assert set(rest.split()) <= {*NAMES, *BY_NAME, "quick", "quote", "compare"}, rest
 
 
 @EVERYWHERE
