@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from sharing_world import LONG, start_valkey
@@ -14,9 +15,12 @@ _SYNC = {"repl-diskless-sync-delay": "0"}
 
 
 class Door:
-    """A port of its own on loopback that leads to `target`, another port; `lead_to` changes it, as a failover does."""
+    """A port of its own on loopback that leads to `target`; `lead_to` changes that, as a failover does.
 
-    def __init__(self, target: int) -> None:
+    - `target`: another port, or the path of a socket.
+    """
+
+    def __init__(self, target: int | str) -> None:
         self._target = target
         self._open = threading.Event()
         self._open.set()
@@ -30,7 +34,7 @@ class Door:
             while True:
                 near, _ = self._listener.accept()
                 try:
-                    far = socket.create_connection(("127.0.0.1", self._target))
+                    far = _connected(self._target)
                 except OSError:
                     near.close()
                     continue
@@ -51,7 +55,7 @@ class Door:
         """Let nothing pass until `lead_to`."""
         self._open.clear()
 
-    def lead_to(self, target: int, *, drop: bool) -> None:
+    def lead_to(self, target: int | str, *, drop: bool) -> None:
         """New connections go to `target`; old ones are cut, or stay where they are."""
         self._target = target
         if drop:
@@ -72,6 +76,18 @@ class Door:
         self._listener.close()
         self.cut()
         self._open.set()
+
+
+def _connected(target: int | str) -> socket.socket:
+    if isinstance(target, int):
+        return socket.create_connection(("127.0.0.1", target))
+    made = socket.socket(socket.AF_UNIX)
+    try:
+        made.connect(target)
+    except OSError:
+        made.close()
+        raise
+    return made
 
 
 class Pair:
@@ -118,6 +134,16 @@ class Pair:
         elif how == "astray":
             self.tell(self.primary, "REPLICAOF", "127.0.0.1", 1)
         self.front.lead_to(self.ports[1], drop=how == "gone")
+
+    def exchange(self, another: Callable[..., ValkeyServer] | None = None) -> None:
+        """Let the old primary, or `another` server in its place, follow the one that took over, and wait for that."""
+        if another is not None:
+            self.primary = another(config=_SYNC)
+        self.primary, self.replica = self.replica, self.primary
+        self.ports = self.primary.port, self.replica.port
+        self.link.lead_to(self.ports[0], drop=True)
+        self.tell(self.replica, "REPLICAOF", "127.0.0.1", self.link.port)
+        self.replicated()
 
     def close(self) -> None:
         self.front.close()
