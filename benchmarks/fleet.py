@@ -391,7 +391,7 @@ def _listeners(options: Options, url: str, client: Any) -> list[Row]:
     try:
         write(-1)
         for number in LISTENERS:
-            with _listening(client.connection_pool.connection_kwargs["port"], "pywats-cache:bumps", number):
+            with _listening(client.connection_pool.connection_kwargs["port"], "pywats-cache:pushes", number):
                 before = server.figures()["cpu"]
                 for n in range(writes):
                     write(n)

@@ -422,6 +422,7 @@ def test_a_url_names_it(caplog: pytest.LogCaptureFixture) -> None:
     assert isinstance(storage, RedisSharedStorage)
     assert (storage._max_lag, storage._may_continue) == (0.5, False)
     assert storage._redis._channel == "p:bumps"
+    assert storage._redis._pushes == "p:pushes"
     assert "hunter2" not in repr(storage) + caplog.text
     for url in (
         "redis://",

@@ -154,7 +154,8 @@ class Server:
             "windows": len(t.windows),
         }
         self._written()
-        self._publish("bumps", f"{generation} {epoch}")
+        if not asked["open"]:  # nor are changes pushed beyond so many a second; here they are lost at random
+            self._publish("bumps", f"{generation} {epoch}")
 
 
 def _newer(table: dict[str, int], since: int) -> list[bytes]:

@@ -75,6 +75,7 @@ def test_the_model_answers_as_the_real_scripts_do(client: Any, steps: list[Any])
         else:
             candidate = f"g{generations}"
             asked = {"look": False, "candidate": candidate, "ended": [], "max_tags": 4096, "channel": "c", **step}
+            asked |= {"push": "p", "pushes": (50, 50)}
             seconds, micro = client.time()
             question = json.dumps(asked)
             found, expected = real(keys=keys, args=[question]), model.ask(question, seconds + micro / 1e6)

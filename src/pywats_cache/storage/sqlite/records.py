@@ -279,9 +279,9 @@ class SqliteRecords:
 
     def _shrink(self, connection: sqlite3.Connection) -> bool:
         """Take out a slice of what is over the bounds. Whether anything was."""
-        before = connection.execute("SELECT entries, bytes FROM totals").fetchone()
-        after = self._make_room(connection, *before, 0, 0)
-        if after == tuple(before):
+        entries, bytes_ = connection.execute("SELECT entries, bytes FROM totals").fetchone()
+        after = self._make_room(connection, entries, bytes_, 0, 0)
+        if after == (entries, bytes_):
             return False
         connection.execute("UPDATE totals SET entries = ?, bytes = ?", after)
         self._gives_back_all = True
