@@ -192,7 +192,9 @@ class SqliteRecords:
         """
         fewest, largest = entries - coming - SLICE, max(self.max_bytes, bytes_)
         while entries:
-            oldest = connection.execute("SELECT variant, size FROM records ORDER BY used LIMIT ?", (EVICTED,)).fetchall()
+            oldest = connection.execute(
+                "SELECT variant, size FROM records ORDER BY used LIMIT ?", (EVICTED,)
+            ).fetchall()
             for item in oldest:
                 if entries + coming <= self.max_entries and bytes_ + more <= self.max_bytes:
                     return entries, bytes_
