@@ -208,6 +208,8 @@ def test_simulate_says_what_to_set(trace: Path, tmp_path: Path) -> None:
     assert rates == {(1, None): 3, (1, 0.0): 0, (2, None): 3, (2, 0.0): 0, (1000, None): 3, (1000, 0.0): 0}
     best = [s["setting"] for s in found["settings"] if s["best"]]
     assert [(setting["max_entries"], setting["policy"]) for setting in best] == [(1, "lru")]
+    written = parsed(run("simulate", str(trace), "--entries", "5", "--ttl", "300,5m,2h", "--policy", "lru", "--json"))
+    assert [s["setting"]["ttl"] for s in written["settings"]] == [300.0, 300.0, 7200.0]
     one = parsed(run("simulate", str(trace), "--entries", "5", "--policy", "w-tinylfu", "--json"))
     assert [(s["setting"]["policy"], s["hits"]) for s in one["settings"]] == [("w-tinylfu", 3)]
     shown = run("simulate", str(trace)).stdout

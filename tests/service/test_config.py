@@ -60,6 +60,17 @@ def test_a_file_of_the_vendor_loads_with_the_defaults(tmp_path: Path) -> None:
     assert Vendors.load(tmp_path / "config.json").station_name == "S1"  # and ours with the vendor's
 
 
+def test_a_ttl_may_be_written_as_a_duration(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"service_address": "http://wats", "cache_ttl_seconds": "10m"}', "utf-8")
+    config = ClientConfig.load(tmp_path / "config.json")
+    assert config.cache_ttl_seconds == 600.0
+    assert config.cache_problems() == {}
+    config["cache_ttl_seconds"] = "2h"
+    assert config.cache_ttl_seconds == 7200.0
+    config.save()
+    assert json.loads((tmp_path / "config.json").read_text("utf-8"))["cache_ttl_seconds"] == 7200.0
+
+
 @pytest.mark.parametrize(("name", "value", "allowed"), BAD)
 def test_a_bad_value_is_named_with_what_is_allowed(name: str, value: Any, allowed: str) -> None:
     config = ClientConfig.from_dict({name: value})

@@ -20,6 +20,7 @@ from ..diagnostics.simulate import Outcome, Setting, read_trace
 from ..diagnostics.simulate import simulate as replay
 from ..errors import CachingError
 from ..storage.eviction import POLICIES
+from ..support.durations import seconds_of
 from ..support.showing import shown
 from .loading import load
 from .output import FOUND, USAGE, AsJson, as_document, count, fail, say, seconds, size, table
@@ -33,7 +34,9 @@ def simulate(
     trace: Annotated[Path, typer.Argument(help="A trace recorded with CacheTransport(record=…).")],
     entries: Annotated[str, typer.Option(help="Values of max_entries to try.")] = "100,300,1000,3000,10000",
     memory: Annotated[str, typer.Option(help="Values of max_bytes to try: 16M,64M.")] = "64M",
-    ttl: Annotated[str, typer.Option(help="TTLs to try, in seconds; `recorded`: as it was.")] = "recorded",
+    ttl: Annotated[
+        str, typer.Option(help="TTLs to try: seconds, or 90s, 5m, 2h, 1d; `recorded`: as it was.")
+    ] = "recorded",
     policy: Annotated[str, typer.Option(help="Eviction policies to try.")] = ",".join(POLICIES),
     as_json: AsJson = False,
 ) -> None:
@@ -42,10 +45,10 @@ def simulate(
     if unknown := [name for name in policies if name not in POLICIES]:
         fail(f"--policy must be names separated by commas, of {', '.join(POLICIES)}, not {shown(unknown[0])}", USAGE)
     settings = [
-        Setting(int(most), int(room), None if fresh == "recorded" else float(fresh), name)
+        Setting(int(most), int(room), fresh, name)
         for most in _numbers("--entries", entries, least=1)
         for room in _numbers("--memory", memory, least=1, kilo=1024)
-        for fresh in _numbers("--ttl", ttl, least=0, words=("recorded",))
+        for fresh in _durations("--ttl", ttl, word="recorded")
         for name in policies
     ]
     try:
@@ -95,20 +98,32 @@ def _best(found: list[Outcome]) -> Outcome:
     return min(near, key=lambda o: (o.setting.max_entries, o.setting.max_bytes, o.setting.ttl or 0.0))
 
 
-def _numbers(option: str, text: str, *, least: int, kilo: int = 1000, words: tuple[str, ...] = ()) -> list[Any]:
+def _numbers(option: str, text: str, *, least: int, kilo: int = 1000) -> list[Any]:
     numbers: list[Any] = []
     for part in text.split(","):
         item = part.strip()
-        if item in words:
-            numbers.append(item)
-            continue
         found = re.fullmatch(r"(\d+(?:\.\d+)?)([kmgKMG]?)(?:i?[bB])?", item)
         value = float(found[1]) * kilo ** _POWERS[found[2].lower()] if found else math.nan
         if not value >= least:
-            allowed = f"numbers >= {least} separated by commas, such as 100,1k" + "".join(f", or {w}" for w in words)
-            fail(f"{option} must be {allowed}, not {shown(item)}", USAGE)
+            fail(f"{option} must be numbers >= {least} separated by commas, such as 100,1k, not {shown(item)}", USAGE)
         numbers.append(value)
     return numbers
+
+
+def _durations(option: str, text: str, *, word: str) -> list[float | None]:
+    """The durations of a list in seconds; None for `word`."""
+    found: list[float | None] = []
+    for part in text.split(","):
+        item = part.strip()
+        try:
+            number = None if item == word else seconds_of(item)
+        except ValueError:
+            number = math.nan
+        if number is not None and not number >= 0:
+            allowed = f"seconds >= 0, or durations such as 90s, 5m, 2h, 1d, separated by commas, or {word}"
+            fail(f"{option} must be {allowed}, not {shown(item)}", USAGE)
+        found.append(number)
+    return found
 
 
 def serve(

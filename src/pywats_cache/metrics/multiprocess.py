@@ -16,6 +16,8 @@ from ..support.fork import renew_in_child
 if TYPE_CHECKING:
     from prometheus_client.registry import Collector
 
+    from ..support.durations import Duration
+
 __all__ = ["Publisher"]
 
 logger: logging.Logger = logging.getLogger("pywats_cache.metrics.multiprocess")
@@ -32,7 +34,7 @@ class Publisher:
     stay, gauges go with `prometheus_client.multiprocess.mark_process_dead`. A forked child goes on by itself.
     """
 
-    def __init__(self, collector: Collector, every: float = EVERY) -> None:
+    def __init__(self, collector: Collector, every: Duration = EVERY) -> None:
         self._collector = collector
         self._every = seconds("every", every, positive=True)
         self._lock = threading.Lock()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from ..errors import ConfigurationError, ConfigurationTypeError
 from ..protocol.methods import SAFE_METHODS
@@ -13,6 +13,9 @@ from ..support.checks import flag, seconds, words
 from ..support.showing import shown
 from .patterns import RouteTable
 from .rules import TOKEN, Bypass, Decision, Read, Rule, Write, check_part, check_statuses
+
+if TYPE_CHECKING:
+    from ..support.durations import Duration
 
 __all__ = ["SAFE_METHODS", "Bypass", "Controller", "Decision", "Partition", "Read", "Rule", "Write", "tagging"]
 
@@ -33,7 +36,7 @@ class Controller:
     ```
 
     The most specific pattern wins: a literal path, then a template (`{id}`), then `**`. A write dirties the tags of all
-    write rules that match it.
+    write rules that match it. Wherever seconds are taken, so are a `timedelta`, `"90s"`, `"5m"`, `"2h"` and `"1d"`.
 
     - `ttl`: seconds an answer stays fresh where no rule says otherwise; 0 stores nothing.
     - `unmatched`: what happens to a GET without a rule: `"cache"` stores it for `ttl`, `"bypass"` does not.
@@ -94,18 +97,18 @@ class Controller:
         self,
         rules: Iterable[Rule] = (),
         *,
-        ttl: float = 300.0,
+        ttl: Duration = 300.0,
         unmatched: Literal["cache", "bypass"] = "cache",
         partition: Partition = (),
         drop_on: Iterable[int] = (),
         store_empty: bool = True,
         ignore_case: bool = False,
-        join_timeout: float = 30.0,
-        stale_while_revalidate: float = 0.0,
-        stale_if_error: float | None = None,
+        join_timeout: Duration = 30.0,
+        stale_while_revalidate: Duration = 0.0,
+        stale_if_error: Duration | None = None,
         offline: Literal["auto", "only"] | None = None,
-        offline_for: float = 86400.0,
-        down_for: float = 5.0,
+        offline_for: Duration = 86400.0,
+        down_for: Duration = 5.0,
         refresh_ahead: float | None = None,
         jitter: float = 0.0,
         cache_status: str | None = None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from ..errors import ConfigurationError, ConfigurationTypeError
 from ..protocol.fields import TOKEN
@@ -11,6 +11,9 @@ from ..protocol.representations import DEFAULT_VARY
 from ..support.checks import flag, optional_seconds, seconds, whole, words
 from ..support.showing import shown
 from .patterns import parse_pattern
+
+if TYPE_CHECKING:
+    from ..support.durations import Duration
 
 __all__ = ["TOKEN", "Bypass", "Decision", "Read", "Rule", "Write", "check_part", "check_statuses"]
 
@@ -108,18 +111,18 @@ class Read(_Rule):
     def __init__(
         self,
         pattern: str,
-        ttl: float | None = None,
+        ttl: Duration | None = None,
         tags: tuple[str, ...] = (),
         methods: tuple[str, ...] = ("GET",),
         *,
         statuses: tuple[int, ...] = (200,),
         bypass_query: tuple[str, ...] = (),
         ignore_no_store: bool = False,
-        stale_while_revalidate: float | None = None,
-        stale_if_error: float | None = None,
-        offline_for: float | None = None,
-        negative_ttl: float | None = None,
-        adaptive: tuple[float, float] | None = None,
+        stale_while_revalidate: Duration | None = None,
+        stale_if_error: Duration | None = None,
+        offline_for: Duration | None = None,
+        negative_ttl: Duration | None = None,
+        adaptive: tuple[Duration, Duration] | None = None,
         refresh_ahead: float | None = None,
         vary: tuple[str, ...] = DEFAULT_VARY,
     ) -> None:
@@ -168,7 +171,7 @@ class Write(_Rule):
         pattern: str,
         methods: tuple[str, ...] = UNSAFE_METHODS,
         dirties: tuple[str, ...] = (),
-        settle: float | None = None,
+        settle: Duration | None = None,
     ) -> None:
         super().__init__(pattern, methods)
         self.dirties: Final[tuple[str, ...]] = words("dirties", dirties)

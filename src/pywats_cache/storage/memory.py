@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from threading import RLock
 
+    from ..support.durations import Duration
+
 __all__ = ["MemoryStorage"]
 
 MAX_REPRESENTATIONS = 8
@@ -69,8 +71,8 @@ class MemoryStorage(HishelFace):
         *,
         policy: str | Callable[[], Policy] = "lru",
         clock: Clock | None = None,
-        default_ttl: float | None = None,
-        default_tti: float | None = None,
+        default_ttl: Duration | None = None,
+        default_tti: Duration | None = None,
         max_stream_size: int | None = None,
     ) -> None:
         self.max_entries: int = whole("max_entries", max_entries, least=1)

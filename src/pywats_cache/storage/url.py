@@ -11,6 +11,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
 from ..errors import ConfigurationError
 from ..support.checks import seconds
+from ..support.durations import seconds_of
 from ..support.showing import shown_url
 from .eviction import POLICIES
 from .memory import MemoryStorage
@@ -206,10 +207,12 @@ def _options(query: str, names: tuple[str, ...]) -> dict[str, Any]:
 
 def _seconds(name: str, value: str, *, positive: bool = False) -> float:
     try:
-        return seconds(name, float(value), positive=positive)
+        return seconds(name, seconds_of(value), positive=positive)
     except ValueError:
         sign = ">" if positive else ">="
-        raise ConfigurationError(f"parameter {name} must be a number of seconds {sign} 0") from None
+        raise ConfigurationError(
+            f"parameter {name} must be a number of seconds {sign} 0, or a text such as '5m'"
+        ) from None
 
 
 def is_shared(storage: object) -> TypeIs[SharingStorage]:

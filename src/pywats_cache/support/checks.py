@@ -6,20 +6,23 @@ import math
 from collections.abc import Iterable
 
 from ..errors import ConfigurationError, ConfigurationTypeError
+from .durations import FORMS, seconds_in
 from .showing import shown
 
 
 def seconds(name: str, value: object, *, positive: bool = False, infinite: bool = False) -> float:
-    """Check that `value` is a duration in seconds and return it as a float.
+    """Check that `value` is a duration, a number of seconds or another `Duration`, and return its seconds.
 
-    Raises ConfigurationTypeError for anything but a number (a bool is not one) and ConfigurationError for NaN,
+    Raises ConfigurationTypeError for anything else (a bool is no number) and ConfigurationError for NaN,
     a negative number, zero where `positive`, or infinity unless `infinite`.
     """
+    given = seconds_in(value)
     allowed = "a number of seconds " + ("> 0" if positive else ">= 0") + (" (inf: no limit)" if infinite else "")
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    allowed += f", {FORMS}"
+    if isinstance(given, bool) or not isinstance(given, (int, float)):
         raise ConfigurationTypeError(f"{name} must be {allowed}, not {shown(value)}")
     try:
-        number = float(value)
+        number = float(given)
     except OverflowError:
         raise ConfigurationError(f"{name} must be {allowed}, not a number that large") from None
     if math.isnan(number) or number < 0 or (positive and number == 0) or (math.isinf(number) and not infinite):

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 from ..errors import ConfigurationTypeError
+from ..support.durations import FORMS, seconds_in
 from ..support.showing import shown
+
+if TYPE_CHECKING:
+    from ..support.durations import Duration
 
 __all__ = ["FakeClock"]
 
@@ -16,7 +21,7 @@ class FakeClock:
     ```python
     clock = FakeClock()
     client = CacheClient(clock=clock)
-    clock.advance(301)          # seconds; a negative number sets it back
+    clock.advance(301)          # seconds, or "5m"; a negative number sets it back
     ```
 
     - `start`: seconds it shows first; `wall`: the time of day then, as `time.time()`, which RFC mode compares with
@@ -39,9 +44,12 @@ class FakeClock:
         """The time of day, in seconds since 1970; it passes with the clock."""
         return self._now + self._offset
 
-    def advance(self, seconds: float) -> None:
-        """Let `seconds` pass."""
-        self._now += seconds
+    def advance(self, seconds: Duration) -> None:
+        """Let `seconds`, or another duration such as `"5m"`, pass."""
+        passed = seconds_in(seconds)
+        if isinstance(passed, bool) or not isinstance(passed, (int, float)):
+            raise ConfigurationTypeError(f"seconds must be a number of seconds, {FORMS}, not {shown(seconds)}")
+        self._now += passed
 
     def __repr__(self) -> str:
         return f"FakeClock({self._now!r})"

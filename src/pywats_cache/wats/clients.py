@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pywats.domains.report import AsyncReportService
     from typing_extensions import Self
 
+    from ..support.durations import Duration
     from .stubs.analytics import SyncAnalyticsService
     from .stubs.asset import SyncAssetService
     from .stubs.manual_inspection import SyncManualInspectionService
@@ -94,13 +95,13 @@ class pyWATS(VendorWATS):  # noqa: N801 - the vendor's name
         retry_config: RetryConfig | None = None,
         retry_enabled: bool = False,
         enable_cache: bool = True,
-        cache_ttl: float = DEFAULT_TTL,
+        cache_ttl: Duration = DEFAULT_TTL,
         cache_max_size: int = DEFAULT_MAX_SIZE,
         instance_id: str = "default",
         settings: APISettings | None = None,
         sync_config: SyncConfig | None = None,
         *,
-        cache_ttl_seconds: float | None = None,
+        cache_ttl_seconds: Duration | None = None,
         cache_transport: CacheTransport | None = None,
         cache_storage: Any = None,
         cache_controller: Controller | None = None,
@@ -246,12 +247,12 @@ class AsyncWATS(pywats.AsyncWATS):
         retry_config: RetryConfig | None = None,
         retry_enabled: bool = True,
         enable_cache: bool = True,
-        cache_ttl: float = DEFAULT_TTL,
+        cache_ttl: Duration = DEFAULT_TTL,
         cache_max_size: int = DEFAULT_MAX_SIZE,
         instance_id: str = "default",
         settings: APISettings | None = None,
         *,
-        cache_ttl_seconds: float | None = None,
+        cache_ttl_seconds: Duration | None = None,
         cache_transport: AsyncCacheTransport | None = None,
         cache_storage: Any = None,
         cache_controller: Controller | None = None,

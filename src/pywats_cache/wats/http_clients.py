@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from pywats.core.metrics import MetricsCollector
 
+    from ..support.durations import Duration
+
 
 __all__ = ["AsyncHttpClient", "HttpClient", "ThreadHttpClient"]
 
@@ -56,13 +58,13 @@ class AsyncHttpClient(Awaitable, sdk_async.AsyncHttpClient):
         enable_throttling: bool = True,
         retry_config: RetryConfig | None = None,
         enable_cache: bool = True,
-        cache_ttl: float = DEFAULT_TTL,
+        cache_ttl: Duration = DEFAULT_TTL,
         cache_max_size: int = DEFAULT_MAX_SIZE,
         metrics_collector: MetricsCollector | None = None,
         circuit_breaker_config: CircuitBreakerConfig | None = None,
         enable_circuit_breaker: bool = True,
         *,
-        cache_ttl_seconds: float | None = None,
+        cache_ttl_seconds: Duration | None = None,
         cache_transport: AsyncCacheTransport | None = None,
         cache_storage: Any = None,
         cache_controller: Controller | None = None,
@@ -212,11 +214,11 @@ class HttpClient(Mounting, sdk_sync.HttpClient):
         enable_throttling: bool = True,
         retry_config: RetryConfig | None = None,
         enable_cache: bool = True,
-        cache_ttl: float = DEFAULT_TTL,
+        cache_ttl: Duration = DEFAULT_TTL,
         cache_max_size: int = DEFAULT_MAX_SIZE,
         metrics_collector: MetricsCollector | None = None,
         *,
-        cache_ttl_seconds: float | None = None,
+        cache_ttl_seconds: Duration | None = None,
         cache_transport: CacheTransport | None = None,
         cache_storage: Any = None,
         cache_controller: Controller | None = None,

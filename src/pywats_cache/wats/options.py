@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hishel
 
@@ -15,6 +15,9 @@ from ..storage.tiered import TieredStorage
 from ..storage.url import STORAGE_VARIABLE, is_shared, parse_storage_url
 from ..support.checks import flag, seconds, whole
 from ..support.showing import shown
+
+if TYPE_CHECKING:
+    from ..support.durations import Duration
 
 __all__ = ["DEFAULT_MAX_SIZE", "DEFAULT_TTL", "CacheOptions", "check_options", "default_storage_url"]
 
@@ -49,9 +52,9 @@ def check_options(
     transport_class: type[Any],
     *,
     enable_cache: bool,
-    cache_ttl: float,
+    cache_ttl: Duration,
     cache_max_size: int,
-    cache_ttl_seconds: float | None,
+    cache_ttl_seconds: Duration | None,
     cache_transport: Any,
     cache_storage: Any,
     cache_controller: Controller | None,

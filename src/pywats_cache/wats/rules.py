@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
@@ -13,10 +13,13 @@ from ..support.checks import seconds, text
 from ..support.showing import shown, shown_url
 from .routes import ROUTES, Route
 
+if TYPE_CHECKING:
+    from ..support.durations import Duration
+
 __all__ = ["prefix_of", "server_of", "wats_controller", "wats_rules"]
 
 
-def wats_rules(cache_ttl: float = 300.0, prefix: str = "") -> tuple[Rule, ...]:
+def wats_rules(cache_ttl: Duration = 300.0, prefix: str = "") -> tuple[Rule, ...]:
     """The rules for a WATS server, no answer kept longer than `cache_ttl` seconds (0: none is kept).
 
     `prefix` is the path that the server lies under, such as `/wats` behind a proxy.
@@ -31,7 +34,7 @@ def wats_rules(cache_ttl: float = 300.0, prefix: str = "") -> tuple[Rule, ...]:
 
 
 def wats_controller(
-    cache_ttl: float = 300.0, *, rules: Iterable[Rule] = (), prefix: str = "", **settings: Any
+    cache_ttl: Duration = 300.0, *, rules: Iterable[Rule] = (), prefix: str = "", **settings: Any
 ) -> Controller:
     """The policy for a WATS server; `cache_ttl` (seconds) is the upper limit for the TTL of each route.
 

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from ...errors import ConfigurationError
+from ...support.durations import seconds_of
 
 __all__ = ["OURS", "TAKEN", "Parameter", "parameters_of"]
 
@@ -59,7 +60,7 @@ def _word(text: str) -> str:
 
 
 def _seconds(text: str) -> float:
-    number = float(text)
+    number = seconds_of(text)
     if not 0 < number < 1e6:
         raise ValueError
     return number

@@ -26,6 +26,7 @@ from .upkeep import Upkeep
 from .url import FORMS, address_of
 
 if TYPE_CHECKING:
+    from ...support.durations import Duration
     from ..entry import StoredResponse
     from ..outer import OuterFetch
     from ..shared.backend import Useless
@@ -113,10 +114,10 @@ class RedisSharedStorage(SharingStorage):
         *,
         memory: MemoryStorage | None = None,
         digest_key: str | bytes | None = None,
-        max_lag: float = 1.0,
+        max_lag: Duration = 1.0,
         on_unreachable: Literal["continue", "fail"] = "continue",
         prefix: str = "pywats-cache",
-        revalidate_for: float = REVALIDATE_FOR,
+        revalidate_for: Duration = REVALIDATE_FOR,
     ) -> None:
         text("prefix", prefix, "pywats-cache")
         if on_unreachable not in ("continue", "fail"):

@@ -28,6 +28,7 @@ from .record_clock import age_of, this_moment
 from .record_format import FORMAT, LaterRecordError, pack, unpack
 
 if TYPE_CHECKING:
+    from ...support.durations import Duration
     from ..entry import StoredResponse
     from ..outer import OuterFetch
     from ..uses import Uses
@@ -81,7 +82,7 @@ class SharingStorage:
         rows: Rows,
         secret: bytes | None,
         name: str,
-        revalidate_for: float = REVALIDATE_FOR,
+        revalidate_for: Duration = REVALIDATE_FOR,
     ) -> None:
         if memory is not None and not isinstance(memory, MemoryStorage):
             raise ConfigurationTypeError(f"memory must be a MemoryStorage, not {shown(memory)}")

@@ -23,6 +23,7 @@ from .store_files import check_store, part, resolved
 from .write_behind import WriteBehind
 
 if TYPE_CHECKING:
+    from ...support.durations import Duration
     from ..entry import StoredResponse
     from ..outer import OuterFetch
     from ..shared.backend import Job
@@ -77,7 +78,7 @@ class SharedStorage(SharingStorage):
         memory: MemoryStorage | None = None,
         max_entries: int = 100_000,
         max_bytes: int = 1 << 30,
-        revalidate_for: float = REVALIDATE_FOR,
+        revalidate_for: Duration = REVALIDATE_FOR,
         read_in_loop: bool = True,
     ) -> None:
         if not isinstance(path, (str, Path)):

@@ -37,7 +37,8 @@ class ClientConfig(_Vendor):  # type: ignore[misc]
     config["cache_ttl_seconds"] = 600
     config.save()
     ```
-    - `enable_cache`; `cache_ttl_seconds`: the ceiling over the TTL of each route; `cache_max_size`: entries at most.
+    - `enable_cache`; `cache_ttl_seconds`: the ceiling over the TTL of each route, in seconds or as `"5m"`;
+      `cache_max_size`: entries at most.
     - `cache_storage_url`: any URL that `cache_storage=` takes, such as `sqlite:////var/lib/pywats/cache.db` (the fourth
       slash begins an absolute path) or `redis://host:6379/0`; `cache_max_size` then bounds the memory in front of
       it. '' takes that of the environment variable PYWATS_CACHE_STORAGE, or keeps answers in memory.
@@ -106,7 +107,7 @@ class ClientConfig(_Vendor):  # type: ignore[misc]
                 raise type(error)(text) from None
         else:
             one.check(value)
-            setattr(self, key, value)
+            setattr(self, key, one.kept(value))
 
     def to_dict(self) -> dict[str, Any]:
         """As the vendor's, and the fields that it leaves out."""
@@ -131,6 +132,8 @@ class ClientConfig(_Vendor):  # type: ignore[misc]
             logger.warning("the configuration has a field %s, which is unknown%s", shown(name), _meant(name, known))
         config: ClientConfig = super().from_dict({name: value for name, value in data.items() if name in known})
         config._unknown = unknown
+        for one in FIELDS:
+            setattr(config, one.name, one.kept(getattr(config, one.name)))
         return config
 
     @classmethod

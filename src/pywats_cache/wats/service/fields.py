@@ -13,6 +13,7 @@ from ...errors import CachingError, ConfigurationError, ConfigurationTypeError
 from ...storage.url import FORMS, parse_storage_url
 from ...support.addresses import host_names, path_prefix
 from ...support.checks import flag, seconds, whole
+from ...support.durations import seconds_in, seconds_of
 from ...support.showing import shown, shown_url
 
 __all__ = ["CACHE_FIELDS", "FIELDS", "Field", "field_named", "problems", "same"]
@@ -44,6 +45,10 @@ class Field:
         value = self.parse(given.strip()) if isinstance(given, str) else given
         self.check(value)
         return value
+
+    def kept(self, value: object) -> Any:
+        """A value that was checked as the configuration keeps it: a duration in seconds."""
+        return seconds_in(value) if self.parse is _a_duration else value
 
     def shown(self, value: object) -> str:
         """What may be seen of a value: of a URL nothing that may be a password."""
@@ -86,11 +91,11 @@ def _a_flag(text: str) -> Any:
     return _FLAGS.get(text.lower(), text)
 
 
-def _a_number(text: str) -> Any:
+def _a_duration(text: str) -> Any:
     if _WHOLE.fullmatch(text):
         return int(text)
     try:
-        return float(text)
+        return seconds_of(text)
     except ValueError:
         return text
 
@@ -116,8 +121,8 @@ FIELDS: tuple[Field, ...] = (
         "cache_ttl_seconds",
         300.0,
         lambda value: seconds("cache_ttl_seconds", value, infinite=True),
-        _a_number,
-        "a number of seconds >= 0; inf (in the file: Infinity): no limit",
+        _a_duration,
+        "a number of seconds >= 0, or a text such as 90s, 5m, 2h or 1d; inf (in the file: Infinity): no limit",
         "How old a cached answer may be at most; each route has a limit of its own below that.",
     ),
     Field(
