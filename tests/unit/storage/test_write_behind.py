@@ -17,8 +17,8 @@ import httpx
 import pytest
 
 from pywats_cache import CacheTransport, SharedStorage
-from pywats_cache.storage.sqlite import write_behind
-from pywats_cache.storage.sqlite.write_behind import WriteBehind
+from pywats_cache.storage.shared import write_behind
+from pywats_cache.storage.shared.write_behind import WriteBehind
 
 LONG = 60.0
 

@@ -21,7 +21,8 @@ import windows_system
 
 from pywats_cache import AsyncCacheClient, AsyncCacheTransport, CacheClient, CacheTransport, Controller, SharedStorage
 from pywats_cache.storage.shared import coherence as shared_coherence
-from pywats_cache.storage.sqlite import database, install_key, write_behind
+from pywats_cache.storage.shared import write_behind
+from pywats_cache.storage.sqlite import database, install_key
 from pywats_cache.storage.sqlite import files as store_files
 from pywats_cache.storage.sqlite import records as sqlite_records
 from pywats_cache.support import files as support_files

@@ -7,20 +7,17 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import anyio
-import anyio.to_thread
-
 from ...errors import ConfigurationError, ConfigurationTypeError, StorageError
 from ...support.checks import flag, whole
 from ...support.showing import looks_like_url, shown, shown_path
 from ..memory import MemoryStorage
-from ..shared.base import REVALIDATE_FOR, SHORT_PAUSE, SharingStorage, size_of
+from ..shared.base import REVALIDATE_FOR, SHORT_PAUSE
+from ..shared.queued import QueuedStorage
 from ..shared.record_format import FORMAT
 from .install_key import install_key
 from .ledger import SqliteLedger
 from .records import SqliteRecords
 from .store_files import check_store, part, resolved
-from .write_behind import WriteBehind
 
 if TYPE_CHECKING:
     from ...support.durations import Duration
@@ -33,13 +30,11 @@ __all__ = ["SharedStorage"]
 
 logger: logging.Logger = logging.getLogger("pywats_cache.storage.sqlite")
 
-ROOM_PATIENCE = 0.1
-"""Seconds for which a caller waits while more is to be written than the disk takes."""
 PEEK_PATIENCE = 1.0
 """Seconds for which who only looks waits for what is being written."""
 
 
-class SharedStorage(SharingStorage):
+class SharedStorage(QueuedStorage):
     """Memory first, then the SQLite file at `path`, shared by sync and async transports and by processes.
 
     - `path`: the records; beside it `<path>-ledger` (epoch, dirtied tags, open writes), `<path>-epoch` (the epoch,
@@ -101,21 +96,9 @@ class SharedStorage(SharingStorage):
             problem = error
         name = shown_path(self.path.name, "sqlite")
         super().__init__(memory, self._files, self._records, secret, name, revalidate_for)
-        self._behind: WriteBehind[Job] = WriteBehind(self._do, self._clear_on)
         self._has_written = False
         if problem is not None:
             self._failed("reading the key", problem)
-
-    # ── writing behind: see `write_behind` ────────────────────────────────────────────────────────────────────────
-
-    def _keep(self, job: Job, size: int) -> None:
-        if self.strict:
-            self._do([job])
-        elif not self._put_behind(job, size) and not (
-            self._behind.wait_for_room(size, ROOM_PATIENCE) and self._put_behind(job, size)
-        ):
-            self._failed("writing", StorageError("more is to be written than the disk takes"))
-            self._do([job._replace(row=None, useless=())])
 
     def _put_behind(self, job: Job, size: int) -> bool:
         if job.row is None and not job.useless and self._records.claims_without_io:
@@ -124,7 +107,7 @@ class SharedStorage(SharingStorage):
         if not self._has_written:
             self._has_written = True
             self._behind.begin_rest()  # of a `clear` whose process was killed, or of a store with larger bounds
-        return self._behind.add(job, size)
+        return super()._put_behind(job, size)
 
     def _fetched(self, key: str, token: str | None) -> str | None:
         """As in the base class, and claimed, so that who looks meanwhile waits for what is as good as stored."""
@@ -138,15 +121,6 @@ class SharedStorage(SharingStorage):
         if job is not None and job.row is not None and fetch.stored is not None:
             self._records.in_loop.note(job.key, (fetch.stored,))
         return job
-
-    async def asave(self, fetch: OuterFetch, now: float) -> None:
-        """`save` for an event loop: in a worker thread, to its end even if cancelled, if there is no room now."""
-        job = None if self.strict else self._job(fetch, now)
-        if job is not None and not self._put_behind(job, size_of(fetch)):
-            with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(self._keep, job, size_of(fetch))
-        elif self.strict:
-            await super().asave(fetch, now)
 
     async def alend(self, fetch: OuterFetch, seconds: float) -> None:
         """`lend` for an event loop."""
@@ -193,24 +167,18 @@ class SharedStorage(SharingStorage):
             pass
         return waited
 
-    def flush(self) -> None:
-        """Wait until the file has what was stored before, at most for a few seconds."""
-        self._behind.flush()
-
     def clear(self) -> None:
         """Forget everything stored, in every process: it becomes invalid at once, and the records go little by little.
 
         Blocks for I/O.
         """
-        for job in self._behind.take_back():
-            self._do([job._replace(row=None, useless=())])
         super().clear()
         if not self.strict:
             self._behind.begin_rest()
-        while self.strict and self._clear_on():
+        while self.strict and self._rest():
             pass
 
-    def _clear_on(self) -> bool:
+    def _rest(self) -> bool:
         try:
             return self._records.clear_slice()
         except Exception as error:  # noqa: BLE001 - the next process goes on
@@ -219,6 +187,5 @@ class SharedStorage(SharingStorage):
 
     def close(self) -> None:
         """Write what is queued, and close the files. Safe at any time: the next request opens them again."""
-        self._behind.close()
-        self._has_written = False
         super().close()
+        self._has_written = False
