@@ -65,7 +65,7 @@ def test_an_empty_word_is_refused() -> None:
 
 
 def test_a_message_says_what_is_allowed() -> None:
-    with pytest.raises(ConfigurationError, match=r"> 0, not 0"):
+    with pytest.raises(ConfigurationError, match=r"> 0, a timedelta, or a text such as .*, not 0"):
         seconds("p", 0, positive=True)
     with pytest.raises(ConfigurationError, match=r">= 0 \(inf: no limit\)"):
         seconds("p", -1, infinite=True)

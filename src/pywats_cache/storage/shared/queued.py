@@ -12,6 +12,7 @@ from .base import REVALIDATE_FOR, SharingStorage, size_of
 from .write_behind import WriteBehind
 
 if TYPE_CHECKING:
+    from ...support.durations import Duration
     from ..memory import MemoryStorage
     from ..outer import OuterFetch
     from .backend import Job, Ledger, Rows
@@ -37,7 +38,7 @@ class QueuedStorage(SharingStorage):
         rows: Rows,
         secret: bytes | None,
         name: str,
-        revalidate_for: float = REVALIDATE_FOR,
+        revalidate_for: Duration = REVALIDATE_FOR,
     ) -> None:
         super().__init__(memory, ledger, rows, secret, name, revalidate_for)
         self._behind: WriteBehind[Job] = WriteBehind(self._do, self._rest)
