@@ -113,3 +113,15 @@ def mistakes(client: CacheClient, other: AsyncCacheClient) -> None:
     client.cache.stats.hits = 1  # type: ignore[misc]
     client.cache.stats.hit_ratio  # type: ignore[attr-defined]
     other.get("/a").status_code  # type: ignore[attr-defined]
+
+
+def blocks(client: CacheClient, asynchronous: AsyncCacheClient, response: httpx.Response) -> None:
+    with client.cache.options(
+        refresh=True, ttl=5, tags=("a",), stale_while_revalidate=3, stale_if_error=None
+    ) as nothing:
+        assert_type(nothing, None)
+    with asynchronous.cache.options(bypass=True, only_if_cached=False), asynchronous.cache.outcomes() as seen:
+        assert_type(seen, list[CacheOutcome])
+    assert_type(CacheOutcome.of(response), CacheOutcome | None)
+    client.cache.options(key="a")  # type: ignore[call-arg]
+    client.cache.options(refesh=True)  # type: ignore[call-arg]

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..support.switch import DISABLED_VARIABLE
 from ..telemetry.miss_patterns import MAX_VALUES
 
 if TYPE_CHECKING:
@@ -60,6 +61,9 @@ def findings(engine: Engine) -> list[Finding]:
         text = f"the outer storage failed {stats.storage_errors} times"
         found.append(Finding("storage-errors", f"{text}, at last: {trouble}" if trouble else text))
     found += [Finding(code, text) for code, text in engine.storage.notices.items()]
+    if engine.is_disabled:
+        text = f"the cache is off: {DISABLED_VARIABLE} was set when this client was made, so nothing is read or stored"
+        return [Finding("disabled", text), *found]
     requests = stats.requests
     if requests < ENOUGH:
         return found

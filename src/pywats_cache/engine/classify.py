@@ -41,6 +41,8 @@ class Prepared(NamedTuple):
     - `head`: answered from the stored GET; `refresh`: a new answer is wanted; `max_age`: seconds at most.
     - `own_ttl`: the caller set the TTL for this one request, so the rule's TTL does not bound what it stores.
     - `directed`: the caller gave directives, so its tags may differ from those of the stored answer.
+    - `while_revalidate`, `if_error`: the windows of staleness that the caller gave; they are in `decision` too.
+    - `lenient`: they count from the end of `max_age`, which is the TTL that the caller gave with them.
     - `wishes`: what its Cache-Control asks of a stored answer, in RFC mode; None: nothing.
     - `representation`: the digest of what it wants by its rule's `vary`, which is a part of the key; "": any form.
     - `partial`: it is conditional or of a range, in RFC mode; so it is a `part`, if it is read at all.
@@ -67,6 +69,9 @@ class Prepared(NamedTuple):
     wishes: Wishes | None = None
     partial: bool = False
     representation: str = ""
+    while_revalidate: float | None = None
+    if_error: float | None = None
+    lenient: bool = False
 
     @property
     def is_question(self) -> bool:
@@ -80,6 +85,8 @@ class Preparer:
     The memo's keys are what the answer depends on: method, URL and the decisive header fields, credentials among
     them; it lives in memory only, beside the client that holds the same credentials. It is read without a lock, and
     bounded by what the storage may hold (`bounds`).
+
+    - `off`: the cache is off, so nothing is a read.
     """
 
     __slots__ = (
@@ -88,6 +95,7 @@ class Preparer:
         "_controller",
         "_memo",
         "_names",
+        "_off",
         "_partition_by",
         "_partition_names",
         "_secret",
@@ -95,7 +103,10 @@ class Preparer:
         "_varying_names",
     )
 
-    def __init__(self, controller: Controller, secret: bytes, bounds: Bounds | None = None) -> None:
+    def __init__(
+        self, controller: Controller, secret: bytes, bounds: Bounds | None = None, *, off: bool = False
+    ) -> None:
+        self._off = off
         self._controller = controller
         self._secret = secret
         self._bounds: Bounds = Alone() if bounds is None else bounds
@@ -234,7 +245,10 @@ class Preparer:
         if decision.kind == "bypass":
             unmatched = decision.rule == "unmatched" and method not in ("GET", "HEAD")
             why: Reason = "method" if unmatched else "rule-bypass"
-            return Prepared("bypass", why, decision.rule, only_if_cached=asked.only_if_cached, **known)
+            only_if_cached = asked.only_if_cached and not self._off
+            return Prepared("bypass", why, decision.rule, only_if_cached=only_if_cached, **known)
+        if self._off:
+            return Prepared("bypass", "disabled", decision.rule, **known)
         reason = _why_not_route(decision, url.query)
         if asked.reason and reason != "query-bypass":  # a rule that bypasses is bent by no header and no directive
             reason = asked.reason
@@ -336,6 +350,8 @@ class Preparer:
         tags = tuple(explicit_tag(prepared.origin, tag) for tag in directives.tags)
         if prepared.kind == "write":
             return prepared._replace(tags=(*prepared.tags, *tags))
+        if self._off:
+            return prepared
         if directives.bypass:
             return self.bypassed(prepared, "caller-bypass")._replace(only_if_cached=False)
         if directives.only_if_cached:
@@ -354,6 +370,7 @@ class Preparer:
         if directives.ttl is not None:
             bounds = [bound for bound in (prepared.max_age, directives.ttl) if bound is not None]
             changed.update(ttl=directives.ttl, own_ttl=True, max_age=min(bounds))
+        changed.update(_windows(prepared, directives))
         if directives.key is not None:
             named = (prepared.origin, directives.key, prepared.partition, prepared.representation)
             changed["key"] = entry_key(self._secret, "custom", *named)
@@ -373,3 +390,21 @@ def _why_not_route(decision: Decision, query: str | None) -> Reason | None:
         if not names.isdisjoint(decision.bypass_query):
             return "query-bypass"
     return "zero-ttl" if decision.ttl == 0 else None
+
+
+def _windows(prepared: Prepared, directives: Directives) -> dict[str, Any]:
+    """What the windows of staleness that the caller gave change of `prepared`.
+
+    His own TTL allows nothing stale, so where he gives one, only the windows that he gives with it count, from its end.
+    """
+    window, on_error, decision = directives.stale_while_revalidate, directives.stale_if_error, prepared.decision
+    if decision is None or (window is None and on_error is None):
+        return {}
+    lenient = directives.ttl is not None and prepared.max_age is None
+    if lenient:
+        window, on_error, decision = window or 0.0, on_error or 0.0, decision._replace(offline_for=0.0)
+    if window is not None:
+        decision = decision._replace(stale_while_revalidate=window)
+    if on_error is not None:
+        decision = decision._replace(stale_if_error=on_error)
+    return {"decision": decision, "while_revalidate": window, "if_error": on_error, "lenient": lenient}

@@ -9,12 +9,13 @@ from weakref import WeakSet
 
 from ..coherence.single_flight import MAX_SOLITARY, Flight, Landing, Owner
 from ..coherence.tags import exact_tags, partition_tag
-from ..policy.directives import Directives
+from ..policy.directives import Directives, checked, merged
 from ..protocol.conditional import Precondition, entity_tag, evaluate
 from ..protocol.fields import combined, fields
 from ..storage.entry import StoredResponse
 from ..support.fork import renew_in_child
 from ..support.memo import most_items
+from ..support.switch import is_disabled
 from ..telemetry.event_log import Journal
 from ..telemetry.miss_patterns import Diary
 from ..telemetry.origin_times import OriginTimes
@@ -24,6 +25,7 @@ from .cache_key import variant_key
 from .classify import Prepared, Preparer
 from .http_library import content_of, field_lines
 from .responses import Answers
+from .scopes import given_here
 
 if TYPE_CHECKING:
     from ..policy.controller import Controller
@@ -69,10 +71,14 @@ class Core:
         self.blocks: bool = storage.coherence.blocks
         """Whether writes and invalidations do I/O, so that an event loop leaves them to a worker thread."""
         self.clock = clock
-        self.preparer: Preparer = self.preparer_class(controller, storage.secret, storage)
+        self.is_disabled: bool = is_disabled()
+        """Whether nothing is read from the storage or stored; what a write invalidates is told all the same."""
+        self.preparer: Preparer = self.preparer_class(controller, storage.secret, storage, off=self.is_disabled)
         self.counters: Counters = Counters()
         self.answers: Answers = self.answers_class(library, controller.cache_status)
         self._owner = owner
+        self.open_scopes: int = 0
+        """How many blocks of `scopes` are open, of any thread. Guarded by the storage's lock; read without it."""
         self.doors: WeakSet[Any] = WeakSet()
         """The doors of clients that ask this engine. Guarded by the storage's lock."""
         self.diary: Diary = Diary()
@@ -100,7 +106,12 @@ class Core:
     def particular(self, request: HttpRequest, prepared: Prepared) -> Prepared:
         """`prepared` for this one request: with its target on the wire, its body and its directives."""
         given = request.extensions.get(EXTENSION)
-        directives = None if given is None else Directives.parse(given)
+        asked = None if given is None else checked(given)
+        if self.open_scopes:
+            around = given_here(self)
+            if around:
+                asked = around if asked is None else merged(around, asked)
+        directives = None if asked is None else Directives(**asked)
         if "target" in request.extensions:
             prepared = self.preparer.targeted(request, prepared)
         if prepared.kind in ("read", "part") or prepared.is_question:

@@ -54,6 +54,7 @@ class Engine(Lookups, Loading, Arrivals, Writes):
             or EXTENSION in extensions
             or "target" in extensions
             or getattr(request, "_content", None) != b""
+            or self.open_scopes
         ):
             prepared = self.particular(request, prepared)
             if prepared.kind != "read":

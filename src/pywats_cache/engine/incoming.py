@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ..support.http_types import HttpRequest, HttpResponse
     from ..telemetry.event_log import Journal
     from ..telemetry.outcome import Reason
+    from .scopes import Noted
     from .steps import Fetch
 
 __all__ = ["Incoming"]
@@ -70,6 +71,7 @@ class Incoming:
 
     - `response`: the caller's; its extensions say what became of the body.
     - `asked`: the request, when it began, and whether it was a lookup, if the event log is to be told of it.
+    - `noted`: where blocks of the caller's code see the outcome, if any do.
     - `is_over`: whether it is decided what becomes of the body; its flight has landed then.
     - `is_wrong`: whether what followed on the last byte that was announced says that it was not the last: `retract`.
     """
@@ -86,6 +88,7 @@ class Incoming:
         "is_handed_on",
         "is_over",
         "is_wrong",
+        "noted",
         "response",
     )
 
@@ -97,6 +100,7 @@ class Incoming:
         self._is_lease_short = False
         self._prolonged = float("-inf")
         self.asked: tuple[Any, ...] | None = None
+        self.noted: Noted | None = None
         self.is_handed_on: bool = False
         self.is_over: bool = False
         self.is_wrong: bool = False
@@ -198,6 +202,8 @@ class Incoming:
         if entry is not None:
             self._engine.retract(entry, everywhere)
             self._mark("incomplete")
+            if self.noted is not None:
+                self.noted.change(self.response)
 
     # ── either way ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -237,6 +243,8 @@ class Incoming:
 
     def tell(self, error: BaseException | None = None) -> None:
         """Tell the event log: of the response, or of the `error` that took its place."""
+        if self.noted is not None:
+            self.noted.change(self.response)
         if self.asked is not None:
             (request, began, lookup), self.asked = self.asked, None
             took = time.perf_counter() - began

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..protocol.cache_control import parse_cache_control
 from ..protocol.conditional import Precondition, conditional_fields, evaluate
 from ..protocol.fields import OWS, fields, lowered
-from ..protocol.freshness import NO_WISHES, Freshness, Use, freshness, may_use, may_use_on_error
+from ..protocol.freshness import NO_WISHES, Freshness, Use, Wishes, freshness, may_use, may_use_on_error
 from ..protocol.ranges import ByteRange, requested_range
 from ..protocol.vary import preferred_language, selecting_value
 from ..support.clock import calendar
@@ -21,7 +21,7 @@ from .core import in_time
 from .http_library import field_lines
 from .rfc_classify import RfcPreparer
 from .rfc_responses import RfcAnswers
-from .staleness import Staleness
+from .staleness import Staleness, within_wish
 
 if TYPE_CHECKING:
     from ..coherence.single_flight import Owner
@@ -120,7 +120,6 @@ class RfcStaleness(Staleness):
         return (
             not view.now < entry.began
             and not prepared.refresh
-            and prepared.max_age is None
             and view.held is None
             and not self.storage.coherence.is_dirtied(entry, prepared.tags)
         )
@@ -131,15 +130,29 @@ class RfcStaleness(Staleness):
         wish = prepared.wishes or NO_WISHES
         if "stale-if-error" in named:
             window = said.stale_if_error
+        return self._may_stand_in(entry, prepared, view, said, wish, window)
+
+    def _may_stand_in(
+        self, entry: StoredResponse, prepared: Prepared, view: View, said: Freshness, wish: Wishes, window: float
+    ) -> bool:
+        allowed = max(window, wish.stale_if_error)
         return (
-            max(window, wish.stale_if_error) > 0
+            allowed > 0
             and may_use_on_error(_past(entry, view), said, wish, window)
+            and within_wish(prepared, view.now - entry.began, allowed)
             and self._is_sound(entry, prepared, view)
         )
 
     def may_serve_on_error(self, entry: StoredResponse, prepared: Prepared, view: View) -> bool:
-        """Whether a stored answer may stand in for a failure of the server (RFC 9111 §4.2.4, RFC 5861 §4)."""
+        """Whether a stored answer may stand in for a failure of the server (RFC 9111 §4.2.4, RFC 5861 §4).
+
+        The caller's own window takes the place of what the answer and the request's header fields say of it.
+        """
         assert prepared.decision is not None
+        if prepared.if_error is not None:
+            said = replace(self.said(entry)[0], stale_if_error=prepared.if_error)
+            wish = replace(prepared.wishes or NO_WISHES, stale_if_error=0.0)
+            return self._may_stand_in(entry, prepared, view, said, wish, prepared.if_error)
         return self.may_serve_stale(entry, prepared, view, prepared.decision.stale_if_error)
 
     def fails_over(self, fetch: Fetch, status: int) -> bool:
@@ -158,10 +171,13 @@ class RfcStaleness(Staleness):
         if entry.began != entry.began:  # NaN: of no known age
             return None
         said, named = self.said(entry)
-        if "stale-while-revalidate" not in named and not said.must_revalidate:
+        is_callers = prepared.while_revalidate is not None
+        if (is_callers or "stale-while-revalidate" not in named) and not said.must_revalidate:
             said = replace(said, stale_while_revalidate=decision.stale_while_revalidate)
         if self.is_superseded(entry):
             said = replace(said, stale_while_revalidate=0.0)
+        if not within_wish(prepared, view.now - entry.began, said.stale_while_revalidate):
+            return None
         use = may_use(_past(entry, view), said, prepared.wishes or NO_WISHES)
         return _SERVED_STALE.get(use)
 

@@ -17,6 +17,7 @@ from ..support.collector import Collector
 from ..telemetry.outcome import EXTENSION
 from .http_library import content_of, field_lines, raw_of
 from .rfc_storing import RfcArrivals
+from .scopes import given_here
 from .steps import Fetch
 from .writing import Gathered, Writes
 
@@ -110,7 +111,9 @@ class RfcWrites(RfcArrivals, Writes):
         None also if a write to the same tags came while this one was under way: their order is not known.
         """
         request = forward.request
-        if request.method != "POST" or forward.prepared.kind != "write" or EXTENSION in request.extensions:
+        if request.method != "POST" or forward.prepared.kind != "write":
+            return None
+        if EXTENSION in request.extensions or (self.open_scopes and given_here(self)):
             return None
         if "target" in request.extensions:  # it was not the URL that answered
             return None

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .classify import Prepared
     from .steps import Fetch
 
-__all__ = ["Staleness"]
+__all__ = ["Staleness", "within_wish"]
 
 MAX_REMEMBERED = 1024
 BACKOFF_FIRST = 1.0
@@ -39,6 +39,8 @@ class Staleness(Core):
         """Whether an expired answer can still be of use: to be validated, or to be served stale."""
         decision = prepared.decision
         assert decision is not None
+        if prepared.while_revalidate is not None or prepared.if_error is not None:
+            return not age < 0.0  # what this caller has no use for may be of use to others
         window = max(decision.stale_while_revalidate, decision.stale_if_error, decision.offline_for)
         if not age < entry.ttl + window:  # that of an unknown age, too
             return bool(self.validators(entry, None)) or (age != age and window > 0)
@@ -54,7 +56,7 @@ class Staleness(Core):
         return (
             (0.0 <= age < entry.ttl + window or (age != age and window > 0))
             and not prepared.refresh
-            and prepared.max_age is None
+            and within_wish(prepared, age, window)
             and view.held is None
             and (
                 (entry.valid_at == view.epoch and not prepared.directed)
@@ -226,3 +228,12 @@ class Staleness(Core):
         """Whether a refresh may be started: the last one did not just fail."""
         until, wait = self._backoff.get(key, (now, 0.0))
         return not now < until <= now + wait
+
+
+def within_wish(prepared: Prepared, age: float, window: float) -> bool:
+    """Whether what the caller said of the age allows a stored answer of this age to be served stale.
+
+    A bound on the age means: nothing stale. But the caller's own TTL, given together with windows of staleness, is
+    where those begin.
+    """
+    return prepared.max_age is None or (prepared.lenient and age < prepared.max_age + window)

@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from ..errors import ConfigurationTypeError
+from ..support.showing import shown
+
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Answered(Protocol):
+        """A Response of httpx or httpx2, as far as its outcome is concerned."""
+
+        @property
+        def extensions(self) -> Mapping[str, Any]: ...
+
 
 __all__ = [
     "EXTENSION",
@@ -55,6 +69,7 @@ Reason = Literal[
     "query-bypass",
     "zero-ttl",
     "caller-bypass",
+    "disabled",
     "write",
     "method",
     "range",
@@ -105,6 +120,7 @@ REASONS: dict[Reason, str] = {
     "query-bypass": "a query parameter of the rule's bypass_query is present",
     "zero-ttl": "the TTL of this route is 0, or (RFC mode) the answer has neither a lifetime nor a validator",
     "caller-bypass": "the caller asked not to use the cache: bypass=True or Cache-Control: no-store",
+    "disabled": "the cache is off: PYWATS_CACHE_DISABLED is set",
     "write": "an unsafe method, or a route that a rule calls a write",
     "method": "a method that is neither read nor write",
     "range": "a request for a part (Range)",
@@ -144,6 +160,18 @@ class CacheOutcome(NamedTuple):
     key: str | None = None
     stored: bool = False
     rule: str | None = None
+
+    @classmethod
+    def of(cls, response: Answered) -> CacheOutcome | None:
+        """What the cache did for `response`, of httpx or httpx2; None if no cache had to do with it.
+
+        Raises ConfigurationTypeError for what is no response.
+        """
+        extensions = getattr(response, "extensions", None)
+        if not isinstance(extensions, Mapping):
+            raise ConfigurationTypeError(f"response must be a Response of httpx or httpx2, not {shown(response)}")
+        outcome = extensions.get(EXTENSION)
+        return outcome if isinstance(outcome, cls) else None
 
 
 CacheOutcome.__module__ = "pywats_cache"  # mypy takes one in the body for a field

@@ -14,6 +14,7 @@ import anyio
 import anyio.to_thread
 
 from ..engine.http_library import content_of, raw_of, set_elapsed
+from ..engine.scopes import leave_all, note
 from ..engine.steps import Body, Fetch, Forward, Join, Stale
 from ..storage.shared.patience import no_call, one_call
 from ..storage.url import is_shared
@@ -88,6 +89,8 @@ class AsyncCache(Mounted):
         try:
             step = coherence.without_io(engine.begin, request) if engine.blocks else engine.begin(request)
             if step.__class__ is engine.library.cached_response:
+                if engine.open_scopes:
+                    note(engine, step)
                 return step
             return await self._answer(request, step)
         except BaseException:  # a KeyboardInterrupt, before the fetch that was begun is sent
@@ -105,10 +108,14 @@ class AsyncCache(Mounted):
         if response.__class__ is engine.library.async_incoming_response:
             incoming: Any = response
             incoming._incoming.asked_by(request, began, lookup)
+            if engine.open_scopes:
+                incoming._incoming.noted_in(note(engine, response))
         elif response is not None:
             took = time.perf_counter() - began
             set_elapsed(response, took)
             engine.answered_request(request, response, took, lookup=lookup)
+            if engine.open_scopes:
+                note(engine, response)
         return response
 
     async def _follow_patiently(self, step: Next) -> HttpResponse | None:
@@ -249,7 +256,8 @@ class AsyncCache(Mounted):
 
     async def _refresh(self, stale: Stale) -> None:
         """Fetch in the background. A success is stored; after a failure the engine waits before it tries again."""
-        no_call()  # this task was begun by one, whose time is not ours
+        no_call()  # trio's may have been begun by one, whose time is not ours
+        leave_all()
         try:
             fetch = await self._with_news(self._engine.refresh, stale)
             if fetch is None:

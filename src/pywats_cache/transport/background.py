@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Coroutine
+from contextvars import Context
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -45,7 +46,9 @@ class Threads:
                 return False
             if self._workers <= unfinished and self._workers < WORKERS:
                 try:
-                    threading.Thread(target=self._work, name="pywats-cache-refresh", daemon=True).start()
+                    # In a clean context, which some builds of Python do not begin a thread with.
+                    run, name = Context().run, "pywats-cache-refresh"
+                    threading.Thread(target=run, args=(self._work,), name=name, daemon=True).start()
                     self._workers += 1
                 except RuntimeError:  # the system has no more, or the interpreter is ending
                     if not self._workers:
@@ -105,6 +108,7 @@ class Tasks:
 
     def start(self, stale: Stale) -> bool:
         """Run the refresh of `stale` in the loop that is running now. False if this is closed or has too much to do."""
+        # In a clean context: what stands in the caller's, such as the span of a trace, is of the caller's call.
         self.let_go()
         if self._closed or len(self._running) >= BACKLOG:
             return False
@@ -112,11 +116,11 @@ class Tasks:
         if trio is not None and trio.lowlevel.in_trio_run():
             scope = trio.CancelScope()
             self._running[scope] = (trio.lowlevel.current_trio_token().run_sync_soon, _never, stale)
-            trio.lowlevel.spawn_system_task(self._in_trio, stale, scope)
+            trio.lowlevel.spawn_system_task(self._in_trio, stale, scope, context=Context())
             return True
         # Not imported, which takes 20 ms that users of the sync transport do without; here a loop of it is running.
         loop = sys.modules["asyncio"].get_running_loop()
-        task = loop.create_task(self._run(stale))
+        task = Context().run(loop.create_task, self._run(stale))
         self._running[task] = (loop.call_soon_threadsafe, loop.is_closed, stale)
         task.add_done_callback(partial(self._over, stale))
         if self._closed:  # meanwhile, in another thread

@@ -17,6 +17,7 @@ from ..support.checks import flag, text, words
 from ..support.clock import Clock, monotonic
 from ..support.fork import renew_in_child
 from ..support.showing import shown
+from .cache_api import CacheApi
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["Mounted"]
 
 
-class Mounted:
+class Mounted(CacheApi):
     """A transport with an engine; safe to use from any number of threads, an async one in one event loop at a time."""
 
     _library: ClassVar[Library]

@@ -18,6 +18,7 @@ from .cached_response import QuickAnswers
 if TYPE_CHECKING:
     from ..engine.http_library import Library
     from ..engine.incoming import Incoming
+    from ..engine.scopes import Noted
     from .asynchronous import AsyncCache
     from .sync import SyncCache
 
@@ -121,6 +122,10 @@ class _Stream:
     def asked_by(self, *who: Any) -> None:
         """Who asked for the response; see `Incoming.asked`."""
         self._body.asked = who
+
+    def noted_in(self, noted: Noted) -> None:
+        """Where the outcome is to be changed once it is decided what becomes of the body."""
+        self._body.noted = noted
 
     def _raised(self, error: BaseException, response: Any, chunks: list[bytes]) -> None:
         """Leave behind what the library would, had it read the body."""

@@ -14,6 +14,7 @@ from operator import is_
 from typing import TYPE_CHECKING, Any
 
 from ..engine.http_library import closed_state, field_lines, transport_for
+from ..engine.scopes import is_scoped
 from ..support.genuine import OURS, is_genuine, only_these_behind, reads_plainly, unchanged
 from ..support.memo import Memo
 from .base import Mounted
@@ -127,6 +128,8 @@ class OrdinaryWay:
             or ((client._mounts or mounts) and not _are_same(client._mounts, mounts))
         ):
             self._look_again()
+        if self._engine.open_scopes and is_scoped(self._engine):
+            return False
         own = client.__dict__
         hooks = client._event_hooks
         jar = client._cookies.jar

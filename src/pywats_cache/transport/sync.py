@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..engine.http_library import content_of, raw_of, set_elapsed
+from ..engine.scopes import note
 from ..engine.steps import Body, Fetch, Forward, Join, Stale
 from ..storage.shared.patience import one_call
 from .background import Threads
@@ -55,6 +56,8 @@ class SyncCache(Mounted):
         try:
             step = engine.begin(request)
             if step.__class__ is engine.library.cached_response:
+                if engine.open_scopes:
+                    note(engine, step)
                 return step
             return self._answer(request, step)
         except BaseException:  # a KeyboardInterrupt, before the fetch that was begun is sent
@@ -72,10 +75,14 @@ class SyncCache(Mounted):
         if response.__class__ is engine.library.incoming_response:
             incoming: Any = response
             incoming._incoming.asked_by(request, began, lookup)
+            if engine.open_scopes:
+                incoming._incoming.noted_in(note(engine, response))
         elif response is not None:
             took = time.perf_counter() - began
             set_elapsed(response, took)
             engine.answered_request(request, response, took, lookup=lookup)
+            if engine.open_scopes:
+                note(engine, response)
         return response
 
     def _follow_patiently(self, step: Next) -> HttpResponse | None:

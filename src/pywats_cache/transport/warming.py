@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
+from contextvars import copy_context
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -85,7 +86,8 @@ def warm(send: Callable[[Any], Any], items: Iterable[Any], concurrency: int, pro
 
     with ThreadPoolExecutor(whole("concurrency", concurrency, least=1), "pywats-cache-warm") as pool:
         try:
-            for future in [pool.submit(one, item) for item in wanted]:
+            # Each in a copy of the caller's context, as tasks have it: a block of options holds for them too.
+            for future in [pool.submit(copy_context().run, one, item) for item in wanted]:
                 future.result()
         except BaseException:  # Ctrl-C: what waits for its turn is not begun any more
             pool.shutdown(wait=False, cancel_futures=True)

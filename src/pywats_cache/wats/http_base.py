@@ -83,7 +83,7 @@ class Mounting(Exchange):
 
     def ttl_of(self, method: str, path: str) -> float:
         """Seconds for which an answer to this may be stored; 0.0 for what is not cached, or with the cache off."""
-        if self._mounted is None:
+        if self._mounted is None or self._mounted._engine.is_disabled:
             return 0.0
         decision = self._mounted.controller.decide(method, self._prefix + path)
         return decision.ttl if decision.kind == "read" else 0.0

@@ -20,6 +20,7 @@ from pywats.core.exceptions import TimeoutError as WATSTimeoutError
 from pywats.core.logging import get_logger
 from pywats.core.retry import should_retry
 
+from ..engine.scopes import given_here
 from ..storage.memory import MemoryStorage
 from ..support.genuine import OURS, is_genuine, reads_plainly, unchanged
 from ..support.showing import shown_address
@@ -63,6 +64,7 @@ class Exchange:
     _circuit_breaker_enabled = False
     # Ours:
     _storage: MemoryStorage | None = None
+    _mounted: Any = None
     _mounted_headers: dict[str, str]
     _opens = "_get_client"
     """What gives `_opened` the httpx client."""
@@ -172,7 +174,7 @@ class Exchange:
             "timeout": timeouts if call.deadline is None else PhaseTimeouts(timeouts, call.deadline),
         }
         if directives and self._cache_enabled:
-            extensions[EXTENSION] = directives
+            extensions[EXTENSION] = self._beside_block(directives)
         return {
             "method": method,
             "url": endpoint,
@@ -180,6 +182,21 @@ class Exchange:
             "extensions": extensions,
             **_payload(params, data),
         }
+
+    def _beside_block(self, directives: dict[str, Any]) -> dict[str, Any]:
+        """What a method of the SDK asks of the cache, where its caller's block asks no more than that.
+
+        The caller cannot ask for one request of a method, so his block counts: what goes around the cache stays so, and
+        of two bounds on the age the shorter one holds.
+        """
+        engine = None if self._mounted is None else self._mounted._engine
+        if engine is None or not engine.open_scopes:
+            return directives
+        around = given_here(engine)
+        if around.get("bypass"):
+            return {"bypass": True}
+        ttls = [given["ttl"] for given in (around, directives) if given.get("ttl") is not None]
+        return {**directives, "ttl": min(ttls)} if ttls else directives
 
     async def _attempts(self, client: Any, request: dict[str, Any], call: Call, retries: bool) -> Response:
         began = time.time()
