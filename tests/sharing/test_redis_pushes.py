@@ -10,7 +10,7 @@ import redis
 from sharing_world import soon
 
 from pywats_cache.storage.redis.ledger import PUSHES, PUSHES_A_SECOND, RedisLedger
-from pywats_cache.storage.shared.backend import EPOCH, Change, Known, Window
+from pywats_cache.storage.shared.backend import EPOCH, NOTHING, Change, Known, Window
 
 
 @pytest.fixture
@@ -53,10 +53,16 @@ def test_a_change_is_pushed(client: redis.Redis) -> None:
 
 
 def test_an_announcement_is_pushed_to_processes_of_the_first_version_only(client: redis.Redis) -> None:
-    window = Window("id", ("/a",), 30.0)
-    found = pushes(client, Change(dirty=("/a",), open=window), Change(dirty=("/a",), close="id"))
-    assert len(found["p:bumps"]) == 2
-    assert found["p:pushes"] == found["p:bumps"][1:]
+    announced = Change(dirty=("/a",), open=Window("id", ("/a",), 30.0))
+    found = pushes(client, NOTHING, announced, Change(dirty=("/a",), close="id"))
+    assert len(found["p:bumps"]) == 3
+    assert found["p:pushes"] == [found["p:bumps"][0], found["p:bumps"][2]]
+
+
+def test_a_new_generation_is_pushed_whatever_begins_it(client: redis.Redis) -> None:
+    """Who closed windows of the former one has to know."""
+    found = pushes(client, Change(dirty=("/a",), open=Window("id", ("/a",), 30.0)))
+    assert found["p:pushes"] == found["p:bumps"]
 
 
 def test_many_changes_are_pushed_at_a_rate_that_every_process_can_bear(client: redis.Redis) -> None:

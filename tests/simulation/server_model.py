@@ -154,7 +154,9 @@ class Server:
             "windows": len(t.windows),
         }
         self._written()
-        if not asked["open"]:  # nor are changes pushed beyond so many a second; here they are lost at random
+        if (
+            not asked["open"] or not whole
+        ):  # nor are changes pushed beyond so many a second; here they are lost at random
             self._publish("bumps", f"{generation} {epoch}")
 
 

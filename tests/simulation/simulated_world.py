@@ -110,8 +110,9 @@ class Process:
         self.is_cut = False
         self.errors = 0
         self.subscribe_at = 0.0
-        self.ledger = RedisLedger(self, "p", LAG)
-        feed = self.feed = SimulatedFeed(self, "bumps", LAG, "state", self.ledger.make_up)
+        self.reads = 0
+        self.ledger = RedisLedger(self, "p", LAG, lambda: self.reads)
+        feed = self.feed = SimulatedFeed(self, "bumps", LAG, "state", self.ledger.make_up, self.ledger._used)
         feed.process = self
         feed.cells = Cells(feed.cells)
         feed.cells.feed = feed
@@ -121,6 +122,7 @@ class Process:
         """What is stored: the version, and the epoch at which its fetch began."""
         self.reading: tuple[int, int, float] | None = None
         self.writing: Write | None = None
+        self.ending: Write | None = None
 
     def _failed(self, doing: str, error: Exception) -> None:
         self.errors += 1
@@ -148,7 +150,7 @@ class Process:
         try:
             if self.queue is None:
                 self._subscribe()
-            elif self.world.now >= self.feed.due:
+            elif self._wants_beat():
                 self.feed._beat()
             elif self.queue:
                 channel, text = self.queue.pop(0)
@@ -177,13 +179,17 @@ class Process:
             return False
         if self.queue is None:
             return self.world.now >= self.subscribe_at
-        return bool(self.queue) or self.world.now >= self.feed.due
+        return bool(self.queue) or self._wants_beat()
+
+    def _wants_beat(self) -> bool:
+        return self.feed.wants_beat(self.world.now, self.feed._used_by())
 
     # ── the thread that reads ─────────────────────────────────────────────────────────────────────────────────────
 
     def read(self) -> None:
         """Begin a read: what is stored answers it, or it is fetched in a later step."""
         began = self.world.now
+        self.reads += 1
         self.world.loading = self
         try:
             epoch = self.coherence.epoch
@@ -323,13 +329,14 @@ class World:
         self.choices = choices
 
     def step(self, but: Process | None = None) -> None:
+        loading, self.loading = self.loading, None  # to look at what is possible is no load
         possible = list(self.possible(but))
         name, step = possible[self.choices.of(len(possible))]
         if self.choices.are_over:
+            self.loading = loading
             return
         self.states += 1
         self.log.append(f"{self.now - 1000.0:.2f} {'  ' * self.depth}{name}")
-        loading, self.loading = self.loading, None
         self.depth += 1
         try:
             step()
@@ -451,6 +458,10 @@ class World:
             process.end_subscription()
 
     def kill(self, process: Process) -> None:
+        write = process.writing or process.ending
+        if write is not None and write.is_applied and write.intent is None:
+            # Nobody could be told, before it or after it: a reader is bounded by the TTL then.
+            self.unsure.append((process, int(write.until)))
         process.is_alive = False
         process.end_subscription()
 
@@ -469,8 +480,9 @@ class World:
 
     def end(self, write: Write) -> None:
         process = write.process
-        process.writing = None
+        process.writing, process.ending = None, write
         process.coherence.finish_write(write.intent, TAGS, 0.0)
+        process.ending = None
         self.unsure.append((process, int(write.until)))
 
     def time_out(self, write: Write) -> None:
@@ -543,8 +555,8 @@ class World:
                 raise Violation(f"{process.name} could tell, and has not")
             for _ in range(3):
                 self._read(process)
-                if process.kept is not None and process.kept[0] != self.version and self._counts(process):
-                    raise Violation(f"{process.name} keeps version {process.kept[0]} of {self.version}")
+                if not process.coherence.is_out_of_reach:  # else it may keep what it does not use
+                    self._check_kept(process)
         for _ in range(2):  # a window counts from when it is seen first
             self._live(alive, SETTLE + LAG)
             for process in alive:
@@ -553,12 +565,17 @@ class World:
         for process in alive if all(process.is_alive for process in self.processes) else ():
             if process.kept is None:
                 raise Violation(f"{process.name} stores nothing, though no write is under way")
+            self._check_kept(process)
 
     def _read(self, process: Process) -> None:
         process.read()
         if process.reading is not None:
             process.store()
         self.passes(shared_coherence.RETRY)
+
+    def _check_kept(self, process: Process) -> None:
+        if process.kept is not None and process.kept[0] != self.version and self._counts(process):
+            raise Violation(f"{process.name} keeps version {process.kept[0]} of {self.version}")
 
     def _counts(self, process: Process) -> bool:
         """Whether the newest version must be known: its process lives, or has told it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from pywats_cache.storage.redis import feed as redis_feed
 from pywats_cache.storage.redis.feed import Feed
 from pywats_cache.storage.shared.backend import EPOCH, Delta
-from pywats_cache.storage.shared.lease import MOST_UNHEARD, UNSURE, UnheardError
+from pywats_cache.storage.shared.lease import MOST_UNHEARD, UNSURE, Lease, UnheardError
 
 
 class Script:
@@ -82,15 +83,15 @@ def test_what_is_pushed_is_worth_no_lease(monkeypatch: pytest.MonkeyPatch) -> No
 def test_an_epoch_that_was_not_pushed_comes_with_the_next_beat(monkeypatch: pytest.MonkeyPatch) -> None:
     feed = listen(monkeypatch, (100.0, "subscribe", 1), (100.3, "epoch", b"9"))
     assert feed.cells[EPOCH] == 5
-    feed = listen(monkeypatch, (100.0, "subscribe", 1), (100.5, "epoch", b"9"), (100.5, "message", b"g 8"))
-    assert (feed.cells[EPOCH], feed.until) == (9, 101.5)
+    feed = listen(monkeypatch, (100.0, "subscribe", 1), (100.6, "epoch", b"9"), (100.6, "message", b"g 8"))
+    assert (feed.cells[EPOCH], feed.until) == (9, 101.6)
 
 
 def test_a_beat_at_a_server_with_another_history_is_worth_no_lease(monkeypatch: pytest.MonkeyPatch) -> None:
     """It may have taken over without some of the bumps, and the subscription may have been there all the time."""
     feed = Feed(Script([]), "bumps", 1.0)
     feed.learned(DELTA, 90.0, 0)
-    messages = [(100.0, "echo", 0), (100.5, "history", b"two"), (100.5, "echo", 1), (100.6, "echo", 0)]
+    messages = [(100.0, "echo", 0), (100.6, "history", b"two"), (100.6, "echo", 1), (100.7, "echo", 0)]
     listen(monkeypatch, *messages, feed=feed)
     assert feed.until == 101.0  # of the one before
     assert feed.cells[EPOCH] == UNSURE
@@ -98,7 +99,7 @@ def test_a_beat_at_a_server_with_another_history_is_worth_no_lease(monkeypatch: 
 
 def test_a_beat_at_a_server_without_a_ledger_is_worth_no_lease(monkeypatch: pytest.MonkeyPatch) -> None:
     """It was flushed, or what it has is not whole; who asks next begins a generation."""
-    messages = [(100.0, "subscribe", 1), (100.3, "generation", b""), (100.5, "echo", 1)]
+    messages = [(100.0, "subscribe", 1), (100.3, "generation", b""), (100.6, "echo", 1)]
     feed = listen(monkeypatch, *messages)
     assert feed.until == 101.0
     assert feed.cells[EPOCH] == UNSURE
@@ -132,12 +133,58 @@ def test_a_subscription_begins_with_a_beat(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_another_generation_is_news_whatever_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    for messages in ([(100.0, "message", b"h 5")], [(100.4, "generation", b"h")]):
+    for messages in ([(100.0, "message", b"h 5")], [(100.6, "generation", b"h")]):
         feed = Feed(Script([]), "bumps", 1.0)
         feed.learned(Delta("g", 5, 0, 0, 0, [], [], []), 100.0, 0)
         cells = list(feed.cells)
         listen(monkeypatch, *messages, feed=feed)
         assert feed.cells != cells
+
+
+def beats(lease: Lease, since: float, until: float, used: Callable[[float], object]) -> list[float]:
+    """When a beat is sent and heard, looked at ten times a second."""
+    found = []
+    for tenth in range(round(since * 10), round(until * 10)):
+        now = tenth / 10
+        if lease.wants_beat(now, used(now)):
+            lease.heard(lease.beat(now))
+            found.append(now)
+    return found
+
+
+def test_a_process_that_reads_sends_at_most_two_beats_in_the_lag() -> None:
+    lease = Lease(1.0)
+    lease.subscribed()
+    found = beats(lease, 0.0, 60.0, lambda now: now)
+    assert 60 < len(found) <= 120
+    assert all(later - earlier < 1.0 for earlier, later in pairwise(found))
+
+
+def test_who_asked_just_now_needs_no_beat() -> None:
+    lease = Lease(1.0)
+    lease.subscribed()
+    assert beats(lease, 0.0, 0.5, lambda now: now) == [0.0]
+    lease.learned(DELTA, 0.5, lease.doubts)
+    assert beats(lease, 0.5, 1.5, lambda now: now) == [1.1]
+
+
+def test_without_use_the_lease_lapses_and_a_use_begins_the_beats_anew() -> None:
+    lease = Lease(1.0)
+    lease.subscribed()
+    beats(lease, 0.0, 10.0, lambda now: "unused")
+    assert len(beats(lease, 10.0, 110.0, lambda now: "unused")) <= 10
+    found = beats(lease, 110.0, 160.0, lambda now: "used" if now >= 120.0 else "unused")
+    assert next(now for now in found if now >= 120.0) == 120.0
+    assert len([now for now in found if 120.0 <= now < 130.0]) <= 5
+
+
+@pytest.mark.parametrize("begins", [Lease.subscribed, Lease.awake])
+def test_a_subscription_that_begins_and_what_is_owed_are_seen_to_at_once(begins: Callable[[Lease], None]) -> None:
+    lease = Lease(1.0)
+    lease.subscribed()
+    assert beats(lease, 0.0, 10.0, lambda now: "unused")[-1] < 5.0
+    begins(lease)
+    assert beats(lease, 10.0, 11.0, lambda now: "unused")[0] == 10.0
 
 
 def test_a_server_whose_beats_are_not_heard_is_left(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ...support.clock import monotonic
-from ..shared.lease import UNSURE, Lease
+from ..shared.lease import BEAT, UNSURE, Lease
 from .calls import Pauses
 
 __all__ = ["UNSURE", "Feed"]
@@ -41,6 +41,7 @@ class Feed(Lease):
     - `channel`: where the bumps are published.
     - `at_beats`: called in the thread after each answer to a beat, so while the server takes writes; what it raises
       ends the subscription, which is made anew.
+    - `used`: another value after each use of the lease.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Feed(Lease):
         max_lag: float,
         key: str = "",
         at_beats: Callable[[], object] = lambda: None,
+        used: Callable[[], object] = monotonic,
     ) -> None:
         super().__init__(max_lag)
         self._client = client
@@ -58,6 +60,7 @@ class Feed(Lease):
         self._echo = client.register_script(ECHO)
         self._key = key
         self._at_beats = at_beats
+        self._used_by = used
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
         self.on_change: Callable[[Exception | None], object] = lambda error: None
@@ -112,11 +115,13 @@ class Feed(Lease):
         self.on_change(error)
 
     def _listen(self, subscription: Any, stop: threading.Event) -> None:
-        self.due: float = float("-inf")
+        self.awake()
         while not stop.is_set():
-            if monotonic() >= self.due:
+            if self.wants_beat(monotonic(), self._used_by()):
                 self._beat()
-            message = subscription.get_message(timeout=max(0.0, self.due - monotonic()))
+            # A use of the lease is noticed in time for a beat, for who asks first has a lease from then on.
+            left = self.due - monotonic()
+            message = subscription.get_message(timeout=left if left > 0.0 else self._max_lag * BEAT / 2)
             if message is not None:
                 self._take_message(message["type"], message["channel"], message["data"])
 

@@ -114,7 +114,7 @@ if asked.change or not whole or other then
     local news, passed, most = generation .. ' ' .. text(epoch), now - tonumber(s[10] or 0), asked.pushes[1]
     local pushes = most
     if passed >= 0 then pushes = math.min(most, tonumber(s[9] or most) + passed * asked.pushes[2]) end
-    if #asked.open == 0 and pushes >= 1 then
+    if (#asked.open == 0 or not whole) and pushes >= 1 then
         pushes = pushes - 1
         redis.call('PUBLISH', asked.push, news)
     end
@@ -194,9 +194,11 @@ class RedisLedger:
 
     `pull` and `change` raise StorageError when the server does not answer in time. Safe from any thread and in a child
     of a fork.
+
+    - `used`: another value after each use of what this process knows; see `Lease.wants_beat`.
     """
 
-    def __init__(self, client: Any, prefix: str, max_lag: float) -> None:
+    def __init__(self, client: Any, prefix: str, max_lag: float, used: Callable[[], object] = monotonic) -> None:
         # The braces keep the keys of a ledger on one node of a cluster.
         self._keys = [f"{prefix}:{{ledger}}:{name}" for name in _TABLES]
         self._turn = f"{prefix}:{{ledger}}:turn"
@@ -206,13 +208,17 @@ class RedisLedger:
         self._script = client.register_script(SCRIPT)
         self._compact_script = client.register_script(COMPACT)
         self._max_lag = max_lag
+        self._used_by = used
         self.debt: Debt = Debt()
         self.renew()
 
     def renew(self) -> None:
         """Also in a forked child: nothing is known, and the thread of the parent is not there."""
-        make_up = WeakMethod(self.make_up)  # or the thread would keep a ledger that nobody uses any more
-        self.feed: Feed = Feed(self._client, self._pushes, self._max_lag, self._keys[0], lambda: _call(make_up))
+        # Weak, or the thread would keep a ledger that nobody uses any more.
+        make_up, used = WeakMethod(self.make_up), WeakMethod(self._used)
+        self.feed: Feed = Feed(
+            self._client, self._pushes, self._max_lag, self._keys[0], lambda: _call(make_up), lambda: _call(used)
+        )
         self._lock = threading.RLock()
         """Held for what comes of an answer, never while the server is asked: the feed's thread asks too."""
         self._seen = SeenWindows()
@@ -242,10 +248,19 @@ class RedisLedger:
         answer = self._answer(None, Known(None, -1), look=True)
         return _delta(answer, 0, [(name[1], left) for name, left in self._windows(answer).items()]) if answer else None
 
+    def _used(self) -> object:
+        """Another value after each use, and as long as there is something to be seen to."""
+        now = monotonic()
+        with self._lock:
+            is_busy = self.debt or self.debt.is_watching(now) or self._known.is_open(now)
+            is_busy = is_busy or (self._known.generation != self.feed.generation and self.debt.remembers())
+        return now if is_busy else self._used_by()
+
     def lose(self, change: Change = NOTHING) -> bool:
         """`change` may not have reached the server: this process owes everyone a full invalidation."""
         with self._lock:
             self.debt.failed(change, monotonic())
+        self.feed.awake()
         return False
 
     def make_up(self) -> None:
@@ -478,10 +493,9 @@ def _delta(answer: Any, lost: int, windows: list[tuple[str, float]]) -> Delta:
         raise failure(error, f"{type(error).__name__}: {short(error)}") from None
 
 
-def _call(weak: WeakMethod[Callable[[], None]]) -> None:
+def _call(weak: WeakMethod[Any]) -> object:
     method = weak()
-    if method is not None:
-        method()
+    return None if method is None else method()
 
 
 def _pairs(flat: list[bytes]) -> list[tuple[str, str]]:

@@ -127,7 +127,8 @@ class RedisSharedStorage(SharingStorage):
         client = self._client = client_at(url, DEADLINE)
         self._may_continue = on_unreachable == "continue"
         self._prefix = prefix
-        self._redis = RedisLedger(client, prefix, self._max_lag)
+        used = WeakMethod(self._last_used)
+        self._redis = RedisLedger(client, prefix, self._max_lag, lambda: _call(used))
         self._records = RedisRows(client, prefix)
         super().__init__(memory, self._redis, self._records, secret, "redis", revalidate_for)
         if secret is None:
@@ -135,6 +136,9 @@ class RedisSharedStorage(SharingStorage):
         self._upkeep = Upkeep(client, prefix, secret, self.memory.notices)
         self._watch_feed()
         renew_in_child(self)
+
+    def _last_used(self) -> object:
+        return self.memory.latest
 
     def _renew(self) -> None:
         self._redis.renew()
@@ -237,10 +241,9 @@ class RedisSharedStorage(SharingStorage):
         super().close()
 
 
-def _call(told: WeakMethod[Any], error: Exception | None) -> None:
-    method = told()
-    if method is not None:
-        method(error)
+def _call(weak: WeakMethod[Any], *arguments: Any) -> Any:
+    method = weak()
+    return None if method is None else method(*arguments)
 
 
 def client_at(url: Any, timeout: float) -> Any:

@@ -8,6 +8,9 @@ Pushes tell sooner. No lease rests on them: a subscription may stay at a server 
 published while that server is synchronised anew. Each beat is published too. Where none of many is heard, the
 subscription is made anew.
 
+A process that reads nothing needs no lease. It lets it lapse, and its next read asks first, which gives one; then it
+beats again. Until then it only sees to it, now and then, that pushes still come.
+
 Whoever checks loads the lease *before* the cells, and whoever extends it writes the cells before: so a check that sees
 a lease sees the cells that it is for. The other way round a check between the two would find old cells valid.
 """
@@ -22,10 +25,14 @@ __all__ = ["UNSURE", "Lease", "UnheardError"]
 
 UNSURE = -2
 """In the cell of the epoch: pushes may have been missed, so ask."""
-MOST_UNHEARD = 12
+MOST_UNHEARD = 7
 """Beats that are not heard at most; then the subscription is made anew."""
-BEATS = 3
-"""Beats in `max_lag`."""
+BEAT = 0.55
+"""Of `max_lag`, from one beat to the next: an answer may be late by almost as much as that before the lease ends."""
+QUIET = 2.0
+"""Times `max_lag` without use after which a process lets its lease lapse."""
+IDLE_SECONDS = 15.0
+"""From one beat to the next of a process that lets its lease lapse."""
 NEVER = float("-inf")
 
 
@@ -37,7 +44,7 @@ class Lease:
     """The cells of a ledger and how long they hold. Guarded by `_lock`; checks need no lock, see the module.
 
     - `until`: when the lease ends, on the clock that counts sleep: for others time goes on while this machine sleeps.
-    - `due`: when the next beat is to be sent.
+    - `due`: when the next beat is to be sent, if the lease is used.
     - `doubts`: grows whenever what is under way may be older than what was missed.
     """
 
@@ -46,6 +53,8 @@ class Lease:
         self.cells: list[int] = [UNSURE, 0]
         self.until: float = NEVER
         self.due: float = NEVER
+        self._used: object = None
+        self._used_at = NEVER
         self.doubts: int = 0
         self._generation = ""
         self._history: bytes | None = None
@@ -65,7 +74,7 @@ class Lease:
         with self._lock:
             self.doubt()
             self._heard = self._sent
-            self.due = NEVER
+            self.awake()
 
     def doubt(self) -> None:
         """Pushes may have been missed: whoever checks must ask."""
@@ -81,7 +90,22 @@ class Lease:
             else:
                 self._take(generation, epoch)
 
+    def awake(self) -> None:
+        """Let the next beat be sent at once."""
+        with self._lock:
+            self.due = NEVER
+            self._used = None
+
     # ── beats ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def wants_beat(self, now: float, used: object) -> bool:
+        """Whether a beat is to be sent now. `used`: what is another value after each use of the lease."""
+        with self._lock:
+            if now < self.due:
+                return False
+            if used != self._used:
+                self._used, self._used_at = used, now
+            return now - self._used_at <= QUIET * self._max_lag or now >= self.due + IDLE_SECONDS
 
     def beat(self, now: float) -> int:
         """The number of the beat that is sent now. Raises UnheardError where none of the last ones was heard."""
@@ -89,7 +113,7 @@ class Lease:
             if self._sent - self._heard >= MOST_UNHEARD:
                 raise UnheardError
             self._sent += 1
-            self.due = now + self._max_lag / BEATS
+            self.due = now + self._max_lag * BEAT
             return self._sent
 
     def heard(self, number: int) -> None:
@@ -120,6 +144,8 @@ class Lease:
             if doubts == self.doubts:  # else it may be older than what was missed
                 self._take(delta.generation, delta.epoch)
                 self.until = max(self.until, asked + self._max_lag)
+                if self.due > NEVER:
+                    self.due = max(self.due, asked + self._max_lag * BEAT)
 
     def _take(self, generation: str, epoch: int) -> None:
         if generation == self._generation:
