@@ -18,7 +18,7 @@ from ...support.fork import close_before_fork
 from ...support.showing import shown_path
 from ..shared.backend import LaterVersionError
 from ..shared.patience import waits_until
-from .files import found_in_place, put_in_place
+from .files import found, found_in_place, put_in_place
 from .store_files import DRAFT, LOGS, NotOursError, database_state, sqlite_uri
 
 __all__ = ["SqliteFile", "reading"]
@@ -74,6 +74,7 @@ class SqliteFile:
         pause: float = 0.0,
     ) -> None:
         self.path = path
+        self._log_path = Path(f"{path}-wal")
         self._application = application
         self._version = version
         self._schema = schema
@@ -89,6 +90,9 @@ class SqliteFile:
         self._connection: sqlite3.Connection | None = None
         self._asked_until = float("-inf")
         self._opened: os.stat_result | None = None
+        self._log: os.stat_result | None = None
+        """The log of the open file, once something was asked. A process that was stopped while it made the file, and
+        was taken for dead, goes on and removes what is there under that name."""
         self._lock = threading.RLock()
         self._depth = 0
         self._unusable = False
@@ -188,6 +192,8 @@ class SqliteFile:
                 self._check_version(connection)
             result = work(connection)
             connection.execute("COMMIT")
+            if self._log is None:
+                self._log = found(self._log_path)
         except BaseException:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
@@ -211,13 +217,18 @@ class SqliteFile:
             _mismatch(connection, self.path, self._application, self._version)
 
     def is_in_place(self) -> bool:
-        """Whether the open file is the one at `path`; a closed one is not."""
-        return found_in_place(self.path, self._opened) is not None
+        """Whether the open file is the one at `path`, and its log the one beside it; a closed one is not."""
+        return self._opened is not None and self._is_there()
 
     def is_replaced(self) -> bool:
         """Whether a file is open that is no longer the one at `path`."""
-        opened = self._opened
-        return opened is not None and found_in_place(self.path, opened) is None
+        return self._opened is not None and not self._is_there()
+
+    def _is_there(self) -> bool:
+        log = self._log
+        return found_in_place(self.path, self._opened) is not None and (
+            log is None or found_in_place(self._log_path, log) is not None
+        )
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is not None and self.is_in_place():
@@ -338,7 +349,7 @@ class SqliteFile:
             while os.path.lexists(f"{self.path}.aside-{stamp}"):  # a clock may stand still for 15 ms
                 stamp += 1
             aside = f"{self.path}.aside-{mark or stamp}"
-            in_place = self.is_in_place()
+            in_place = found_in_place(self.path, self._opened) is not None
             self.close()
             if in_place:  # else another process has done it
                 try:
@@ -370,7 +381,7 @@ class SqliteFile:
     def close(self) -> None:
         """Close the connection; the next use opens another."""
         with self._lock:
-            connection, self._connection, self._opened = self._connection, None, None
+            connection, self._connection, self._opened, self._log = self._connection, None, None, None
             if connection is not None:
                 try:
                     connection.close()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ...support.files import patiently
 
-__all__ = ["BINARY", "found_in_place", "put_in_place"]
+__all__ = ["BINARY", "found", "found_in_place", "put_in_place"]
 
 BINARY: int = getattr(os, "O_BINARY", 0)
 """Without it Windows turns each byte 10 into two."""
@@ -32,14 +32,19 @@ def put_in_place(draft: Path, path: Path) -> None:
             os.replace(draft, path)
 
 
+def found(path: Path) -> os.stat_result | None:
+    """What `path` is now; None: nothing, or it cannot be looked at."""
+    try:
+        return os.stat(path)
+    except OSError:
+        return None
+
+
 def found_in_place(path: Path, opened: os.stat_result | None) -> os.stat_result | None:
     """What `path` is now, if that is the file that was `opened`; None if it was removed or replaced, or none was.
 
     On a file system without file numbers (FAT under Windows) every file counts as the same one. There nobody can
     remove or replace a file that is open or mapped, so it is.
     """
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found if opened is not None and os.path.samestat(found, opened) else None
+    now = found(path)
+    return now if now is not None and opened is not None and os.path.samestat(now, opened) else None
