@@ -112,7 +112,7 @@ class Process:
         self.subscribe_at = 0.0
         self.reads = 0
         self.ledger = RedisLedger(self, "p", LAG, lambda: self.reads)
-        feed = self.feed = SimulatedFeed(self, "bumps", LAG, "state", self.ledger.make_up, self.ledger._used)
+        feed = self.feed = SimulatedFeed(self, "bumps", LAG, ("state",), self.ledger.make_up, self.ledger._used)
         feed.process = self
         feed.cells = Cells(feed.cells)
         feed.cells.feed = feed

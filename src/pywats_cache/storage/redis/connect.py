@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import redis
 import redis.sentinel
@@ -13,11 +13,16 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from ...errors import ConfigurationError
+from .cluster import ClusterClient
 from .connections import make_ready
+from .parameters import TAKEN
 from .scripts import Script
-from .url import Address
+from .url import SCHEMES, Address
 
-__all__ = ["Client", "client_for"]
+if TYPE_CHECKING:
+    from .cluster_map import Node
+
+__all__ = ["Client", "address_of_cluster", "client_for"]
 
 
 class Client(redis.Redis):
@@ -43,7 +48,13 @@ def client_for(address: Address, timeout: float) -> Any:
     }
     if "tls" in address.scheme.has:
         _check_tls(arguments)
+    if address.scheme.kind == "cluster":
+        return _cluster(address, arguments)
     pool = _pool_of_sentinels(address, arguments) if address.scheme.kind == "sentinel" else _pool(address, arguments)
+    return _client(pool)
+
+
+def _client(pool: Any) -> Any:
     client = Client(connection_pool=pool)
     client.auto_close_connection_pool = True
     # What redis-py does not like it says when it makes a connection; this makes one, and opens none.
@@ -51,8 +62,46 @@ def client_for(address: Address, timeout: float) -> Any:
     return make_ready(client)
 
 
-def _pool(address: Address, arguments: dict[str, Any]) -> Any:
+def _cluster(address: Address, arguments: dict[str, Any]) -> ClusterClient:
+    remap = arguments.pop(REMAP, None)
+    kind = _kind(address)
+
+    def make(node: Node) -> Any:
+        host, port = node
+        return _client(redis.ConnectionPool(connection_class=kind, host=host, port=port, **arguments))
+
+    client = ClusterClient(address.nodes, make, arguments, remap)
+    client.at(address.nodes[0])  # so that a wrong argument is told now
+    return client
+
+
+def address_of_cluster(client: Any) -> Address:
+    """Where a `RedisCluster` of redis-py connects to, and how; its own patience and retries are not taken over."""
+    manager, given = client.nodes_manager, client.get_connection_kwargs()
+    is_encrypted = bool(given.get("ssl")) or issubclass(given.get("connection_class") or object, redis.SSLConnection)
+    arguments = {
+        name: value
+        for name, value in given.items()
+        if value is not None and name not in _OF_ITS_OWN and (name.startswith("ssl_") or name in _TAKEN)
+    }
+    if manager.address_remap is not None:
+        arguments[REMAP] = manager.address_remap
+    nodes = [(node.host, int(node.port)) for node in manager.startup_nodes.values()]
+    return Address(SCHEMES["rediss+cluster" if is_encrypted else "redis+cluster"], nodes, "", arguments)
+
+
+REMAP = "address_remap"
+_TAKEN = {*TAKEN, "credential_provider"}
+_OF_ITS_OWN = ("db", "max_connections", "socket_timeout", "socket_connect_timeout", "health_check_interval")
+
+
+def _kind(address: Address) -> type[Any]:
     kind: type[Any] = redis.SSLConnection if "tls" in address.scheme.has else redis.Connection
+    return kind
+
+
+def _pool(address: Address, arguments: dict[str, Any]) -> Any:
+    kind = _kind(address)
     if address.scheme.kind == "socket":
         if not hasattr(socket, "AF_UNIX"):
             raise ConfigurationError("unix:// needs sockets that Python does not have on this system: use redis://")

@@ -3,7 +3,8 @@
 One connection subscribes to the bumps and to our own beats. A beat is a script on another connection, and so goes to
 the server that takes writes. It also *writes*, though it changes nothing: a server that answers questions while it
 refuses writes (MISCONF after a failed snapshot, NOREPLICAS, no memory) gives no lease, for no writer could tell us of
-what it wrote. Pings would not do: a server that was demoted goes on answering them on old connections.
+what it wrote. So it names all keys of the ledger, for a node of a cluster that moves some of them refuses changes.
+Pings would not do: a server that was demoted goes on answering them on old connections.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import logging
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ...support.clock import monotonic
@@ -36,7 +37,7 @@ return {replid, s[3] == replid and s[1] or '', s[2] or '0'}
 
 
 class Feed(Lease):
-    """The lease of the ledger whose state is at `key`, and the thread that keeps it.
+    """The lease of the ledger at `keys`, of which the first is its state, and the thread that keeps it.
 
     - `channel`: where the bumps are published.
     - `at_beats`: called in the thread after each answer to a beat, so while the server takes writes; what it raises
@@ -49,7 +50,7 @@ class Feed(Lease):
         client: Any,
         channel: str,
         max_lag: float,
-        key: str = "",
+        keys: Sequence[str] = ("",),
         at_beats: Callable[[], object] = lambda: None,
         used: Callable[[], object] = monotonic,
     ) -> None:
@@ -58,7 +59,7 @@ class Feed(Lease):
         self._channel = channel
         self._echoes = f"{channel}:{uuid.uuid4().hex}"
         self._echo = client.register_script(ECHO)
-        self._key = key
+        self._keys = keys
         self._at_beats = at_beats
         self._used_by = used
         self._thread: threading.Thread | None = None
@@ -127,7 +128,7 @@ class Feed(Lease):
 
     def _beat(self) -> None:
         doubts, sent = self.doubts, monotonic()
-        history, generation, epoch = self._echo(keys=[self._key], args=[self._echoes, b"%d" % self.beat(sent)])
+        history, generation, epoch = self._echo(keys=self._keys, args=[self._echoes, b"%d" % self.beat(sent)])
         self.answered(history, generation.decode(), int(epoch), sent, doubts)
         self._at_beats()
 

@@ -41,6 +41,7 @@ from ..shared.windows import KnownWindows, Name, SeenWindows
 from .answers import checked
 from .calls import begin_anew, failure, run, short
 from .feed import Feed
+from .names import Names, names_of
 
 __all__ = ["RedisLedger"]
 
@@ -118,7 +119,7 @@ if asked.change or not whole or other then
         pushes = pushes - 1
         redis.call('PUBLISH', asked.push, news)
     end
-    redis.call('PUBLISH', asked.channel, news)
+    if asked.channel ~= '' then redis.call('PUBLISH', asked.channel, news) end
     redis.call('HSET', state, 'generation', generation, 'epoch', text(epoch), 'floor', text(floor), 'soft', text(soft),
         'replid', replid, 'dirtied', redis.call('ZCARD', dirtied), 'softened', redis.call('ZCARD', softened),
         'windows', redis.call('ZCARD', windows), 'pushes', pushes, 'pushed', string.format('%.6f', now))
@@ -199,11 +200,11 @@ class RedisLedger:
     """
 
     def __init__(self, client: Any, prefix: str, max_lag: float, used: Callable[[], object] = monotonic) -> None:
-        # The braces keep the keys of a ledger on one node of a cluster.
-        self._keys = [f"{prefix}:{{ledger}}:{name}" for name in _TABLES]
-        self._turn = f"{prefix}:{{ledger}}:turn"
-        self._channel = f"{prefix}:bumps"
-        self._pushes = f"{prefix}:pushes"
+        self.names: Names = names_of(client, prefix)
+        self._keys = [self.names.ledger(name) for name in _TABLES]
+        self._turn = self.names.ledger("turn")
+        self._channel = self.names.channel
+        self._pushes = self.names.pushes
         self._client = client
         self._script = client.register_script(SCRIPT)
         self._compact_script = client.register_script(COMPACT)
@@ -217,7 +218,7 @@ class RedisLedger:
         # Weak, or the thread would keep a ledger that nobody uses any more.
         make_up, used = WeakMethod(self.make_up), WeakMethod(self._used)
         self.feed: Feed = Feed(
-            self._client, self._pushes, self._max_lag, self._keys[0], lambda: _call(make_up), lambda: _call(used)
+            self._client, self._pushes, self._max_lag, self._keys, lambda: _call(make_up), lambda: _call(used)
         )
         self._lock = threading.RLock()
         """Held for what comes of an answer, never while the server is asked: the feed's thread asks too."""

@@ -30,7 +30,7 @@ class Parameter(NamedTuple):
 
     - `read`: makes the value of redis-py. Raises ValueError for a text that is not allowed.
     - `allowed`: the same in words.
-    - `needs`: the kind of connection that takes it: `tls`, `tcp` or `sentinel`; all do if empty.
+    - `needs`: the kind of connection that takes it: `tls`, `tcp`, `database` or `sentinel`; all do if empty.
     """
 
     read: Callable[[str], Any]
@@ -84,7 +84,7 @@ def _one_of(values: dict[str, Any]) -> Callable[[str], Any]:
 _FLAG = _one_of(_FLAGS)
 _FILE = "the path of a file"
 TAKEN: dict[str, Parameter] = {
-    "db": Parameter(_whole(0), "the number of a database"),
+    "db": Parameter(_whole(0), "the number of a database", needs="database"),
     "username": Parameter(_text, "a user"),
     "password": Parameter(_text, "a password"),
     "client_name": Parameter(_word, "a name without spaces"),
@@ -135,6 +135,7 @@ _NEEDS = {
     "tls": "with TLS: write rediss://",
     "tcp": "with a host: write redis://",
     "sentinel": "for sentinels: write redis+sentinel://",
+    "database": "for one server: a cluster has database 0 alone",
 }
 
 

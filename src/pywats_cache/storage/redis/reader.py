@@ -10,6 +10,7 @@ from ...errors import MissingStoreError, StorageError
 from ...support.showing import shown
 from ..shared.patience import waiting
 from .ledger import RedisLedger
+from .names import check_prefix
 from .records import RedisRows
 from .storage import client_at, digest_secret
 
@@ -31,6 +32,7 @@ class RedisLook:
     def __init__(self, url: str, options: dict[str, Any]) -> None:
         prefix = options.get("prefix", "pywats-cache")
         self._client: Any = client_at(url, DEADLINE)
+        check_prefix(self._client, prefix)
         self._rows = RedisRows(self._client, prefix)
         self.rows: Any = self._rows
         self.secret: bytes | None = digest_secret(None)

@@ -12,6 +12,7 @@ from ...errors import StorageError
 from ..shared.backend import OPEN, Row, Useless
 from ..shared.record_clock import SLACK
 from .calls import run
+from .names import names_of
 
 __all__ = ["UNASKED", "RedisRows"]
 
@@ -69,7 +70,8 @@ class RedisRows:
 
     def __init__(self, client: Any, prefix: str) -> None:
         self._client = client
-        self._prefix = prefix
+        self._names = names = names_of(client, prefix)
+        self._name, self._claim = names.row, names.claim
         self._put = client.register_script(_PUT)
         self._prolong = client.register_script(_PROLONG)
         self._release = client.register_script(_RELEASE)
@@ -78,12 +80,6 @@ class RedisRows:
 
     def _run(self, command: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         return run(self._client, command, *arguments, **named)
-
-    def _name(self, key: str) -> str:
-        return f"{self._prefix}:row:{key}"
-
-    def _claim(self, key: str) -> str:
-        return f"{self._prefix}:claim:{key}"
 
     def get(self, key: str) -> list[tuple[str, bytes]]:
         """The variants of `key` and their data."""
@@ -146,7 +142,7 @@ class RedisRows:
 
     def names(self) -> Iterator[bytes]:
         """The names of all hashes of records, as the server has them."""
-        pattern = re.sub(r"([\\*?\[\]])", r"\\\1", self._name("")) + "*"
+        pattern = re.sub(r"([\\*?\[\]])", r"\\\1", self._names.rows) + "*"
         cursor: Any = 0
         while True:
             cursor, names = self._run(self._client.scan, cursor, match=pattern, count=SCAN)

@@ -19,6 +19,8 @@ def remedy_for(kind: str, text: str, user: str | None, prefix: str) -> str | Non
     """
     if kind == "AuthenticationError":
         return NOT_SIGNED_IN
+    if "cluster support disabled" in text:
+        return "the server is no node of a cluster: write redis:// in place of redis+cluster://"
     command = re.search(r"no permissions to run the '([\w|-]{1,40})' command", text, re.IGNORECASE)
     if command is not None:
         return _granted(text, user, f"run {command[1]!r}", f"+{command[1]}")

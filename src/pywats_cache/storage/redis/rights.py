@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["COMMANDS", "lacking", "missing_rights", "setuser"]
+from .names import names_of
+
+__all__ = ["COMMANDS", "OF_CLUSTERS", "lacking", "missing_rights", "setuser"]
 
 logger: logging.Logger = logging.getLogger("pywats_cache.storage.redis")
 
@@ -25,6 +28,8 @@ _TRIED: dict[str, tuple[str, ...]] = {
 after it has looked at the rights. What `hsetnx` makes is removed in the same step."""
 COMMANDS = tuple(sorted({*_TRIED, "eval", "evalsha", "info", "ping", "publish", "scan", "subscribe", "time"}))
 """All that is sent, by itself or within a script. Another database than 0 needs `select` too."""
+OF_CLUSTERS = tuple(sorted({*COMMANDS} - {"publish", "subscribe"} | {"cluster|slots", "spublish", "ssubscribe"}))
+"""The same in a cluster."""
 _TRY = """
 local missing = {}
 local function try(name, ...)
@@ -48,22 +53,22 @@ return missing
 """
 
 
-def setuser(prefix: str) -> str:
+def setuser(prefix: str, commands: Sequence[str] = COMMANDS) -> str:
     """The line for the server that gives a user these rights and no others, for one `prefix`."""
-    commands = " ".join(f"+{name}" for name in COMMANDS)
-    return f"ACL SETUSER cache reset on >PASSWORD ~{prefix}:* &{prefix}:* {commands}"
+    granted = " ".join(f"+{name}" for name in commands)
+    return f"ACL SETUSER cache reset on >PASSWORD ~{prefix}:* &{prefix}:* {granted}"
 
 
 def missing_rights(client: Any, prefix: str) -> list[str] | None:
     """The commands that the user of `client` may not send; None: that could not be found out. Blocks for I/O."""
-    name = f"{prefix}:{{ledger}}:rights"
+    name = names_of(client, prefix).ledger("rights")
     publish = getattr(client, "publish_command", "publish")
     tried = [json.dumps([command, *arguments]) for command, arguments in _TRIED.items()]
     try:
         script = client.register_script(_TRY)
         missing = [command.decode() for command in script(keys=[name], args=[*tried, publish, name])]
         if not _may_subscribe(client, name):
-            missing.append("subscribe")
+            missing.append(getattr(client, "subscribe_command", "subscribe"))
     except Exception as error:  # noqa: BLE001 - who cannot ask is told by others
         logger.debug("the rights could not be tried: %s", type(error).__name__)
         return None

@@ -20,12 +20,15 @@ from ..shared.base import REVALIDATE_FOR, SharingStorage
 from ..shared.coherence import SharedCoherence
 from ..shared.record_format import FORMAT
 from .ledger import RedisLedger
+from .names import ClusterNames, check_prefix
 from .records import UNASKED, RedisRows
 from .refusals import remedy_for
 from .upkeep import Upkeep
 from .url import FORMS, address_of
 
 if TYPE_CHECKING:
+    from redis.cluster import RedisCluster
+
     from ...support.durations import Duration
     from ..entry import StoredResponse
     from ..outer import OuterFetch
@@ -41,7 +44,8 @@ DEADLINE = 5.0
 SILENT = 5
 """Subscriptions that end, one after the other, before that is told."""
 _OF_CLUSTERS = ("MovedError", "AskError", "TryAgainError", "ClusterDownError", "ClusterCrossSlotError")
-_NO_CLUSTER = "the server is a node of a cluster, and a store lies on one server: name one that is no such node"
+_NO_CLUSTER = "the server is a node of a cluster: write redis+cluster:// in place of redis://, or rediss+cluster://"
+_CHANGING = "the cluster is being changed, or lacks nodes, and takes no writes until that is over: see CLUSTER INFO"
 
 
 class LeasedCoherence(SharedCoherence):
@@ -89,8 +93,10 @@ class LeasedCoherence(SharedCoherence):
 class RedisSharedStorage(SharingStorage):
     """Memory first, then the Redis or Valkey server at `url`, shared by machines. Needs the extra `redis`.
 
-    - `url`: `redis://user:password@host:6379/0`, `rediss://…` with TLS, `unix:///run/redis.sock`, or
-      `redis+sentinel://host1:26379,host2:26379/service/0` for the primary that the sentinels name.
+    - `url`: `redis://user:password@host:6379/0`, `rediss://…` with TLS, `unix:///run/redis.sock`,
+      `redis+sentinel://host1:26379,host2:26379/service/0` for the primary that the sentinels name, or
+      `redis+cluster://host1:7000,host2:7000` for a cluster; a `redis.cluster.RedisCluster` is taken for its addresses
+      and credentials.
     - `memory`: the hot part; None: a `MemoryStorage()`. It belongs to this storage from now on.
     - `digest_key`: at least 16 characters or bytes, the same on all machines; None: the environment variable
       `PYWATS_CACHE_DIGEST_KEY`. Without either no record is shared, since keys would not agree; what writes dirty is.
@@ -110,7 +116,7 @@ class RedisSharedStorage(SharingStorage):
 
     def __init__(
         self,
-        url: str,
+        url: str | RedisCluster,
         *,
         memory: MemoryStorage | None = None,
         digest_key: str | bytes | None = None,
@@ -125,6 +131,7 @@ class RedisSharedStorage(SharingStorage):
         self._max_lag = seconds("max_lag", max_lag, positive=True)
         secret = digest_secret(digest_key)
         client = self._client = client_at(url, DEADLINE)
+        check_prefix(client, prefix)
         self._may_continue = on_unreachable == "continue"
         self._prefix = prefix
         used = WeakMethod(self._last_used)
@@ -224,7 +231,8 @@ class RedisSharedStorage(SharingStorage):
             # A server that was demoted goes on answering; a new connection finds the one that took over.
             self._client.connection_pool.disconnect(inuse_connections=False)
         elif getattr(error, "kind", "") in _OF_CLUSTERS:
-            error.remedy = _NO_CLUSTER  # type: ignore[attr-defined]
+            is_known = isinstance(self._redis.names, ClusterNames)
+            error.remedy = _CHANGING if is_known else _NO_CLUSTER  # type: ignore[attr-defined]
         self._upkeep.look_if_due()  # a right may be missing, and not every server says which
         super()._failed(doing, error)
 
@@ -250,14 +258,15 @@ def client_at(url: Any, timeout: float) -> Any:
     """A client of redis-py for `url`, not connected yet. Raises ConfigurationError that repeats no secret of it."""
     if find_spec("redis") is None:
         raise ConfigurationError("storage redis:// needs redis-py: pip install 'pywats-cache[redis]'")
-    if not isinstance(url, str):
+    from .connect import address_of_cluster, client_for
+
+    is_cluster = (type(url).__module__, type(url).__name__) == ("redis.cluster", "RedisCluster")
+    if not isinstance(url, str) and not is_cluster:
         known = type(url).__module__.partition(".")[0] == "redis"
         why = "; it makes clients of its own, with short deadlines" if known else ""
         raise ConfigurationTypeError(f"url must be a URL such as {FORMS}, not {shown(url)}{why}")
-    from .connect import client_for
-
     try:
-        return client_for(address_of(url), timeout)
+        return client_for(address_of_cluster(url) if is_cluster else address_of(url), timeout)
     except ConfigurationError as error:
         raise ConfigurationError(f"url {error}") from None
     except Exception:  # noqa: BLE001 - whatever it is, its text may hold a part of the URL

@@ -1,4 +1,4 @@
-"""What a URL of a Redis server means: `redis://host:6379/0`, `unix:///run/redis.sock`, `redis+sentinel://h1,h2/name`."""
+"""What a URL of a Redis server means, or of several: sentinels that name one, the nodes of a cluster."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ __all__ = ["FORMS", "SCHEMES", "Address", "Scheme", "address_of"]
 class Scheme(NamedTuple):
     """What a URL that begins with it leads to.
 
-    - `kind`: `server`, `socket` or `sentinel`.
-    - `has`: what is to be said of its connections: `tls`, `tcp`, `sentinel`.
+    - `kind`: `server`, `socket`, `sentinel` or `cluster`.
+    - `has`: what is to be said of its connections: `tls`, `tcp`, `sentinel`, `database`.
     - `port`: the one that is meant if none is named.
     - `example`: a right one.
     """
@@ -29,13 +29,16 @@ class Scheme(NamedTuple):
     example: str
 
 
-_TCP, _TLS = frozenset({"tcp"}), frozenset({"tcp", "tls"})
+_TCP, _TLS, _ONE = frozenset({"tcp"}), frozenset({"tcp", "tls"}), frozenset({"database"})
+_WATCHED = _ONE | {"sentinel"}
 SCHEMES: dict[str, Scheme] = {
-    "redis": Scheme("server", _TCP, 6379, "redis://127.0.0.1:6379/0"),
-    "rediss": Scheme("server", _TLS, 6379, "rediss://cache.example:6379/0"),
-    "unix": Scheme("socket", frozenset(), 0, "unix:///run/redis.sock"),
-    "redis+sentinel": Scheme("sentinel", _TCP | {"sentinel"}, 26379, "redis+sentinel://host1,host2/service/0"),
-    "rediss+sentinel": Scheme("sentinel", _TLS | {"sentinel"}, 26379, "rediss+sentinel://host1,host2/service/0"),
+    "redis": Scheme("server", _TCP | _ONE, 6379, "redis://127.0.0.1:6379/0"),
+    "rediss": Scheme("server", _TLS | _ONE, 6379, "rediss://cache.example:6379/0"),
+    "unix": Scheme("socket", _ONE, 0, "unix:///run/redis.sock"),
+    "redis+sentinel": Scheme("sentinel", _TCP | _WATCHED, 26379, "redis+sentinel://host1,host2/service/0"),
+    "rediss+sentinel": Scheme("sentinel", _TLS | _WATCHED, 26379, "rediss+sentinel://host1,host2/service/0"),
+    "redis+cluster": Scheme("cluster", _TCP, 6379, "redis+cluster://host1:7000,host2:7000"),
+    "rediss+cluster": Scheme("cluster", _TLS, 6379, "rediss+cluster://host1:7000,host2:7000"),
 }
 _SERVICE = r"(?a)[\w.-]{1,100}"
 FORMS = ", ".join(scheme.example for name, scheme in SCHEMES.items() if not name.startswith("rediss+"))
@@ -44,7 +47,7 @@ FORMS = ", ".join(scheme.example for name, scheme in SCHEMES.items() if not name
 class Address:
     """A URL taken apart and found right. Its repr shows no secret.
 
-    - `nodes`: host and port of each server, or sentinel, that it names.
+    - `nodes`: host and port of each server, sentinel or node of a cluster that it names.
     - `path`: that of a socket, or the name of the service that the sentinels watch.
     - `arguments`: those of a connection of redis-py, but for host, port and path.
     """
@@ -99,9 +102,10 @@ def address_of(url: str) -> Address:
         return Address(scheme, (), path, arguments)
     if not host:
         raise ConfigurationError(f"{name}:// must name a host, as {scheme.example}")
-    texts = host.split(",") if scheme.kind == "sentinel" else [host]
+    is_of_many = scheme.kind in ("sentinel", "cluster")
+    texts = host.split(",") if is_of_many else [host]
     nodes = [node for text in texts if (node := _node(text, scheme.port)) is not None]
-    if len(nodes) < len(texts) or (scheme.kind == "sentinel" and "@" in sign_in):
+    if len(nodes) < len(texts) or (is_of_many and "@" in sign_in):
         raise wrong
     path, service = parts.path, ""
     if scheme.kind == "sentinel":
@@ -109,6 +113,8 @@ def address_of(url: str) -> Address:
         if not re.fullmatch(_SERVICE, service):
             raise ConfigurationError(f"{name}:// must name the service that the sentinels watch, as {scheme.example}")
     _database(path, arguments, wrong)
+    if scheme.kind == "cluster" and arguments.pop("db", 0):
+        raise ConfigurationError(f"{name}:// must name no database: a cluster has number 0 alone")
     return Address(scheme, nodes, service, arguments)
 
 
