@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ from pywats_cache.storage.shared import patience
 from pywats_cache.storage.store_reader import look_at
 from pywats_cache.support.clock import monotonic
 
+GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "sharing.md"
 PUBLISH = 4
 """The kind of the packets by which nodes pass on what is published."""
 OTHERS = [f"/{number}" for number in range(30)]
@@ -105,6 +107,7 @@ def test_a_client_of_redis_py_says_where_the_nodes_are_reached(cluster: Cluster,
     finally:
         for node in cluster.nodes:
             node.tell("CONFIG", "SET", "cluster-announce-ip", "")
+        until(lambda: all("192.0.2.1" not in str(node.tell("CLUSTER", "SLOTS")) for node in cluster.nodes))
         cluster.settled()
 
 
@@ -324,6 +327,7 @@ def test_a_node_without_its_cluster_is_told(cluster: Cluster, machine: Make) -> 
 def test_a_user_needs_the_rights_of_the_line_for_clusters(
     cluster: Cluster, machine: Make, monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:
+    assert setuser("pywats-cache", OF_CLUSTERS) in GUIDE.read_text("utf-8")
     for node in cluster.nodes:
         node.tell(*setuser("pywats-cache", OF_CLUSTERS).split())
         if missing:
