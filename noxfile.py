@@ -166,7 +166,7 @@ def docs(session: nox.Session) -> None:
 def soak(session: nox.Session) -> None:
     """Processes that share a store and are killed at random, for ten minutes each way (-- 60: for a minute).
 
-    `check` runs 15 s of each.
+    `check` runs 10 s of each.
     """
     _install(session, "test")
     seconds = session.posargs[0] if session.posargs else "600"

@@ -74,6 +74,7 @@ class Cluster:
     """`primaries` and as many `replicas`; `url` names the first primaries only, in the order of their slots."""
 
     def __init__(self, primaries: int = 3, *, replicas: bool = True, **more: str) -> None:
+        self._more = more
         count = primaries * (2 if replicas else 1)
         with ThreadPoolExecutor(count) as pool:
             self.nodes = list(pool.map(lambda _: Node(**more), range(count)))
@@ -123,6 +124,19 @@ class Cluster:
     def taken_over(self, node: Node) -> None:
         """Wait until `node` is the owner of the ledger."""
         until(lambda: node.is_primary)
+
+    def replace(self, dead: Node, primary: Node) -> None:
+        """Put another node in the place of a dead one: a replica of `primary`, and wait for it."""
+        dead.server.terminate()
+        node = Node(**self._more)
+        self.nodes = [node if one is dead else one for one in self.nodes]
+        others = [one for one in self.nodes if one is not node]
+        for one in others:
+            one.tell("CLUSTER", "FORGET", dead.id)
+        others[0].tell("CLUSTER", "MEET", "127.0.0.1", node.port, node.bus)
+        until(lambda: all(_done(one, "CLUSTER", "COUNT-FAILURE-REPORTS", node.id) for one in others))
+        until(lambda: _done(node, "CLUSTER", "REPLICATE", primary.id))
+        self.settled()
 
     # ── resharding ────────────────────────────────────────────────────────────────────────────────────────────────
 

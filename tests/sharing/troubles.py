@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import redis
+from cluster_world import Cluster, Node, ledger_slot, until
 from sharing_world import another_valkey, start_valkey
 from valkey_pair import Door, Pair
 
@@ -172,6 +173,59 @@ class PairTroubles(Troubles):
             super().close()
         finally:
             self._pair.close()
+
+
+class ClusterTroubles(Troubles):
+    """A cluster whose slots move, whose replicas take over, and whose nodes stop, forget and die."""
+
+    def __init__(self, counts: Counter[str], every: float, seed: int) -> None:
+        super().__init__(counts, every, seed)
+        self._cluster = Cluster()
+        self.url = self._cluster.url
+
+    def troubles(self) -> dict[str, Trouble]:
+        return {
+            "slot of the ledger moved": self._move,
+            "replica took over": self._hand_over,
+            "owner stopped": self._stop,
+            "owner killed": self._kill,
+            "node flushed": lambda: self._any().tell("FLUSHALL"),
+        }
+
+    def _any(self) -> Node:
+        return self.chance.choice([node for node in self._cluster.alive() if node.is_primary])
+
+    def _move(self) -> None:
+        owner = self._cluster.owner()
+        target = self.chance.choice([node for node in self._cluster.alive() if node.is_primary and node is not owner])
+        self._cluster.reshard(ledger_slot(), owner, target)
+
+    def _hand_over(self) -> None:
+        replica = self._cluster.replica_of(self._cluster.owner())
+        replica.tell("CLUSTER", "FAILOVER")
+        until(lambda: replica.is_primary)
+        self._cluster.settled()
+
+    def _stop(self) -> None:
+        owner = self._cluster.owner()
+        assert owner.server._process is not None
+        with stopped(owner.server._process.pid):
+            self.pause()
+        self._cluster.settled()
+
+    def _kill(self) -> None:
+        owner = self._cluster.owner()
+        replica = self._cluster.replica_of(owner)
+        owner.kill()
+        until(lambda: replica.is_primary)
+        self.pause()
+        self._cluster.replace(owner, replica)
+
+    def close(self) -> None:
+        try:
+            super().close()
+        finally:
+            self._cluster.close()
 
 
 @contextlib.contextmanager
