@@ -11,8 +11,8 @@ that no process has warned.
 A writer that cannot reach the Redis server has no bound but the TTL until it can tell the others: that is shown by its
 next write without an error, or its next hit, for until then it uses no cache.
 
-PYWATS_CACHE_SOAK_SECONDS sets how long each history lasts: 10 by default, so that CI runs a minute or two of them; `nox -s
-soak` takes 600.
+PYWATS_CACHE_SOAK_SECONDS sets how long each history lasts: 10 by default, so that CI runs a minute or two of them;
+`nox -s soak` takes 600.
 """
 
 from __future__ import annotations
