@@ -170,7 +170,9 @@ def soak(session: nox.Session) -> None:
     """
     _install(session, "test")
     seconds = session.posargs[0] if session.posargs else "600"
-    session.run("pytest", "tests/sharing/test_histories.py", "-s", env={"PYWATS_CACHE_SOAK_SECONDS": seconds})
+    limit = str(float(seconds) + 600)
+    env = {"PYWATS_CACHE_SOAK_SECONDS": seconds, "PYWATS_CACHE_TEST_LIMIT": limit}
+    session.run("pytest", "tests/sharing/test_histories.py", "-s", env=env)
 
 
 @nox.session
@@ -191,7 +193,9 @@ def fuzz(session: nox.Session) -> None:
     """
     _install(session, "test")
     seconds = session.posargs[0] if session.posargs else "600"
-    session.run("pytest", "tests/fuzz", "-s", env={"PYWATS_CACHE_FUZZ_SECONDS": seconds})
+    limit = str(float(seconds) + 600)
+    env = {"PYWATS_CACHE_FUZZ_SECONDS": seconds, "PYWATS_CACHE_TEST_LIMIT": limit}
+    session.run("pytest", "tests/fuzz", "-s", env=env)
 
 
 @nox.session
