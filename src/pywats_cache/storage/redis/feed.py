@@ -122,7 +122,7 @@ class Feed(Lease):
                 self._beat()
             # A use of the lease is noticed in time for a beat, for who asks first has a lease from then on.
             left = self.due - monotonic()
-            message = subscription.get_message(timeout=left if left > 0.0 else self._max_lag * BEAT / 2)
+            message = subscription.get_message(timeout=left if left > 0.0 else self._max_lag * BEAT)
             if message is not None:
                 self._take_message(message["type"], message["channel"], message["data"])
 
