@@ -31,5 +31,5 @@ def observed(client: CacheClient) -> None:
 
 def mistakes() -> None:
     FakeClock(start="now")  # type: ignore[arg-type]
-    FakeClock().advance("1 s")  # type: ignore[arg-type]
+    FakeClock().advance(b"1s")  # type: ignore[arg-type]
     SimulatedWATS(product=3)  # type: ignore[call-arg]

@@ -66,7 +66,7 @@ def mistakes() -> None:
     Controller(offline=True)  # type: ignore[arg-type]
     Controller(partition=len)  # type: ignore[arg-type]
     Controller(rules=["/api/**"])  # type: ignore[list-item]
-    Controller(ttl="5 minutes")  # type: ignore[arg-type]
+    Controller(ttl=["5m"])  # type: ignore[arg-type]
     Read("/a", tag=("a",))  # type: ignore[call-arg]
     Write("/a", dirties=5)  # type: ignore[arg-type]
 

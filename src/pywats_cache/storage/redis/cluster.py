@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import redis
 from redis.commands.core import CoreCommands
@@ -27,11 +27,18 @@ __all__ = ["ClusterClient"]
 REDIRECTIONS = 3
 """Times that one command follows MOVED."""
 _SCRIPTS = ("EVALSHA", "EVAL")
-_Commands: Any = CoreCommands
-"""All commands of redis-py, whose types also say what they are in its async clients."""
+if TYPE_CHECKING:
+
+    class _Commands:
+        """All commands of redis-py, whose own types also say what they are in its async clients."""
+
+        def __getattr__(self, name: str) -> Any: ...
+
+else:
+    _Commands = CoreCommands
 
 
-class ClusterClient(_Commands):  # type: ignore[misc]
+class ClusterClient(_Commands):
     """Sends each command to the node that has the slot of its first key.
 
     - `make(node)`: a client of one node, which is not connected yet.
@@ -226,7 +233,7 @@ class Subscription:
             self._messages.close()
 
 
-class Batch(_Commands):  # type: ignore[misc]
+class Batch(_Commands):
     """Commands that `execute` sends: together to each node. No request waits for that."""
 
     def __init__(self, client: ClusterClient) -> None:

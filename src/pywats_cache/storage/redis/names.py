@@ -45,7 +45,8 @@ class ClusterNames(Names):
 
     def __init__(self, prefix: str) -> None:
         super().__init__(prefix)
-        self.channel, self.pushes = "", self.ledger("pushes")
+        self.channel: str = ""
+        self.pushes: str = self.ledger("pushes")
 
     def ledger(self, name: str) -> str:
         """A key of the ledger."""
