@@ -15,8 +15,9 @@ from pywats_cache import CacheTransport, Controller, RedisSharedStorage
 from pywats_cache.storage.shared.lease import BEAT
 from pywats_cache.support.clock import monotonic
 
-MAX_LAG = 0.2
-"""Seconds: short, so that the test takes as long as ten of them."""
+MAX_LAG = 1.0
+"""Seconds: so many that a beat is in time on a busy machine, too."""
+LAGS = 5
 
 
 @pytest.fixture
@@ -36,6 +37,7 @@ def client(valkey: str) -> Iterator[httpx.Client]:
         client.storage = storage  # type: ignore[attr-defined]
         client.get("/a")
         soon(lambda: transport.stats.hits if client.get("/a") else 0)
+        storage._upkeep.close(20.0)  # it asks once a minute which rights there are
         yield client
 
 
@@ -45,20 +47,20 @@ def scripts(server: redis.Redis) -> int:
     return sum(found.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in ("evalsha", "eval"))
 
 
-def during(server: redis.Redis, seconds: float, act: Callable[[], object]) -> float:
-    """Messages in `max_lag`, while `act` is called again and again."""
+def during(server: redis.Redis, seconds: float, act: Callable[[], object]) -> int:
+    """Messages while `act` is called again and again."""
     before, began = scripts(server), time.monotonic()
     while time.monotonic() < began + seconds:
         act()
-        time.sleep(MAX_LAG / 20)
-    return (scripts(server) - before) / (time.monotonic() - began) * MAX_LAG
+        time.sleep(MAX_LAG / 50)
+    return scripts(server) - before
 
 
 def test_a_process_that_reads_sends_at_most_two_messages_in_the_lag(server: redis.Redis, client: httpx.Client) -> None:
     def read() -> None:
         assert client.get("/a").extensions["pywats_cache"].status == "hit"
 
-    assert 0.5 / BEAT < during(server, 10 * MAX_LAG, read) <= 2.0
+    assert LAGS / BEAT / 2 < during(server, LAGS * MAX_LAG, read) <= 2 * LAGS + 1
 
 
 def test_a_process_that_reads_nothing_lets_its_lease_lapse_and_is_never_wrong(
@@ -66,7 +68,7 @@ def test_a_process_that_reads_nothing_lets_its_lease_lapse_and_is_never_wrong(
 ) -> None:
     feed = client.storage._redis.feed  # type: ignore[attr-defined]
     soon(lambda: feed.until < monotonic())
-    assert during(server, 5 * MAX_LAG, lambda: None) == 0.0
+    assert during(server, LAGS * MAX_LAG, lambda: None) == 0
     other = RedisSharedStorage(valkey, digest_key="the-same-on-all-machines", max_lag=MAX_LAG)
     writer = CacheTransport(httpx.MockTransport(lambda request: httpx.Response(200)), storage=other)
     before = scripts(server)
